@@ -1,0 +1,34 @@
+"""LayerNorm, spheres and polytopes: the helpers of the lnpoly notebooks.
+
+The maths rooms are NumPy alone and are imported here. `lnpoly_helpers.plotting` needs matplotlib, and the functions
+of `lnpoly_helpers.models` need torch and transformer_lens when they are called; importing this package loads none
+of them.
+"""
+
+from .circle import CirclePartition, partition_circle
+from .layernorm import (
+    FoldedMLP,
+    NormedMLP,
+    RayCrossings,
+    fold_layer_norm,
+    jacobian,
+    normalize,
+    ray_crossings,
+)
+from .models import EMBEDDED, Trace, encode, load_model, mlp_block, model_card, prompts, residuals, trace
+from .patterns import (
+    PatternCounter,
+    activation_pattern,
+    affine_map,
+    boundary_margin,
+    count_patterns,
+    hamming_distance,
+    meets_sphere,
+    pattern_hash,
+)
+from .plane import PlanePartition, partition_plane
+from .slices import Arrangement, expected_crossings, lift, restrict, slice_basis
+
+__version__ = "0.1.0"
+
+

@@ -1,0 +1,74 @@
+"""Check what callers pass in, once, with one style of message: expected, received, remedy."""
+
+import numpy as np
+
+
+def as_float64(x, name, *, shape=None):
+    """Return ``x`` as a finite float64 array.
+
+    Parameters
+    ----------
+    x : array_like
+        Real numbers; anything that NumPy can read, torch CPU tensors included.
+    name : str
+        What the caller calls it; the messages begin with it.
+    shape : tuple, optional
+        The shape expected. An int is a fixed length, a str names a free one and a leading
+        ``...`` stands for any batch, as in ``(..., 768)`` or ``("m", "d")``.
+
+    Raises
+    ------
+    TypeError
+        ``x`` does not hold real numbers.
+    ValueError
+        ``x`` has another shape, is empty, or holds NaN or infinity.
+    """
+    try:
+        array = np.asarray(x)
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise TypeError(
+            f"{name}: expected an array of real numbers, got {type(x).__name__} that NumPy cannot read "
+            f"({error}). For a torch tensor pass x.detach().cpu().float().numpy()."
+        ) from None
+    if array.dtype.kind not in "fiu":
+        raise TypeError(
+            f"{name}: expected real numbers (float or integer), got dtype {array.dtype}. "
+            f"Convert it first, for example with np.asarray({name}, dtype=np.float64)."
+        )
+    if shape is not None and not _fits(array.shape, shape):
+        wanted = ", ".join("..." if n is ... else str(n) for n in shape)
+        raise ValueError(f"{name}: expected shape [{wanted}], got {list(array.shape)}.")
+    if array.size == 0:
+        raise ValueError(f"{name}: expected at least one number, got an empty array of shape {list(array.shape)}.")
+    array = array.astype(np.float64, copy=False)
+    if not np.isfinite(array).all():
+        bad = np.argwhere(~np.isfinite(array))
+        where = tuple(int(i) for i in bad[0])
+        raise ValueError(
+            f"{name}: expected finite numbers, got {len(bad)} NaN or infinite, the first at index {where}. "
+            f"Remove them or find out where they come from."
+        )
+    return array
+
+
+def _fits(actual, wanted):
+    if wanted and wanted[0] is ...:
+        wanted = wanted[1:]
+        if len(actual) < len(wanted):
+            return False
+        actual = actual[len(actual) - len(wanted) :]
+    return len(actual) == len(wanted) and all(isinstance(w, str) or a == w for a, w in zip(actual, wanted))
+
+
+def one_of(value, allowed, name):
+    """Return ``value`` if it is one of ``allowed``; otherwise a ValueError that lists them."""
+    if value not in allowed:
+        raise ValueError(f"{name}: expected one of {', '.join(map(repr, allowed))}, got {value!r}.")
+    return value
+
+
+def read_only(array):
+    """A contiguous float64 or bool copy that nobody can write to, so that frozen means frozen."""
+    array = np.array(array, order="C")
+    array.flags.writeable = False
+    return array

@@ -1,0 +1,238 @@
+"""From pre-activations to bits, an identity, a count, an affine map and a distance to the boundary."""
+
+import hashlib
+from math import ceil, log2
+
+import numpy as np
+
+from ._inputs import as_float64
+from .layernorm import FoldedMLP
+
+_ROWS = 4096  # rows hashed at a time: what is in flight stays in the processor's cache
+
+
+def activation_pattern(pre):
+    """Which neurons are on: pre > 0, bool [..., m].
+
+    For ReLU these bits name the linear region. For GELU they are the signs of the pre-activations and no more:
+    GELU is smooth and has no exact regions.
+    """
+    return _real(pre) > 0
+
+
+def _real(pre):
+    """Pre-activations keep their own float type: the sign needs no float64, and a large text may be float32."""
+    pre = np.asarray(pre)
+    if pre.dtype.kind != "f":
+        return as_float64(pre, "pre", shape=(..., "m"))
+    if pre.ndim == 0:
+        raise ValueError("pre: expected shape [..., m], got a single number.")
+    if np.isnan(pre).any():
+        raise ValueError(f"pre: expected numbers, got {int(np.isnan(pre).sum())} NaN; a NaN is neither on nor off.")
+    return pre
+
+
+def neuron_weights(n_neurons):
+    """The integer that each neuron adds to `pattern_hash` while it is on, int64 [n_neurons, 2].
+
+    Fixed random integers out of SHAKE-256, so the same on every machine, run and NumPy version.
+    """
+    per_byte = _byte_weights(n_neurons)
+    bit_value = 1 << (7 - np.arange(n_neurons) % 8)
+    return per_byte[np.arange(n_neurons) // 8] * bit_value[:, None]
+
+
+def _byte_weights(n_neurons):
+    n_bytes = -(-n_neurons // 8)
+    n_bits = min(36, 53 - ceil(log2(255 * n_bytes)))  # then no sum reaches 2^53: exact in float64
+    stream = hashlib.shake_256(b"lnpoly pattern hash 1").digest(16 * n_bytes)
+    return (np.frombuffer(stream, dtype="<u8").reshape(n_bytes, 2) >> np.uint64(64 - n_bits)).astype(np.int64)
+
+
+def pattern_hash(pattern):
+    """A fixed-size identity of each activation pattern.
+
+    The packed bits (one byte for eight neurons) times fixed random integers, summed. All sums stay below 2^53,
+    so a float64 matrix product computes them exactly, in any order, on any machine.
+
+    Parameters
+    ----------
+    pattern : bool [..., m]
+
+    Returns
+    -------
+    identity : int64 [..., 2]
+        Two patterns of the same m are taken as equal when both numbers are.
+
+    Notes
+    -----
+    Each of the two sums is a universal hash: for two fixed, different patterns it agrees with probability at
+    most 2^-36 over the choice of the integers (m <= 4112; one bit less for every doubling of m above). With
+    both, a million distinct patterns hold a false match with probability below 2^39 / 2^72 = 1e-10.
+    Carter and Wegman 1979, J. Comput. Syst. Sci. 18(2).
+    """
+    pattern = _as_bits(pattern, "pattern")
+    weights = _byte_weights(pattern.shape[-1]).astype(np.float64)
+    rows = pattern.reshape(-1, pattern.shape[-1])
+    out = np.empty((len(rows), 2), dtype=np.int64)
+    for start in range(0, len(rows), _ROWS):
+        packed = np.packbits(rows[start : start + _ROWS], axis=1)
+        out[start : start + _ROWS] = packed.astype(np.float64) @ weights
+    return out.reshape(*pattern.shape[:-1], 2)
+
+
+def _as_bits(pattern, name):
+    pattern = np.asarray(pattern)
+    if pattern.dtype != np.bool_:
+        raise TypeError(f"{name}: expected bool [..., m], got dtype {pattern.dtype}; activation_pattern(pre) makes it.")
+    if pattern.ndim == 0 or pattern.shape[-1] == 0:
+        raise ValueError(f"{name}: expected shape [..., m] with m >= 1, got {list(pattern.shape)}.")
+    return pattern
+
+
+class PatternCounter:
+    """Count the distinct activation patterns of a stream of pre-activations, chunk by chunk.
+
+    Memory: 16 bytes for each distinct pattern, up to twice that while a chunk is merged, whatever m is.
+
+    >>> counter = PatternCounter()
+    >>> counter.update(np.array([[1.0, -1.0], [2.0, -3.0], [1.0, 1.0]])).n_patterns
+    2
+    """
+
+    def __init__(self):
+        self._known = np.empty(0, dtype=np.complex128)  # a pair of exact sums; complex numbers sort as pairs
+        self._pending = []
+        self._n_pending = 0
+        self._n_neurons = None
+        self.n_seen = 0
+
+    def update(self, pre):
+        """Add pre-activations [..., m]; returns the counter itself."""
+        pattern = activation_pattern(pre)
+        m = pattern.shape[-1]
+        if self._n_neurons not in (None, m):
+            raise ValueError(f"pre: expected {self._n_neurons} neurons as in the first chunk, got {m}.")
+        self._n_neurons = m
+        identity = pattern_hash(pattern).reshape(-1, 2)
+        self.n_seen += len(identity)
+        self._pending.append(np.unique(identity.astype(np.float64).view(np.complex128)[:, 0]))
+        self._n_pending += len(self._pending[-1])
+        if self._n_pending > len(self._known):  # so each pattern is merged a bounded number of times
+            self._merge()
+        return self
+
+    def _merge(self):
+        self._known = np.unique(np.concatenate([self._known, *self._pending]))
+        self._pending, self._n_pending = [], 0
+
+    @property
+    def n_patterns(self):
+        """How many distinct patterns have been seen."""
+        if self._pending:
+            self._merge()
+        return len(self._known)
+
+
+def count_patterns(pre):
+    """How many distinct activation patterns the rows of pre [..., m] have."""
+    return PatternCounter().update(pre).n_patterns
+
+
+def hamming_distance(p, q):
+    """How many neurons differ between patterns p and q, bool [..., m] each: int [...]."""
+    p, q = _as_bits(p, "p"), _as_bits(q, "q")
+    if p.shape[-1] != q.shape[-1]:
+        raise ValueError(f"p and q: expected the same number of neurons, got {p.shape[-1]} and {q.shape[-1]}.")
+    return np.count_nonzero(p != q, axis=-1)
+
+
+def meets_sphere(mlp):
+    """Which neurons' boundaries meet the sphere: |b_i| < sqrt(d) |w_i|, bool [m]. The others never switch on it."""
+    require_sphere(mlp)
+    norms = np.linalg.norm(mlp.W_in, axis=0)
+    return np.abs(mlp.b_in) < np.sqrt(mlp.d_model) * norms
+
+
+def require_sphere(mlp):
+    """Refuse what is not a folded layer behind a norm: without a norm there is no sphere."""
+    if not isinstance(mlp, FoldedMLP):
+        raise TypeError(f"mlp: expected a FoldedMLP, got {type(mlp).__name__}. fold_layer_norm(block) makes one.")
+    if mlp.kind == "none":
+        raise ValueError("mlp: expected a layer behind LayerNorm or RMSNorm, got kind 'none': its input is no sphere.")
+
+
+def boundary_margin(mlp, z):
+    """Angle from each point of the sphere to each neuron's boundary.
+
+    With phi the angle between z and w_i and psi = arccos(-b_i / (sqrt(d) |w_i|)) the radius of the boundary
+    around w_i, the margin is |phi - psi|, computed as 2 arcsin(h / (2 sqrt(d) |w_i| sin((phi + psi)/2))) from the
+    pre-activation h, which keeps its digits where phi and psi are close.
+
+    Parameters
+    ----------
+    mlp : FoldedMLP
+        Behind LayerNorm or RMSNorm.
+    z : array_like [..., d]
+        On the sphere of radius sqrt(d): normalize(x) at eps = 0.
+
+    Returns
+    -------
+    margin : float64 [..., m]
+        Radians; inf where the boundary misses the sphere. Absolute error about 1e-15, up to 1e-8 for a
+        boundary that is smaller than that around w_i.
+
+    Raises
+    ------
+    ValueError
+        z is not on the sphere, or the layer has no norm.
+    """
+    meets = meets_sphere(mlp)
+    z = as_float64(z, "z", shape=(..., mlp.d_model))
+    radius = np.sqrt(mlp.d_model)
+    off = np.abs(np.linalg.norm(z, axis=-1) / radius - 1).max()
+    if off > 1e-9:
+        raise ValueError(
+            f"z: expected points on the sphere of radius sqrt(d) = {radius:.6g}, got one that is off by {off:.1e} "
+            f"of it. Pass normalize(x, kind={mlp.kind!r}) with eps = 0."
+        )
+    with np.errstate(divide="ignore", invalid="ignore"):
+        scale = radius * np.linalg.norm(mlp.W_in, axis=0)
+        pre = mlp.preactivations(z)
+        phi = np.arccos(np.clip((pre - mlp.b_in) / scale, -1, 1))
+        psi = np.arccos(np.clip(-mlp.b_in / scale, -1, 1))
+        sine = np.abs(pre) / (2 * scale * np.sin((phi + psi) / 2))
+        margin = 2 * np.arcsin(np.minimum(sine, 1))
+    return np.where(meets, margin, np.inf)
+
+
+def affine_map(mlp, pattern):
+    """The affine map of one linear region: output(z) = z @ A + c wherever the pattern holds.
+
+    A = W_in D W_out and c = b_in D W_out + b_out, D the diagonal matrix of the pattern.
+
+    Parameters
+    ----------
+    mlp : FoldedMLP
+        With a ReLU; a GELU layer is affine nowhere.
+    pattern : bool [m]
+
+    Returns
+    -------
+    A : float64 [d, d_out];  c : float64 [d_out]
+
+    Raises
+    ------
+    ValueError
+        The activation is not piecewise linear, or the pattern has another length.
+    """
+    if mlp.activation != "relu":
+        raise ValueError(
+            f"mlp: expected activation 'relu', got {mlp.activation!r}: it is not piecewise linear, so no region has "
+            f"an affine map. jacobian(mlp, x) gives its tangent map at a point."
+        )
+    pattern = _as_bits(pattern, "pattern")
+    if pattern.shape != (mlp.n_neurons,):
+        raise ValueError(f"pattern: expected shape [{mlp.n_neurons}], got {list(pattern.shape)}.")
+    on = mlp.W_out[pattern]
+    return mlp.W_in[:, pattern] @ on, mlp.b_in[pattern] @ on + mlp.b_out

@@ -1,0 +1,140 @@
+"""The narrow door: a layer and two or three directions become a small arrangement; geometry knows no LayerNorm."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from ._inputs import as_float64, one_of, read_only
+from .layernorm import KINDS
+from .patterns import require_sphere
+
+
+@dataclass(frozen=True, eq=False)
+class Arrangement:
+    """m half-spaces of R^k: neuron i is on at y iff normals_i . y + offsets_i > 0.
+
+    Attributes
+    ----------
+    normals : float64 [m, k]
+    offsets : float64 [m]
+    """
+
+    normals: np.ndarray
+    offsets: np.ndarray
+
+    def __post_init__(self):
+        normals = as_float64(self.normals, "normals", shape=("m", "k"))
+        offsets = as_float64(self.offsets, "offsets", shape=(len(normals),))
+        object.__setattr__(self, "normals", read_only(normals))
+        object.__setattr__(self, "offsets", read_only(offsets))
+
+    @property
+    def dimension(self):
+        """k, the dimension of the space that is cut."""
+        return self.normals.shape[1]
+
+    @property
+    def n_neurons(self):
+        return len(self.offsets)
+
+    def preactivations(self, y):
+        """normals . y + offsets at points y [..., k]: float64 [..., m]."""
+        return as_float64(y, "y", shape=(..., self.dimension)) @ self.normals.T + self.offsets
+
+
+def slice_basis(vectors, *, kind="layernorm"):
+    """Orthonormal rows that span the given directions, by Gram-Schmidt in their order.
+
+    The first row points along the first vector. For ``"layernorm"`` every vector is centred first, so that the
+    slice lies in the hyperplane orthogonal to the ones vector, where the sphere is.
+
+    Parameters
+    ----------
+    vectors : array_like [k, d]
+    kind : {"layernorm", "rmsnorm", "none"}
+
+    Returns
+    -------
+    basis : float64 [k, d]
+        Orthonormal to about 1e-15.
+
+    Raises
+    ------
+    ValueError
+        The vectors do not span k dimensions (after centring, for LayerNorm).
+    """
+    one_of(kind, KINDS, "kind")
+    vectors = as_float64(vectors, "vectors", shape=("k", "d"))
+    largest = np.abs(vectors).max(axis=1, keepdims=True)
+    rows = vectors / np.where(largest > 0, largest, 1.0)
+    if kind == "layernorm":
+        rows = rows - rows.mean(axis=1, keepdims=True)
+    k, d = rows.shape
+    room = d - 1 if kind == "layernorm" else d
+    if k <= room:
+        lengths = np.linalg.norm(rows, axis=1, keepdims=True)
+        rows = rows / np.where(lengths > 1e-12, lengths, 1.0)
+        basis, heights = np.linalg.qr(rows.T)
+        heights = np.diag(heights)
+        if (np.abs(heights) > 1e-10).all():
+            return (basis * np.sign(heights)).T
+    raise ValueError(
+        f"vectors: expected {k} directions that span {k} dimensions"
+        f"{' of the hyperplane orthogonal to the ones vector' if kind == 'layernorm' else ''}, "
+        f"got fewer (one is zero, constant, or a combination of the others). Choose other vectors."
+    )
+
+
+def lift(basis, y):
+    """The points of the sphere at slice coordinates y [..., k] with |y| = 1: z = sqrt(d) y @ basis, [..., d]."""
+    basis = as_float64(basis, "basis", shape=("k", "d"))
+    return np.sqrt(basis.shape[1]) * as_float64(y, "y", shape=(..., len(basis))) @ basis
+
+
+def restrict(mlp, basis):
+    """Cut the layer's hyperplanes with a slice through the sphere's centre.
+
+    Parameters
+    ----------
+    mlp : FoldedMLP
+        Behind LayerNorm or RMSNorm.
+    basis : array_like [k, d]
+        Orthonormal rows from `slice_basis`.
+
+    Returns
+    -------
+    Arrangement
+        normals = sqrt(d) (basis @ W_in)^T [m, k], offsets = b_in: the pre-activations at z = lift(basis, y) are
+        exactly those of the arrangement at y, and the sphere is |y| = 1.
+
+    Raises
+    ------
+    ValueError
+        The rows are not orthonormal or, for LayerNorm, not orthogonal to the ones vector; or there is no norm.
+    """
+    require_sphere(mlp)
+    basis = as_float64(basis, "basis", shape=("k", mlp.d_model))
+    off = np.abs(basis @ basis.T - np.eye(len(basis))).max()
+    if mlp.kind == "layernorm":
+        off = max(off, np.abs(basis.sum(axis=1)).max() / np.sqrt(mlp.d_model))
+    if off > 1e-9:
+        raise ValueError(
+            f"basis: expected orthonormal rows in the space of the sphere, got rows that are off by {off:.1e}. "
+            f"slice_basis(vectors, kind={mlp.kind!r}) makes them."
+        )
+    return Arrangement(np.sqrt(mlp.d_model) * (basis @ mlp.W_in).T, mlp.b_in)
+
+
+def expected_crossings(mlp):
+    """Expected number of crossings on a uniformly random great circle of the layer's sphere.
+
+    The sum over neurons of 2 (1 - h_i^2)^((D - 2)/2) with h_i = |b_i| / (sqrt(d) |w_i|) < 1, where D is the dimension
+    of the space around the sphere: d - 1 for LayerNorm, d for RMSNorm. (The circle's plane meets neuron i's cap iff
+    its projection of w_i is long enough; the squared length is Beta(1, (D - 2)/2) distributed.)
+    """
+    require_sphere(mlp)
+    D = mlp.d_model - 1 if mlp.kind == "layernorm" else mlp.d_model
+    with np.errstate(divide="ignore", invalid="ignore"):
+        h = np.abs(mlp.b_in) / (np.sqrt(mlp.d_model) * np.linalg.norm(mlp.W_in, axis=0))
+    cuts = h < 1
+    return float(2 * np.sum(((1 - h[cuts]) * (1 + h[cuts])) ** ((D - 2) / 2)))
