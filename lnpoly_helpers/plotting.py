@@ -1,0 +1,354 @@
+"""Figures of computed objects. Every function takes ``ax=None``, returns the figure and says in words what it shows.
+
+The words are the figure's alternative text: a notebook keeps them beside the picture, for readers who cannot see it
+and for tests, which can compare words but no pictures.
+"""
+
+import base64
+import functools
+import io
+
+import matplotlib
+import numpy as np
+from matplotlib.collections import LineCollection, PolyCollection
+from matplotlib.figure import Figure
+from matplotlib.patheffects import withStroke
+from mpl_toolkits.mplot3d.art3d import Poly3DCollection
+
+from .style import BLUE, GREEN, GREY, INK, PALE, SERIES, VERMILION, bits, color_index, figure_style, region_colors
+
+_SETTINGS = figure_style()
+
+
+def _styled(function):
+    """Run a plotting function under the style of the series, whatever the caller's settings are."""
+
+    @functools.wraps(function)
+    def wrapper(*args, **kwargs):
+        with matplotlib.rc_context(_SETTINGS):
+            return function(*args, **kwargs)
+
+    return wrapper
+
+
+class LabelledFigure(Figure):
+    """A matplotlib figure that shows itself in a notebook together with its alternative text."""
+
+    alt = ""
+
+    def _repr_mimebundle_(self, include=None, exclude=None):
+        png = io.BytesIO()
+        with matplotlib.rc_context(_SETTINGS):
+            self.savefig(png, format="png", metadata={"Software": None})
+        data = {"image/png": base64.b64encode(png.getvalue()).decode(), "text/plain": self.alt}
+        return data, {"image/png": {"alt": self.alt}}
+
+
+@_styled
+def new_figure(width=6.4, height=4.0, **subplots):
+    """A figure of the series and its axes, outside pyplot: nothing global, nothing to close.
+
+    Parameters
+    ----------
+    width, height : float
+        Inches.
+    **subplots
+        For `matplotlib.figure.Figure.subplots`: ``nrows``, ``ncols``, ``subplot_kw`` ...
+    """
+    figure = LabelledFigure(figsize=(width, height), layout="constrained")
+    return figure, figure.subplots(**subplots)
+
+
+def _axes(ax, **kwargs):
+    return new_figure(**kwargs)[1] if ax is None else ax
+
+
+def _describe(ax, text):
+    """Add a panel's description to its figure's alternative text; returns the figure."""
+    figure = ax.figure
+    if isinstance(figure, LabelledFigure):
+        figure.alt = f"{figure.alt} {text}".strip()
+    return figure
+
+
+def _space(ax, title, limit):
+    """3-D axes without a box: equal scales, the three axes and the ones vector as thin lines, drawn back to front."""
+    ax.set_title(title)
+    ax.set_proj_type("ortho")
+    ax.set(xlim=(-limit, limit), ylim=(-limit, limit), zlim=(-limit, limit))
+    ax.set_box_aspect((1, 1, 1), zoom=1.5)
+    ax.view_init(elev=14, azim=-18)
+    ax.set_axis_off()
+    ax.computed_zorder = False  # matplotlib would sort whole objects by depth and hide points behind the plane
+    for name, axis in zip(("x₁", "x₂", "x₃"), 0.95 * limit * np.eye(3)):
+        ax.plot(*np.c_[np.zeros(3), axis], color=GREY, lw=0.7, zorder=2)
+        ax.text(*(1.06 * axis), name, color=GREY, ha="center", va="center", fontsize=9)
+    end = limit * np.ones(3) / np.sqrt(3)
+    ax.plot(*np.c_[-end, end], color=INK, lw=1, ls=(0, (4, 3)), zorder=2)
+    ax.text(*(end * 1.09), "ones", color=INK, ha="center", fontsize=9)
+
+
+def _circle_3d(radius, n=181):
+    """Points of the circle of a radius in the plane orthogonal to the ones vector of 3-D space."""
+    u, v = np.array([1, -1, 0]) / np.sqrt(2), np.array([1, 1, -2]) / np.sqrt(6)
+    angle = np.linspace(0, 2 * np.pi, n)[:, None]
+    return radius * (np.cos(angle) * u + np.sin(angle) * v)
+
+
+@_styled
+def plot_points_3d(points, title, *, n_marked=0, circle=None, limit=None, ax=None):
+    """Points in 3-D, the plane orthogonal to the ones vector and, if asked, a circle in it.
+
+    Parameters
+    ----------
+    points : float64 [n, 3]
+    title : str
+    n_marked : int
+        So many first points are drawn large and numbered.
+    circle : float, optional
+        Its radius.
+    limit : float, optional
+        Half the width of the space shown; by default what holds all points.
+    """
+    ax = _axes(ax, width=4.6, height=4.4, subplot_kw={"projection": "3d"})
+    limit = max(1.1 * np.abs(points).max(), 2.0) if limit is None else limit
+    _space(ax, title, limit)
+    plane = Poly3DCollection([_circle_3d(1.1 * limit)], facecolor=PALE, alpha=0.45, zorder=1)
+    ax.add_collection3d(plane)
+    if circle is not None:
+        ax.plot(*_circle_3d(circle).T, color=INK, lw=1, zorder=3)
+    ax.scatter(*points[n_marked:].T, s=8, color=BLUE, alpha=0.6, linewidths=0, depthshade=False, zorder=4)
+    for k, point in enumerate(points[:n_marked]):
+        ax.scatter(*point, s=120, color=VERMILION, edgecolor="white", depthshade=False, zorder=5)
+        ax.text(*point, str(k + 1), color="white", weight="bold", fontsize=8, ha="center", va="center", zorder=6)
+    described = f", {n_marked} of them numbered," if n_marked else ""
+    extra = f" A circle of radius {circle:.3f} lies in the plane." if circle is not None else ""
+    return _describe(
+        ax, f"{title}: {len(points)} points in 3-D{described} and the plane orthogonal to the ones vector.{extra}"
+    )
+
+
+@_styled
+def plot_fibres(fibres, images, *, ax=None):
+    """Half-planes of residual vectors in 3-D, and the one point of the circle that LayerNorm sends each of them to.
+
+    Parameters
+    ----------
+    fibres : float64 [n_fibres, 4, 3]
+        Corners of a rectangle cut from each half-plane, in order round it.
+    images : float64 [n_fibres, 3]
+    """
+    ax = _axes(ax, width=5.4, height=5.0, subplot_kw={"projection": "3d"})
+    _space(ax, "One half-plane, one point", 1.05 * np.abs(fibres).max())
+    ax.plot(*_circle_3d(np.sqrt(3)).T, color=INK, lw=1.4, zorder=3)
+    for k, (corners, image) in enumerate(zip(fibres, images)):
+        color, marker, _ = SERIES[k % len(SERIES)]
+        ax.add_collection3d(Poly3DCollection([corners], facecolor=color, edgecolor=color, alpha=0.25, zorder=2))
+        ax.scatter(*image, s=70, marker=marker, color=color, edgecolor="white", depthshade=False, zorder=5)
+        ax.text(*(corners[1:3].mean(axis=0) * 1.08), "ABCDEFG"[k], color=color, weight="bold", ha="center", fontsize=12)
+    return _describe(
+        ax,
+        f"{len(fibres)} half-planes in 3-D, each bounded by the line of the ones vector; each meets the circle in "
+        f"the one point that all its vectors are sent to. Opposite half-planes have opposite points.",
+    )
+
+
+@_styled
+def plot_shrink(scales, radii, crossings=None, *, ax=None):
+    """How close to the sphere a vector comes as it is scaled up: |z| / sqrt(d) against the scale.
+
+    Parameters
+    ----------
+    scales, radii : float64 [n]
+    crossings : float64 [k, 2], optional
+        Scale and radius at which a neuron flips; drawn as ticks.
+    """
+    ax = _axes(ax, height=3.2)
+    ax.axhline(1, color=GREY, lw=1, ls=(0, (4, 3)))
+    ax.annotate("the sphere", (scales[0], 1), (4, 4), textcoords="offset points", color=GREY)
+    ax.plot(scales, radii, color=BLUE)
+    if crossings is not None and len(crossings):
+        ax.plot(*np.asarray(crossings).T, ls="", marker="|", ms=16, mew=2, color=VERMILION)
+        ax.annotate(
+            "a neuron flips", crossings[-1], (12, -14), textcoords="offset points", color=VERMILION, va="center"
+        )
+    ax.set(xscale="log", ylim=(0, 1.12), xlabel="scale a of the residual vector", ylabel="‖z‖ / √d")
+    ax.set_title("ε keeps short vectors inside the sphere")
+    n = 0 if crossings is None else len(crossings)
+    return _describe(
+        ax,
+        f"Length of the normalised vector, in units of the sphere's radius, against the scale of the residual vector "
+        f"from {scales[0]:g} to {scales[-1]:g}: it rises from {radii[0]:.2f} to {radii[-1]:.2f}. "
+        f"{n} neurons flip on the way.",
+    )
+
+
+@_styled
+def plot_plane(partition, *, circle=False, ray=None, labels=True, title="", ax=None):
+    """The regions of a plane cut by lines, each in its pattern's colour, labelled with its bits.
+
+    Parameters
+    ----------
+    partition : PlanePartition
+    circle : bool
+        Draw the unit circle: where the sphere cuts the plane.
+    ray : float64 [2], optional
+        Draw the ray from the origin through this point.
+    labels : bool
+        Write each region's pattern into it, neuron 0 first.
+    """
+    ax = _axes(ax, width=5.2, height=5.0)
+    w = partition.half_width
+    fills = region_colors(partition.patterns)
+    ax.add_collection(PolyCollection(partition.polygons, facecolors=fills, edgecolors=INK, linewidths=0.9))
+    if labels:
+        for polygon, center, pattern in zip(partition.polygons, partition.centroids, partition.patterns):
+            if _area(polygon) > 0.015 * (2 * w) ** 2:
+                halo = [withStroke(linewidth=2.5, foreground="white", alpha=0.5)]
+                ax.text(*center, bits(pattern), ha="center", va="center", fontsize=8, path_effects=halo)
+    if circle:
+        angle = np.linspace(0, 2 * np.pi, 361)
+        ax.plot(np.cos(angle), np.sin(angle), color=INK, lw=2.4)
+    if ray is not None:
+        end = np.asarray(ray) / np.abs(ray).max() * w
+        ax.annotate("", end, (0, 0), arrowprops={"arrowstyle": "-|>", "color": VERMILION, "lw": 2.4, "shrinkA": 0})
+        ax.plot(0, 0, "o", color=VERMILION, ms=6)
+    ax.set(xlim=(-w, w), ylim=(-w, w), aspect="equal", xlabel="y₁", ylabel="y₂")
+    ax.set_title(title)
+    extras = (" The unit circle is drawn in." if circle else "") + (
+        f" A ray leaves the origin towards ({ray[0]:.2f}, {ray[1]:.2f})." if ray is not None else ""
+    )
+    return _describe(
+        ax,
+        f"{title + ': ' if title else ''}a square of the plane cut by {partition.arrangement.n_neurons} lines into "
+        f"{partition.n_regions} regions, coloured and labelled by activation pattern.{extras}",
+    )
+
+
+def _area(polygon):
+    x, y = polygon.T
+    return abs(x @ np.roll(y, -1) - y @ np.roll(x, -1)) / 2
+
+
+@_styled
+def plot_arcs(partition, *, labels=True, title="", ax=None):
+    """A circle cut into arcs, each in its pattern's colour; a tick and the neuron's number where a boundary is crossed.
+
+    Parameters
+    ----------
+    partition : CirclePartition
+    labels : bool
+        Write each arc's pattern inside and each crossing's neuron outside; sensible up to some 30 arcs.
+    """
+    ax = _axes(ax, width=5.2, height=5.0)
+    patterns = partition.patterns()
+    _ring(ax, partition, patterns, inner=0.9, outer=1.05)
+    few = labels and partition.n_arcs <= 40
+    if few:
+        for middle, pattern, length in zip(partition.midpoints, patterns, partition.lengths):
+            if length > 0.06:
+                ax.text(0.74 * np.cos(middle), 0.74 * np.sin(middle), bits(pattern), ha="center", va="center", fontsize=8)
+        for angle, neuron in zip(partition.angles, partition.neurons):
+            out = np.array([np.cos(angle), np.sin(angle)])
+            ax.plot(*np.c_[0.87 * out, 1.08 * out], color=INK, lw=1.4)
+            ax.text(*(1.17 * out), str(neuron), ha="center", va="center", fontsize=9, color=VERMILION)
+    ax.set(xlim=(-1.28, 1.28), ylim=(-1.28, 1.28), aspect="equal")
+    ax.axis("off")
+    ax.set_title(title)
+    return _describe(
+        ax,
+        f"{title + ': ' if title else ''}a circle cut at {len(partition.angles)} places into {partition.n_arcs} arcs with "
+        f"{partition.n_patterns} distinct activation patterns, each in its own colour"
+        f"{'; each tick carries the number of the neuron that flips there' if few else ''}.",
+    )
+
+
+def _ring(ax, partition, patterns, inner, outer):
+    """Draw the arcs as pieces of a ring."""
+    pieces = []
+    for start, length in zip(partition.starts, partition.lengths):
+        angle = start + np.linspace(0, length, 2 + int(40 * length))
+        edge = np.c_[np.cos(angle), np.sin(angle)]
+        pieces.append(np.r_[inner * edge, outer * edge[::-1]])
+    ax.add_collection(PolyCollection(pieces, facecolors=region_colors(patterns, 0.85), edgecolors="none"))
+
+
+@_styled
+def plot_arc_window(partition, center, width, *, title="", ax=None):
+    """A stretch of the circle unrolled: arcs as coloured blocks, one line up or down for each neuron that flips.
+
+    Parameters
+    ----------
+    partition : CirclePartition
+    center, width : float
+        Radians.
+    """
+    ax = _axes(ax, height=1.9)
+    patterns = partition.patterns()
+    starts = (partition.starts - center + np.pi) % (2 * np.pi) - np.pi
+    seen = [k for k in range(partition.n_arcs) if starts[k] + partition.lengths[k] > -width / 2 and starts[k] < width / 2]
+    blocks = [[(s, 0), (s + n, 0), (s + n, 1), (s, 1)] for s, n in zip(starts[seen], partition.lengths[seen])]
+    blocks = np.array(blocks) * [180 / np.pi, 1]
+    ax.add_collection(PolyCollection(blocks, facecolors=region_colors(patterns[seen], 0.85), edgecolors="white", lw=0.6))
+    inside = np.abs(starts) < width / 2
+    half = np.degrees(width / 2)
+    ax.set(xlim=(-half, half), ylim=(0, 1), yticks=[], xlabel="degrees along the circle")
+    ax.spines["left"].set_visible(False)
+    ax.set_title(title)
+    n_inside = int(inside.sum()) if len(partition.angles) else 0
+    return _describe(
+        ax,
+        f"{title + ': ' if title else ''}{np.degrees(width):.0f} degrees of the circle unrolled, with {n_inside} crossings.",
+    )
+
+
+@_styled
+def plot_ray_patterns(scales, patterns, *, title="", ax=None):
+    """Which neurons are on as a vector is scaled: a row a neuron, dark where it is on.
+
+    Parameters
+    ----------
+    scales : float64 [n]
+        Increasing; drawn on a logarithmic axis.
+    patterns : bool [n, m]
+        Drawn sorted by how long each neuron is on.
+    """
+    ax = _axes(ax, height=3.4)
+    patterns = np.asarray(patterns)
+    changed = patterns.any(axis=0) & ~patterns.all(axis=0)
+    order = np.lexsort([patterns.argmax(axis=0), patterns.sum(axis=0)])
+    ax.pcolormesh(
+        scales, np.arange(patterns.shape[1]), patterns.T[order], cmap="Blues", vmin=-0.15, vmax=1.25, shading="nearest"
+    )
+    ax.axvline(1, color=VERMILION, lw=1.2)
+    ax.set(xscale="log", xlabel="scale a of the residual vector", ylabel="neuron, sorted")
+    ax.set_title(title)
+    return _describe(
+        ax,
+        f"{title + ': ' if title else ''}{patterns.shape[1]} neurons against the scale of one residual vector from "
+        f"{scales[0]:g} to {scales[-1]:g}; {int(changed.sum())} of them change between on and off.",
+    )
+
+
+@_styled
+def plot_lines(x, series, *, xlabel, ylabel, title="", log=False, ax=None):
+    """Curves over a common axis, each with its own colour, marker and line, labelled at its right end.
+
+    Parameters
+    ----------
+    x : sequence [n]
+    series : dict
+        Name: values [n].
+    log : bool
+        Logarithmic axes.
+    """
+    ax = _axes(ax)
+    for (name, values), (color, marker, line) in zip(series.items(), SERIES):
+        ax.plot(x, values, color=color, marker=marker, ls=line, ms=5, label=name)
+    ax.legend()
+    ax.set(xlabel=xlabel, ylabel=ylabel)
+    if log:
+        ax.set(xscale="log", yscale="log")
+    ax.set_title(title)
+    ends = "; ".join(f"{name} from {v[0]:,.4g} to {v[-1]:,.4g}" for name, v in series.items())
+    return _describe(ax, f"{title + ': ' if title else ''}{ylabel} against {xlabel}: {ends}.")
