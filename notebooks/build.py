@@ -38,17 +38,33 @@ ADDRESS = re.compile(
     re.MULTILINE,
 )
 
-STYLE = """<style>
-body.jp-Notebook { max-width: 62rem; margin: 0 auto; padding: 1rem; overflow-x: hidden; }
+# nbconvert's page with each picture's alternative text, links to the other pages, room on a phone, and no script from
+# elsewhere but MathJax where a notebook has formulas
+PAGE = """{%- extends "lab/index.html.j2" -%}
+{% macro nav() %}<nav><a href="index.html">All notebooks</a>
+{%- for label, stem in resources.neighbours %}<a href="{{ stem }}.html">{{ label }}: {{ stem.replace("_", " ") }}</a>
+{%- endfor %}</nav>{% endmacro %}
+{% block html_head_js_requirejs %}{% endblock %}
+{% block html_head_js_mermaidjs %}{% endblock %}
+{% block html_head_js_mathjax %}{% if resources.has_formulas %}{{ super() }}{% endif %}{% endblock %}
+{% block html_head_css %}<style>
+body.jp-Notebook { max-width: 62rem; margin: 0 auto; padding: 1rem; }
 img { max-width: 100%; height: auto; }
 .jp-RenderedHTMLCommon table { display: block; max-width: 100%; overflow-x: auto; }
 .jp-OutputArea-output pre, .highlight pre { overflow-x: auto; }
 nav { font: 1rem/1.6 system-ui, sans-serif; margin: 0.5rem 0; display: flex; flex-wrap: wrap; gap: 0 1.5rem; }
 @media (max-width: 45rem) {
   body.jp-Notebook { padding: 0.5rem; }
-  .jp-InputPrompt, .jp-OutputPrompt, .jp-Cell .jp-Collapser { display: none; }
+  .jp-InputPrompt, .jp-OutputPrompt { display: none; }
 }
-</style>"""
+</style>{% endblock %}
+{% block body_header %}{{ super() }}{{ nav() }}{% endblock %}
+{% block body_footer %}{{ nav() }}{{ super() }}{% endblock %}
+{% block data_png scoped %}<div class="jp-RenderedImage jp-OutputArea-output {{ extra_class }}">
+<img alt="{{ output | get_metadata("alt", "image/png") | e }}"
+ src="data:image/png;base64,{{ output.data["image/png"] }}">
+</div>{% endblock %}
+"""
 INDEX = """<!DOCTYPE html>
 <html lang="en">
 <head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
@@ -127,7 +143,8 @@ def execute(path):
             cell.outputs, cell.execution_count = [], None
     start, result = time.perf_counter(), "ok"
     place = {"metadata": {"path": str(HERE)}}
-    client = NotebookClient(nb, timeout=CELL_SECONDS, kernel_name="python3", resources=place)
+    quiet = ["--IPKernelApp.log_level=40"]  # else each start warns that the kernel talks over the loopback unencrypted
+    client = NotebookClient(nb, timeout=CELL_SECONDS, kernel_name="python3", resources=place, extra_arguments=quiet)
     try:
         client.execute()
     except CellExecutionError as error:
@@ -145,24 +162,21 @@ def title_and_claim(nb):
 
 
 def page(nb, path, others):
-    """The HTML page of an executed notebook: standalone but for MathJax, linked to its neighbours."""
+    """The HTML page of an executed notebook: one file, linked to its neighbours."""
     from nbconvert import HTMLExporter
 
     nb = copy.deepcopy(nb)
     nb.metadata["title"] = title_and_claim(nb)[0] or path.stem
-    body, _ = HTMLExporter(embed_images=True).from_notebook_node(nb)
-    names = [other.name for other in others]
-    for name in names:
-        body = re.sub(rf'href="(\./)?{re.escape(name)}(#[^"]*)?"', rf'href="{name[:-6]}.html\2"', body)
-    body = body.replace('href="../', f'href="https://github.com/{repository()}/blob/main/')
-    here = names.index(path.name)
-    links = ['<a href="index.html">All notebooks</a>']
-    for label, k in (("Before", here - 1), ("Next", here + 1)):
-        if 0 <= k < len(names):
-            links.append(f'<a href="{names[k][:-6]}.html">{label}: {names[k][:-6].replace("_", " ")}</a>')
-    nav = f"<nav>{''.join(links)}</nav>"
-    body = body.replace("</head>", STYLE + "\n</head>", 1)
-    return re.sub(r"(<body[^>]*>)", rf"\1\n{nav}", body, count=1).replace("</body>", nav + "\n</body>")
+    stems = [other.stem for other in others]
+    here = stems.index(path.stem)
+    neighbours = [(label, stems[k]) for label, k in (("Before", here - 1), ("Next", here + 1)) if 0 <= k < len(stems)]
+    formulas = any("$" in cell.source for cell in nb.cells if cell.cell_type == "markdown")
+    body, _ = HTMLExporter(raw_template=PAGE, embed_images=True).from_notebook_node(
+        nb, resources={"neighbours": neighbours, "has_formulas": formulas}
+    )
+    for stem in stems:
+        body = re.sub(rf'href="(?:\./)?{re.escape(stem)}\.ipynb(#[^"]*)?"', rf'href="{stem}.html\1"', body)
+    return body.replace('href="../', f'href="https://github.com/{repository()}/blob/main/')
 
 
 def index(entries):

@@ -1,0 +1,70 @@
+# `make run` shows everything, `make test` proves everything; `make help` lists the rest.
+
+PYTHON ?= python3
+# The one exact pin, for what these commands install; the package itself asks only for a lower bound.
+# A CPU build is enough. On Linux the plain name downloads gigabytes: the README says how to get the small one.
+TORCH := torch==2.13.0
+VENV := .venv
+PY := $(VENV)/bin/python
+PIP := $(PY) -m pip install -qq --disable-pip-version-check
+READY := $(VENV)/.ready
+# a python3 kernel that a reader has elsewhere must not run the notebooks
+export JUPYTER_PREFER_ENV_PATH := 1
+
+.DEFAULT_GOAL := help
+.PHONY: help setup run test lint unit nbval lab notebooks links clean
+
+help:
+	@echo 'make run                    execute every notebook, write site/index.html, print a table'
+	@echo 'make test                   everything that CI runs'
+	@echo 'make lab                    open the notebooks in JupyterLab'
+	@echo 'make notebooks              execute and normalise the committed notebooks in place'
+	@echo 'make links REPO=owner/name  set the public address in every badge and install line'
+	@echo 'make clean                  remove what these commands wrote, except $(VENV)'
+	@echo 'Each sets up $(VENV) first where needed. Another interpreter: make run PYTHON=python3.12'
+
+setup: $(READY)
+
+$(READY): pyproject.toml Makefile
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+	  echo 'This needs Python 3.11 or newer; $(PYTHON) is not. Name another one: make run PYTHON=python3.12' >&2; exit 1; }
+	@echo 'Setting up $(VENV): PyTorch first, then the rest (some minutes the first time)'
+	@$(PYTHON) -m venv $(VENV)
+	@$(PIP) '$(TORCH)'
+	@echo 'PyTorch is in place'
+	@$(PIP) '$(TORCH)' -e '.[notebooks,test]'
+	@touch $@
+
+run: $(READY)
+	@$(PY) notebooks/build.py --site site
+
+notebooks: $(READY)
+	@$(PY) notebooks/build.py
+
+lab: $(READY)
+	@$(PY) -m jupyterlab --LabApp.default_url=/lab/tree/notebooks
+
+links: $(READY)
+	@$(PY) notebooks/build.py --links $(REPO)
+
+# Every stage runs, whatever an earlier one found; one failure fails the whole.
+test: $(READY)
+	@failed=; \
+	for stage in lint unit nbval; do \
+	  echo "== make $$stage"; $(MAKE) --no-print-directory $$stage || failed="$$failed $$stage"; \
+	done; \
+	if [ -n "$$failed" ]; then echo "FAILED:$$failed" >&2; exit 1; fi
+
+lint: $(READY)
+	@$(PY) -m ruff check .
+
+unit: $(READY)
+	@MPLBACKEND=Agg $(PY) -m pytest
+
+# the outputs of every notebook against a fresh run; a folder, not a list, so that none is left out
+nbval: $(READY)
+	@$(PY) -m pytest -o addopts= --nbval --nbval-current-env --nbval-cell-timeout=120 notebooks
+
+clean:
+	rm -rf site dist build .pytest_cache .ruff_cache .hypothesis .benchmarks
+	find . -name __pycache__ -not -path './$(VENV)/*' -prune -exec rm -rf {} +
