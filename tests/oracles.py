@@ -1,0 +1,96 @@
+"""Slow definitions for the tests: as close to the mathematics as code can be, and none of the package's own formulas."""
+
+from decimal import Decimal, localcontext
+from fractions import Fraction
+
+import numpy as np
+
+from lnpoly_helpers import NormedMLP, fold_layer_norm
+
+
+def random_block(rng, d, m, *, kind="layernorm", activation="relu", eps=0.0, d_out=None):
+    """A block whose pre-activations are of order 1 and whose gamma and beta are far from 1 and 0."""
+    d_out = d if d_out is None else d_out
+    return NormedMLP(
+        gamma=1 + 0.5 * rng.normal(size=d),
+        beta=rng.normal(size=d),
+        W_in=rng.normal(size=(d, m)) / np.sqrt(d),
+        b_in=0.3 * rng.normal(size=m),
+        W_out=rng.normal(size=(m, d_out)) / np.sqrt(m),
+        b_out=rng.normal(size=d_out),
+        activation=activation,
+        eps=eps,
+        kind=kind,
+    )
+
+
+def random_mlp(rng, d, m, **kwargs):
+    return fold_layer_norm(random_block(rng, d, m, **kwargs))
+
+
+def exact_normalize(x, eps, kind):
+    """The definition in 80 digits; the float64 inputs are taken as the exact numbers that they are."""
+    with localcontext() as context:
+        context.prec = 80
+        x = [Decimal(float(v)) for v in x]
+        d = len(x)
+        mean = sum(x) / d if kind == "layernorm" else 0
+        centred = [v - mean for v in x]
+        variance = sum(v * v for v in centred) / d
+        return np.array([float(v / (variance + Decimal(float(eps))).sqrt()) for v in centred])
+
+
+def torch_block(block):
+    """The block made of torch's own modules, in float64: a function from a tensor to (pre-activations, output)."""
+    import torch
+
+    d, m = block.W_in.shape
+    norm = {
+        "layernorm": lambda: torch.nn.LayerNorm(d, eps=block.eps),
+        "rmsnorm": lambda: torch.nn.RMSNorm(d, eps=block.eps),
+    }
+    to_hidden, to_output = torch.nn.Linear(d, m).double(), torch.nn.Linear(m, block.W_out.shape[1]).double()
+    act = {"relu": torch.nn.ReLU(), "gelu": torch.nn.GELU(), "gelu_new": torch.nn.GELU(approximate="tanh")}
+    tensor = lambda array: torch.tensor(np.array(array))  # noqa: E731
+    gamma, beta = tensor(block.gamma), tensor(block.beta)
+    with torch.no_grad():
+        to_hidden.weight.copy_(tensor(block.W_in).T)
+        to_hidden.bias.copy_(tensor(block.b_in))
+        to_output.weight.copy_(tensor(block.W_out).T)
+        to_output.bias.copy_(tensor(block.b_out))
+
+    def run(x):
+        z = norm[block.kind]().double()(x) if block.kind in norm else x
+        pre = to_hidden(gamma * z + beta)
+        return pre, to_output(act[block.activation](pre))
+
+    return run
+
+
+def bisect(f, low, high):
+    """Where f changes sign between low and high, to the last bit; f(low) and f(high) have different signs."""
+    start = f(low) > 0
+    assert start != (f(high) > 0)
+    while low < (middle := 0.5 * (low + high)) < high:
+        if (f(middle) > 0) == start:
+            low = middle
+        else:
+            high = middle
+    return 0.5 * (low + high)
+
+
+def sqrt_of(fraction):
+    """The square root of an exact fraction, correctly rounded to a float."""
+    with localcontext() as context:
+        context.prec = 60
+        return float((Decimal(fraction.numerator) / Decimal(fraction.denominator)).sqrt())
+
+
+def exact_height(normal, offset, y):
+    """normal . y + offset as an exact fraction, for float inputs."""
+    return sum(Fraction(float(a)) * Fraction(float(b)) for a, b in zip(normal, y)) + Fraction(float(offset))
+
+
+def circle_distance(a, b):
+    """The angle between two directions of the circle, at most pi."""
+    return np.abs((np.asarray(a) - np.asarray(b) + np.pi) % (2 * np.pi) - np.pi)
