@@ -53,6 +53,7 @@ img { max-width: 100%; height: auto; }
 .jp-RenderedHTMLCommon table { display: block; max-width: 100%; overflow-x: auto; }
 .jp-OutputArea-output pre, .highlight pre { overflow-x: auto; }
 nav { font: 1rem/1.6 system-ui, sans-serif; margin: 0.5rem 0; display: flex; flex-wrap: wrap; gap: 0 1.5rem; }
+nav a { color: #1565c0; }
 @media (max-width: 45rem) {
   body.jp-Notebook { padding: 0.5rem; }
   .jp-InputPrompt, .jp-OutputPrompt { display: none; }
