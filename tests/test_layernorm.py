@@ -268,10 +268,8 @@ def crossings_by_bisection(block, x, low=1e-12, high=1e12, n=4000):
     grid = np.geomspace(low, high, n)
     on = block.preactivations(grid[:, None] * x) > 0
     where, neurons = np.nonzero(on[1:] != on[:-1])
-    log_scale = [
-        bisect(lambda t: block.preactivations(np.exp(t) * x)[i], np.log(grid[k]), np.log(grid[k + 1]))
-        for k, i in zip(where, neurons)
-    ]
+    height = lambda i: lambda t: block.preactivations(np.exp(t) * x)[i]  # noqa: E731
+    log_scale = [bisect(height(i), np.log(grid[k]), np.log(grid[k + 1])) for k, i in zip(where, neurons)]
     order = np.argsort(log_scale)
     return np.exp(np.array(log_scale)[order]), neurons[order]
 

@@ -161,9 +161,9 @@ def test_asking_often_or_only_at_the_end_gives_the_same_count(rng):
     pre = rng.normal(size=(5000, 9))
     often, seldom = PatternCounter(), PatternCounter()
     for chunk in np.array_split(pre, 50):
-        often.update(chunk).n_patterns
+        asked = often.update(chunk).n_patterns
         seldom.update(chunk)
-    assert often.n_patterns == seldom.n_patterns == n_rows(pre > 0)
+    assert asked == often.n_patterns == seldom.n_patterns == n_rows(pre > 0)
 
 
 @given(arrays(np.bool_, st.tuples(st.integers(1, 6), st.integers(1, 70))), st.data())
