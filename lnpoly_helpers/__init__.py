@@ -15,7 +15,7 @@ from .layernorm import (
     normalize,
     ray_crossings,
 )
-from .models import EMBEDDED, Trace, encode, load_model, mlp_block, model_card, prompts, residuals, trace
+from .models import EMBEDDED, Trace, context_windows, encode, load_model, mlp_block, model_card, prompts, residuals, trace
 from .patterns import (
     PatternCounter,
     activation_pattern,

@@ -294,6 +294,7 @@ def plot_arc_window(partition, center, width, *, title="", ax=None):
     half = np.degrees(width / 2)
     ax.set(xlim=(-half, half), ylim=(0, 1), yticks=[], xlabel="degrees along the circle")
     ax.spines["left"].set_visible(False)
+    ax.set_box_aspect(0.22)
     ax.set_title(title)
     n_inside = int(inside.sum()) if len(partition.angles) else 0
     return _describe(
@@ -321,7 +322,7 @@ def plot_ray_patterns(scales, patterns, *, title="", ax=None):
         scales, np.arange(patterns.shape[1]), patterns.T[order], cmap="Blues", vmin=-0.15, vmax=1.25, shading="nearest"
     )
     ax.axvline(1, color=VERMILION, lw=1.2)
-    ax.set(xscale="log", xlabel="scale a of the residual vector", ylabel="neuron, sorted")
+    ax.set(xscale="log", xlabel="scale a of the residual vector", ylabel="neuron, sorted (dark: on)")
     ax.set_title(title)
     return _describe(
         ax,
@@ -350,5 +351,9 @@ def plot_lines(x, series, *, xlabel, ylabel, title="", log=False, ax=None):
     if log:
         ax.set(xscale="log", yscale="log")
     ax.set_title(title)
-    ends = "; ".join(f"{name} from {v[0]:,.4g} to {v[-1]:,.4g}" for name, v in series.items())
+    ends = "; ".join(f"{name} from {_short(v[0])} to {_short(v[-1])}" for name, v in series.items())
     return _describe(ax, f"{title + ': ' if title else ''}{ylabel} against {xlabel}: {ends}.")
+
+
+def _short(number):
+    return f"{number:,.0f}" if abs(number) >= 1000 else f"{number:.3g}"
