@@ -74,7 +74,8 @@ class SpherePartition:
     @property
     def lengths(self):
         """The angle that each arc turns about its circle's axis [n_arcs]; its length is this times the radius."""
-        return np.concatenate([gaps(part) for part in np.split(self.angles, self.starts[1:-1])])
+        _, from_angle, to_angle = self._arcs(2 * np.arange(self.n_arcs) + 1)
+        return to_angle - from_angle
 
     @property
     def arc_circles(self):
@@ -118,7 +119,7 @@ class SpherePartition:
 
     def patterns(self, faces=None):
         """Activation pattern of each face asked for (all by default), bool [len(faces), m], read off one arc each."""
-        faces = np.arange(self.n_faces) if faces is None else np.atleast_1d(faces)
+        faces = np.arange(self.n_faces) if faces is None else self._checked(faces)
         if not len(self.circles):
             return np.repeat(self.arrangement.preactivations([[0, 0, 1]]) > 0, len(faces), axis=0)
         edges = self._curves[np.searchsorted(self._curve_faces, faces)].astype(np.int64)
@@ -165,10 +166,15 @@ class SpherePartition:
         """Number of distinct patterns, at most `n_faces`: several faces may share theirs."""
         return len(np.unique(self.hashes().astype(np.float64).view(np.complex128)))
 
+    def _checked(self, faces):
+        faces = np.atleast_1d(faces)
+        if faces.dtype.kind not in "iu" or faces.ndim != 1 or ((faces < 0) | (faces >= self.n_faces)).any():
+            raise ValueError(f"face: expected integers 0 to {self.n_faces - 1}, got {faces}.")
+        return faces
+
     def _edges(self, face):
         """Half-edges of one face, a list of int for each closed curve."""
-        if not 0 <= index(face) < self.n_faces:
-            raise ValueError(f"face: expected 0 to {self.n_faces - 1}, got {face}.")
+        [face] = self._checked(face)
         curves = []
         for first in self._curves[slice(*np.searchsorted(self._curve_faces, [face, face + 1]))]:
             curve = [int(first)]
@@ -249,7 +255,9 @@ def partition_sphere(arrangement):
     curve_faces = _faces.face_of_curves(len(curves), curve_of, _faces.joints(circles, component, starts, angles))
     n_components, n_faces = int(component.max(initial=-1)) + 1, int(curve_faces.max(initial=0)) + 1
     if n_faces != 1 + n_components + np.count_nonzero(crosses):  # Euler's formula
-        raise ValueError("arrangement: expected boundaries in general position, got some too close for float64 to tell.")
+        raise ValueError(
+            "arrangement: expected boundaries in general position, got some too close for float64 to tell."
+        )
     by_face = np.argsort(curve_faces, kind="stable")
     return SpherePartition(
         arrangement=arrangement,
