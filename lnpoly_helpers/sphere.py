@@ -9,7 +9,7 @@ import numpy as np
 from . import _faces
 from ._small_circles import Circles, blocks, components, crossings, cut_circle, find_circles, gaps
 from .circle import TURN
-from .patterns import neuron_weights
+from .patterns import distinct, neuron_weights
 from .slices import Arrangement
 
 _CHECKED = 200_000  # crossings that count_faces sorts, looking for three boundaries through one point
@@ -164,7 +164,7 @@ class SpherePartition:
     @property
     def n_patterns(self):
         """Number of distinct patterns, at most `n_faces`: several faces may share theirs."""
-        return len(np.unique(self.hashes().astype(np.float64).view(np.complex128)))
+        return len(distinct(self.hashes()))
 
     def _checked(self, faces):
         faces = np.atleast_1d(faces)
