@@ -28,6 +28,7 @@ from .patterns import (
 )
 from .plane import PlanePartition, partition_plane
 from .slices import Arrangement, expected_crossings, lift, restrict, slice_basis
+from .sphere import SpherePartition, count_faces, n_regions, partition_sphere
 
 __version__ = "0.1.0"
 

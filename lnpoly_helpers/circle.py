@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .patterns import neuron_weights, pattern_hash
+from .patterns import distinct, neuron_weights, pattern_hash
 from .slices import Arrangement
 
 TURN = 2 * np.pi
@@ -70,7 +70,7 @@ class CirclePartition:
     @property
     def n_patterns(self):
         """Number of distinct patterns, at most `n_arcs`: arcs on opposite sides of a slab may share theirs."""
-        return len(np.unique(self.hashes(), axis=0))
+        return len(distinct(self.hashes()))
 
 
 def partition_circle(arrangement):
@@ -115,7 +115,7 @@ def partition_circle(arrangement):
     A, B, R = A[cuts], B[cuts], R[cuts]
     centre = np.arctan2(B, A)
     half = np.arctan2(np.sqrt((R - b[cuts]) * (R + b[cuts])), -b[cuts])
-    on_from, on_to = _turn(centre - half), _turn(centre + half)
+    on_from, on_to = turn(centre - half), turn(centre + half)
 
     last_pattern = b > 0  # right for every neuron that never switches
     holds_zero = (on_to < on_from) | ((on_to == on_from) & (half > np.pi / 2))
@@ -126,7 +126,7 @@ def partition_circle(arrangement):
     return CirclePartition(angles[order], neurons[order], last_pattern)
 
 
-def _turn(angle):
+def turn(angle):
     """The angle in [0, 2 pi); np.mod alone can round up to 2 pi itself."""
     angle = np.mod(angle, TURN)
     return np.where(angle >= TURN, 0.0, angle)
