@@ -31,5 +31,3 @@ from .slices import Arrangement, expected_crossings, lift, restrict, slice_basis
 from .sphere import SpherePartition, count_faces, n_regions, partition_sphere
 
 __version__ = "0.1.0"
-
-

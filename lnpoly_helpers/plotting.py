@@ -283,7 +283,7 @@ def plot_arc_window(partition, center, width, *, title="", ax=None):
     center, width : float
         Radians.
     """
-    ax = _axes(ax, height=1.9)
+    ax = _axes(ax, height=2.3)
     patterns = partition.patterns()
     starts = (partition.starts - center + np.pi) % (2 * np.pi) - np.pi
     seen = [k for k in range(partition.n_arcs) if starts[k] + partition.lengths[k] > -width / 2 and starts[k] < width / 2]
@@ -336,7 +336,7 @@ def plot_sphere(arrangement, *, view=(30, 20), half_width=1.0, labels=False, tit
     seen = patterns[~hidden]
     switching = np.flatnonzero(seen.any(axis=0) & ~seen.all(axis=0))
     for k in switching:
-        ax.contour(right, up, np.where(hidden, np.nan, pre[..., k]), levels=[0], colors=INK, linewidths=0.9)
+        ax.contour(right, up, np.where(hidden, np.nan, pre[..., k]), levels=[0], colors=INK, linewidths=0.9 if len(switching) < 30 else 0.5)
     if half_width >= 1:
         angle = np.linspace(0, 2 * np.pi, 361)
         ax.plot(np.cos(angle), np.sin(angle), color=INK, lw=1.2)
