@@ -27,7 +27,7 @@ from .patterns import (
     pattern_hash,
 )
 from .plane import PlanePartition, partition_plane
-from .slices import Arrangement, expected_crossings, lift, restrict, slice_basis
+from .slices import Arrangement, boundary_height, cap_share, expected_crossings, lift, restrict, slice_basis
 from .sphere import SpherePartition, count_faces, n_regions, partition_sphere
 
 __version__ = "0.1.0"
