@@ -15,6 +15,7 @@ import torch
 
 from lnpoly_helpers import (
     EMBEDDED,
+    context_windows,
     encode,
     fold_layer_norm,
     load_model,
@@ -230,6 +231,28 @@ def test_more_windows_than_fit_one_batch_keep_their_order():
     backwards = residuals(model, texts[::-1], 1)
     pieces = np.split(residuals(model, texts, 1), np.cumsum([len(t) for t in texts])[:-1])
     np.testing.assert_allclose(backwards, np.concatenate(pieces[::-1]), atol=2e-5)
+
+
+@pytest.mark.parametrize("layers", [[0, 1, 2], [2, 0], (1,)])
+def test_several_layers_in_one_run_are_the_layers_one_by_one(layers):
+    model = shared("random-ln-relu")
+    texts = [TEXT, "a", LONG[:100]]
+    together = residuals(model, texts, layers)
+    assert together.shape[0] == len(layers)
+    for x, layer in zip(together, layers):
+        np.testing.assert_allclose(x, residuals(model, texts, layer), atol=2e-5)
+
+
+def test_context_windows_are_the_texts_cut_at_the_context_length():
+    model = shared("random-ln-relu")
+    windows = context_windows(model, [LONG[:60], "a", LONG[:24]])
+    assert [bytes(w.astype(np.uint8)).decode() for w in windows] == [
+        LONG[:24],
+        LONG[24:48],
+        LONG[48:60],
+        "a",
+        LONG[:24],
+    ]
 
 
 def test_one_text_needs_no_list():
