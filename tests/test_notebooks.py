@@ -106,6 +106,13 @@ def test_readme_lists_every_notebook():
     assert sorted(name for names in listed for name in names) == [path.name for path in NOTEBOOKS]
 
 
+def test_readme_shows_the_figure_that_its_notebook_shows():
+    stem, beginning, name = build.README_FIGURE
+    nb = nbformat.read(ROOT / "notebooks" / f"{stem}.ipynb", as_version=4)
+    assert build.picture(nb, beginning) == (ROOT / "notebooks" / name).read_bytes()
+    assert f"](notebooks/{name})" in (ROOT / "README.md").read_text(encoding="utf-8")
+
+
 # --- that the check can fail -------------------------------------------------------------------------------------
 
 
