@@ -16,6 +16,7 @@ from .layernorm import (
     ray_crossings,
 )
 from .models import EMBEDDED, Trace, encode, load_model, mlp_block, model_card, prompts, residuals, trace
+from .paths import PathProfile, TangentRange, path_profile, tangent_range
 from .patterns import (
     PatternCounter,
     activation_pattern,
@@ -27,6 +28,16 @@ from .patterns import (
     pattern_hash,
 )
 from .plane import PlanePartition, partition_plane
+from .rotation import (
+    Crossings,
+    angle_between,
+    coherence,
+    crossings,
+    flip_weights,
+    rotate,
+    split_change,
+    tangent_change,
+)
 from .slices import Arrangement, expected_crossings, lift, restrict, slice_basis
 
 __version__ = "0.1.0"
