@@ -16,6 +16,7 @@ from .layernorm import (
     ray_crossings,
 )
 from .models import EMBEDDED, Trace, context_windows, encode, load_model, mlp_block, model_card, prompts, residuals, trace
+from .paths import PathProfile, TangentRange, path_profile, tangent_range
 from .patterns import (
     PatternCounter,
     activation_pattern,
@@ -27,6 +28,16 @@ from .patterns import (
     pattern_hash,
 )
 from .plane import PlanePartition, partition_plane
+from .rotation import (
+    Crossings,
+    angle_between,
+    coherence,
+    crossings,
+    flip_weights,
+    rotate,
+    split_change,
+    tangent_change,
+)
 from .slices import Arrangement, boundary_height, cap_share, expected_crossings, lift, restrict, slice_basis
 from .sphere import SpherePartition, count_faces, n_regions, partition_sphere
 

@@ -72,3 +72,9 @@ def read_only(array):
     array = np.array(array, order="C")
     array.flags.writeable = False
     return array
+
+
+def freeze(result):
+    """Make every array of a frozen dataclass read-only; for its ``__post_init__``."""
+    for field in result.__dataclass_fields__:
+        object.__setattr__(result, field, read_only(getattr(result, field)))

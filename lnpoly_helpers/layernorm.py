@@ -37,7 +37,11 @@ def _normal_cdf(h):
 
 
 def _gelu_new(h):
-    return 0.5 * h * (1.0 + np.tanh(_gelu_new_argument(h)))
+    return h * _gelu_new_gate(h)
+
+
+def _gelu_new_gate(h):
+    return 0.5 * (1.0 + np.tanh(_gelu_new_argument(h)))
 
 
 def _gelu_new_slope(h):
@@ -46,7 +50,7 @@ def _gelu_new_slope(h):
 
 
 def _gelu_new_argument(h):
-    return np.sqrt(2 / np.pi) * (h + 0.044715 * h**3)
+    return np.sqrt(2 / np.pi) * h * (1.0 + 0.044715 * h**2)  # NumPy's h**3 alone takes ten times as long
 
 
 # name: (function, derivative); "gelu_new" is GPT-2's tanh approximation of GELU
@@ -55,6 +59,8 @@ ACTIVATIONS = {
     "gelu": (_gelu, _gelu_slope),
     "gelu_new": (_gelu_new, _gelu_new_slope),
 }
+# every activation here is h times its gate: for ReLU a bit, for GELU a number between 0 and 1
+GATES = {"relu": _relu_slope, "gelu": _normal_cdf, "gelu_new": _gelu_new_gate}
 
 
 def normalize(x, *, eps=0.0, kind="layernorm"):

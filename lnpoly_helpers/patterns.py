@@ -183,12 +183,28 @@ def meets_sphere(mlp):
     return np.abs(mlp.b_in) < np.sqrt(mlp.d_model) * norms
 
 
-def require_sphere(mlp):
-    """Refuse what is not a folded layer behind a norm: without a norm there is no sphere."""
+def require_folded(mlp):
+    """Refuse a `NormedMLP` above all: it would normalise points that are normalised already."""
     if not isinstance(mlp, FoldedMLP):
         raise TypeError(f"mlp: expected a FoldedMLP, got {type(mlp).__name__}. fold_layer_norm(block) makes one.")
+
+
+def require_sphere(mlp):
+    """Refuse what is not a folded layer behind a norm: without a norm there is no sphere."""
+    require_folded(mlp)
     if mlp.kind == "none":
         raise ValueError("mlp: expected a layer behind LayerNorm or RMSNorm, got kind 'none': its input is no sphere.")
+
+
+def require_on_sphere(z, name, remedy):
+    """Refuse points [..., d] whose length is off sqrt(d) by more than 1e-9 of it."""
+    radius = np.sqrt(z.shape[-1])
+    off = np.abs(np.linalg.norm(z, axis=-1) / radius - 1).max()
+    if off > 1e-9:
+        raise ValueError(
+            f"{name}: expected points on the sphere of radius sqrt(d) = {radius:.6g}, got one that is off by {off:.1e} "
+            f"of it. {remedy}"
+        )
 
 
 def boundary_margin(mlp, z):
@@ -218,15 +234,9 @@ def boundary_margin(mlp, z):
     """
     meets = meets_sphere(mlp)
     z = as_float64(z, "z", shape=(..., mlp.d_model))
-    radius = np.sqrt(mlp.d_model)
-    off = np.abs(np.linalg.norm(z, axis=-1) / radius - 1).max()
-    if off > 1e-9:
-        raise ValueError(
-            f"z: expected points on the sphere of radius sqrt(d) = {radius:.6g}, got one that is off by {off:.1e} "
-            f"of it. Pass normalize(x, kind={mlp.kind!r}) with eps = 0."
-        )
+    require_on_sphere(z, "z", f"Pass normalize(x, kind={mlp.kind!r}) with eps = 0.")
     with np.errstate(divide="ignore", invalid="ignore"):
-        scale = radius * np.linalg.norm(mlp.W_in, axis=0)
+        scale = np.sqrt(mlp.d_model) * np.linalg.norm(mlp.W_in, axis=0)
         pre = mlp.preactivations(z)
         phi = np.arccos(np.clip((pre - mlp.b_in) / scale, -1, 1))
         psi = np.arccos(np.clip(-mlp.b_in / scale, -1, 1))
