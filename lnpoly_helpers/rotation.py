@@ -12,10 +12,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ._inputs import as_float64, freeze
+from ._inputs import as_float64, freeze, require_broadcast
 from .circle import on_arcs, turn
-from .layernorm import ACTIVATIONS, GATES
-from .patterns import require_folded, require_on_sphere, require_sphere
+from .layernorm import ACTIVATIONS, GATES, require_folded
+from .patterns import require_on_sphere, require_sphere
 
 _CLOSEST = 1e-10  # radians: nearer to each other, or to being antipodes, two points have no safe great circle
 _AT_ONCE = 2**17  # pre-activations in flight: what is worked on stays in the processor's cache
@@ -68,13 +68,14 @@ def rotate(z0, z1, angle):
     Accurate to about 1e-15; the direction of the circle to 1e-16 / sin(theta), theta the angle between the points.
     Shoemake 1985, SIGGRAPH.
 
+    >>> from lnpoly_helpers import normalize
     >>> z = normalize([[1.0, 0.0, 0.0], [0.0, 1.0, 0.0]])
     >>> angle_between(z[0], rotate(*z, 0.25)).round(12)
     np.float64(0.25)
     """
     e0, e1, _ = _frame(z0, z1, "d")
     angle = as_float64(angle, "angle", shape=(...,))[..., None]
-    _broadcast("z0 and angle", e0.shape[:-1], angle.shape[:-1])
+    require_broadcast("z0 and angle", e0.shape[:-1], angle.shape[:-1])
     return np.sqrt(e0.shape[-1]) * (e0 * np.cos(angle) + e1 * np.sin(angle))
 
 
@@ -82,20 +83,10 @@ def _unit_pair(z0, z1, d):
     z0, z1 = as_float64(z0, "z0", shape=(..., d)), as_float64(z1, "z1", shape=(..., d))
     if z0.shape[-1] != z1.shape[-1]:
         raise ValueError(f"z0 and z1: expected the same number of coordinates, got {z0.shape[-1]} and {z1.shape[-1]}.")
-    _broadcast("z0 and z1", z0.shape, z1.shape)
+    require_broadcast("z0 and z1", z0.shape, z1.shape)
     for z, name in ((z0, "z0"), (z1, "z1")):
-        require_on_sphere(z, name, "Pass normalize(x) with eps = 0.")
+        require_on_sphere(z, name)
     return (z / np.linalg.norm(z, axis=-1, keepdims=True) for z in np.broadcast_arrays(z0, z1))
-
-
-def _broadcast(names, *shapes):
-    try:
-        return np.broadcast_shapes(*shapes)
-    except ValueError:
-        raise ValueError(
-            f"{names}: expected shapes that broadcast, got {' and '.join(str(list(shape)) for shape in shapes)}. "
-            f"Insert axes of length 1 where they shall meet, as in z[:, None]."
-        ) from None
 
 
 def _angle(e0, e1):
@@ -189,7 +180,7 @@ def tangent_change(mlp, z0, z1):
 def _pre_pair(mlp, z0, z1):
     require_folded(mlp)
     z0, z1 = (as_float64(z, name, shape=(..., mlp.d_model)) for z, name in ((z0, "z0"), (z1, "z1")))
-    _broadcast("z0 and z1", z0.shape, z1.shape)
+    require_broadcast("z0 and z1", z0.shape, z1.shape)
     return mlp.preactivations(z0), mlp.preactivations(z1)
 
 
@@ -276,17 +267,13 @@ def frames(mlp, z0, z1, end):
     """e0, e1 [..., d] and the end [...] of each path on the layer's sphere, checked."""
     require_sphere(mlp)
     e0, e1, ends = _frame(z0, z1, mlp.d_model)
-    off = max(np.abs(np.mean(z, axis=-1)).max() for z in (z0, z1))
-    if mlp.kind == "layernorm" and off > 1e-9:
-        raise ValueError(
-            f"z0 and z1: expected points orthogonal to the ones vector, where LayerNorm puts them, got a mean of "
-            f"{off:.1e}. Pass normalize(x, kind='layernorm') with eps = 0."
-        )
+    for z, name in ((z0, "z0"), (z1, "z1")):
+        require_on_sphere(as_float64(z, name), name, mlp.kind)
     if end is not None:
         end = as_float64(end, "end", shape=(...,))
         if (end <= 0).any() or (end > np.pi).any():
             raise ValueError(f"end: expected radians with 0 < end <= pi, got {end.min():.6g} to {end.max():.6g}.")
-        ends = np.broadcast_to(end, _broadcast("z0 and end", ends.shape, end.shape))
+        ends = np.broadcast_to(end, require_broadcast("z0 and end", ends.shape, end.shape))
         e0, e1 = (np.broadcast_to(e, (*ends.shape, mlp.d_model)) for e in (e0, e1))
     return e0, e1, ends
 
