@@ -237,8 +237,8 @@ class FoldedMLP(_TwoMatrices):
             off = np.abs(self.W_in.mean(axis=0)).max() / max(np.abs(self.W_in).max(), np.finfo(float).tiny)
             if off > 1e-6:
                 raise ValueError(
-                    f"W_in: expected columns with mean 0, as LayerNorm's fold makes them, got one with {off:.1e} of the "
-                    f"largest weight. fold_layer_norm(NormedMLP(...)) centres them."
+                    f"W_in: expected columns with mean 0, as LayerNorm's fold makes them, got one with {off:.1e} of "
+                    f"the largest weight. fold_layer_norm(NormedMLP(...)) centres them."
                 )
 
     def preactivations(self, z):
