@@ -56,7 +56,7 @@ test: $(READY)
 	if [ -n "$$failed" ]; then echo "FAILED:$$failed" >&2; exit 1; fi
 
 lint: $(READY)
-	@$(PY) -m ruff check .
+	@$(PY) -m ruff check --output-format=concise .
 
 unit: $(READY)
 	@MPLBACKEND=Agg $(PY) -m pytest

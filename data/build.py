@@ -1,11 +1,11 @@
 """Train the four embedded models and write their files and cards into this folder.
 
-usage: python data/build.py [CORPUS_FOLDER] [--only NAME ...] [--steps N] [--threads N]
+usage: python data/build.py [CORPUS_FOLDER] [--only NAME ...] [--steps N] [--threads N] [--out FOLDER]
 
 CORPUS_FOLDER holds ``shakespeare.txt`` and ``wikipedia.txt`` (see TEXTS below for where
 they come from). Without it, the help texts that come with the Python interpreter are
 the whole corpus. All models see the same bytes in the same order. A run that is stopped
-goes on where it was: the state is saved every 45 seconds below ``data/.build``.
+goes on where it was: the state is saved every 45 seconds in ``.build`` below the folder that it writes to.
 """
 
 import argparse
@@ -44,8 +44,7 @@ MODELS = {
     "nano-rms-relu": {"normalization_type": "RMS", "act_fn": "relu"},
     "nano-none-relu": {"normalization_type": None, "act_fn": "relu"},
 }
-PEAK_RATE = {"nano-none-relu": 1e-3}  # without a norm, 2e-3 is close to divergence
-DEFAULT_PEAK_RATE = 2e-3
+PEAK_RATE = 2e-3  # stable for all four, with a norm and without
 SEED, STEPS, BATCH, WARM_UP = 0, 3000, 32, 100
 HELD_BACK_BLOCK, HELD_BACK_EVERY = 4096, 20  # bytes; one block in twenty is never trained on
 SAVE_EVERY = 45.0  # seconds: a killed run loses less than a minute
@@ -111,20 +110,20 @@ def held_back_loss(model, rows):
     return sum(losses) / len(rows)
 
 
-def rate_at(step, steps, peak):
+def rate_at(step, steps):
     """Linear warm-up, then a cosine down to a tenth of the peak."""
     if step < WARM_UP:
-        return peak * (step + 1) / WARM_UP
+        return PEAK_RATE * (step + 1) / WARM_UP
     done = (step - WARM_UP) / max(1, steps - WARM_UP)
-    return peak * (0.1 + 0.9 * 0.5 * (1 + math.cos(math.pi * done)))
+    return PEAK_RATE * (0.1 + 0.9 * 0.5 * (1 + math.cos(math.pi * done)))
 
 
-def make_optimizer(model, peak):
+def make_optimizer(model):
     """AdamW; weight decay on matrices alone, so that no bias and no norm is pulled to zero."""
     matrices = [p for p in model.parameters() if p.ndim > 1]
     vectors = [p for p in model.parameters() if p.ndim == 1]
     groups = [{"params": matrices, "weight_decay": 0.1}, {"params": vectors, "weight_decay": 0.0}]
-    return torch.optim.AdamW(groups, lr=peak, betas=(0.9, 0.95))
+    return torch.optim.AdamW(groups, lr=PEAK_RATE, betas=(0.9, 0.95))
 
 
 def train_model(name, texts, steps, work):
@@ -133,13 +132,12 @@ def train_model(name, texts, steps, work):
     train, held_back = split(texts)
     length = config["n_ctx"] + 1
     rows = torch.from_numpy(np.stack([w for b in held_back for w in windows(b, length)])).long()
-    peak = PEAK_RATE.get(name, DEFAULT_PEAK_RATE)
     bfloat16 = torch.cpu._is_amx_tile_supported()  # elsewhere bfloat16 is slower than float32
 
     model = boot_native(config).train()
-    optimizer = make_optimizer(model, peak)
+    optimizer = make_optimizer(model)
     step, history, seconds = 0, [], 0.0
-    run = {"steps": steps, "peak": peak, "texts": [hashlib.sha256(t).hexdigest() for _, t in texts]}
+    run = {"steps": steps, "peak": PEAK_RATE, "texts": [hashlib.sha256(t).hexdigest() for _, t in texts]}
     state_file = work / f"{name}.pt"
     if state_file.exists():
         state = torch.load(state_file, weights_only=False)
@@ -160,7 +158,7 @@ def train_model(name, texts, steps, work):
     recent = []
     while step < steps:
         for group in optimizer.param_groups:
-            group["lr"] = rate_at(step, steps, peak)
+            group["lr"] = rate_at(step, steps)
         loss = loss_on(model, batch_at(step, train, length), autocast=bfloat16)
         optimizer.zero_grad()
         loss.backward()
@@ -169,7 +167,7 @@ def train_model(name, texts, steps, work):
         recent.append(loss.item())
         step += 1
         if not math.isfinite(recent[-1]):
-            sys.exit(f"{name}: the loss is {recent[-1]} at step {step}; lower its PEAK_RATE ({peak}).")
+            sys.exit(f"{name}: the loss is {recent[-1]} at step {step}; lower PEAK_RATE ({PEAK_RATE}).")
         if step % 250 == 0 or step == steps:
             history.append([step, round(float(np.mean(recent)), 4), round(held_back_loss(model, rows), 4)])
             recent = []
@@ -187,7 +185,7 @@ def train_model(name, texts, steps, work):
         "steps": steps,
         "batch": [BATCH, config["n_ctx"]],
         "optimizer": "AdamW, betas (0.9, 0.95), weight decay 0.1 on matrices, gradient norm clipped at 1",
-        "peak_rate": peak,
+        "peak_rate": PEAK_RATE,
         "seed": SEED,
         "precision": "bfloat16 autocast" if bfloat16 else "float32",
         "minutes": round((seconds + time.monotonic() - start) / 60, 1),
@@ -212,9 +210,9 @@ def write_sample(model, prompt, n_bytes=240, temperature=0.8):
     return bytes(tokens).decode(errors="replace")
 
 
-def write_model(name, model, config, record):
+def write_model(out, name, model, config, record):
     """Write the weights, the manifest entry and the card."""
-    path = HERE / f"{name}.safetensors"
+    path = out / f"{name}.safetensors"
     weights = {key: value.detach().contiguous().clone() for key, value in model.state_dict().items()}
     save_file(weights, path)
     path.chmod(0o644)
@@ -225,14 +223,14 @@ def write_model(name, model, config, record):
         "training": record,
         "sample": write_sample(model, "The history of the city"),
     }
-    manifest_file = HERE / "manifest.json"
+    manifest_file = out / "manifest.json"
     manifest = json.loads(manifest_file.read_text()) if manifest_file.exists() else {}
     manifest[name] = entry
     manifest = {key: manifest[key] for key in MODELS if key in manifest}
     new = manifest_file.with_suffix(".new")
     new.write_text(json.dumps(manifest, indent=1, ensure_ascii=False) + "\n")
     os.replace(new, manifest_file)
-    (HERE / f"{name}.md").write_text(card(name, entry, sum(w.numel() for w in weights.values())))
+    (out / f"{name}.md").write_text(card(name, entry, sum(w.numel() for w in weights.values())))
 
 
 def card(name, entry, n_parameters):
@@ -289,13 +287,14 @@ def main():
     parser.add_argument("--only", nargs="+", choices=MODELS, default=list(MODELS), metavar="NAME")
     parser.add_argument("--steps", type=int, default=STEPS)
     parser.add_argument("--threads", type=int, default=os.cpu_count())
+    parser.add_argument("--out", type=Path, default=HERE, metavar="FOLDER", help="where to write (default: here)")
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
-    work = HERE / ".build"
-    work.mkdir(exist_ok=True)
+    work = args.out / ".build"
+    work.mkdir(parents=True, exist_ok=True)
     texts = read_corpus(args.corpus)
     for name in args.only:
-        write_model(name, *train_model(name, texts, args.steps, work))
+        write_model(args.out, name, *train_model(name, texts, args.steps, work))
         print(f"{name}: written", flush=True)
 
 

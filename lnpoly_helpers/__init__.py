@@ -15,7 +15,7 @@ from .layernorm import (
     normalize,
     ray_crossings,
 )
-from .models import EMBEDDED, Trace, encode, load_model, mlp_block, model_card, prompts, residuals, trace
+from .models import EMBEDDED, Trace, context_windows, encode, load_model, mlp_block, model_card, prompts, residuals, trace
 from .paths import PathProfile, TangentRange, path_profile, tangent_range
 from .patterns import (
     PatternCounter,
@@ -38,8 +38,7 @@ from .rotation import (
     split_change,
     tangent_change,
 )
-from .slices import Arrangement, expected_crossings, lift, restrict, slice_basis
+from .slices import Arrangement, boundary_height, cap_share, expected_crossings, lift, restrict, slice_basis
+from .sphere import SpherePartition, count_faces, n_regions, partition_sphere
 
 __version__ = "0.1.0"
-
-

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .patterns import neuron_weights, pattern_hash
+from .patterns import distinct, neuron_weights, pattern_hash
 from .slices import Arrangement
 
 TURN = 2 * np.pi
@@ -70,7 +70,7 @@ class CirclePartition:
     @property
     def n_patterns(self):
         """Number of distinct patterns, at most `n_arcs`: arcs on opposite sides of a slab may share theirs."""
-        return len(np.unique(self.hashes(), axis=0))
+        return len(distinct(self.hashes()))
 
 
 def partition_circle(arrangement):
@@ -123,7 +123,7 @@ def partition_circle(arrangement):
 
 
 def on_arcs(A, B, b):
-    """Where A cos(theta) + B sin(theta) + b > 0: within ``half`` of ``centre``; ``half`` is NaN if its sign is constant.
+    """Where A cos(theta) + B sin(theta) + b > 0: within ``half`` of ``centre``; ``half`` is NaN if the sign stays.
 
     With R = sqrt(A^2 + B^2) the sum is R cos(theta - atan2(B, A)) + b, so it crosses 0 at atan2(B, A) -+ arccos(-b/R)
     iff |b| < R. The arccos is taken as atan2(sqrt(R - b) sqrt(R + b), -b), which keeps its digits where the line is

@@ -195,36 +195,47 @@ def residuals(model, texts, layer):
     model : TransformerBridge
     texts : list of str, or one str
         A text longer than the model's context is cut into windows of that length.
-    layer : int
+    layer : int, or a sequence of int
+        Several layers cost one run of the model.
 
     Returns
     -------
-    x : float64 [n_tokens, d]
+    x : float64 [n_tokens, d], or [n_layers, n_tokens, d] for a sequence
         In the order of the texts. Computed by the model in its own precision.
     """
     import torch
 
-    _block(model, layer)
+    layers = [layer] if np.ndim(layer) == 0 else list(layer)
+    for one in layers:
+        _block(model, one)
+    windows = context_windows(model, texts)
+    found = {}
+    hooks = [(f"blocks.{k}.ln2.hook_in", lambda value, hook, k=k: found.update({k: value})) for k in layers]
+    rows = [None] * len(windows)
+    by_length = sorted(range(len(windows)), key=lambda k: len(windows[k]))  # little padding in each batch
+    for start in range(0, len(windows), _BATCH):
+        chunk = by_length[start : start + _BATCH]
+        # padding stands behind each text, where causal attention lets it change nothing
+        padded = np.zeros((len(chunk), len(windows[chunk[-1]])), dtype=np.int64)
+        for row, k in zip(padded, chunk):
+            row[: len(windows[k])] = windows[k]
+        with torch.no_grad():
+            model.run_with_hooks(torch.from_numpy(padded), fwd_hooks=hooks)
+        batch = np.stack([_array(found[k]) for k in layers])
+        for row, k in enumerate(chunk):
+            rows[k] = batch[:, row, : len(windows[k])]
+    x = np.concatenate(rows, axis=1)
+    return x[0] if np.ndim(layer) == 0 else x
+
+
+def context_windows(model, texts):
+    """The texts as a list of token arrays, each at most one context long, in order."""
     texts = [texts] if isinstance(texts, str) else list(texts)
     if not texts:
         raise ValueError("texts: expected at least one text, got none.")
     n_ctx = model.cfg.n_ctx
     tokens = [encode(model, text) for text in texts]
-    windows = [t[start : start + n_ctx] for t in tokens for start in range(0, len(t), n_ctx)]
-    found = []
-    keep = {f"blocks.{layer}.ln2.hook_in": lambda value, hook: found.append(value.detach().cpu().numpy())}
-    rows = []
-    for start in range(0, len(windows), _BATCH):
-        chunk = windows[start : start + _BATCH]
-        # padding stands behind each text, where causal attention lets it change nothing
-        padded = np.zeros((len(chunk), max(map(len, chunk))), dtype=np.int64)
-        for row, window in zip(padded, chunk):
-            row[: len(window)] = window
-        with torch.no_grad():
-            model.run_with_hooks(torch.from_numpy(padded), fwd_hooks=list(keep.items()))
-        batch = found.pop()
-        rows += [batch[k, : len(window)] for k, window in enumerate(chunk)]
-    return np.concatenate(rows).astype(np.float64)
+    return [t[start : start + n_ctx] for t in tokens for start in range(0, len(t), n_ctx)]
 
 
 @dataclass(frozen=True, eq=False)

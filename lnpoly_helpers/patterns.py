@@ -8,7 +8,7 @@ import numpy as np
 from ._inputs import as_float64
 from .layernorm import FoldedMLP
 
-_ROWS = 4096  # rows hashed at a time: what is in flight stays in the processor's cache
+_BLOCK = 2**18  # numbers handled at a time: what is in flight stays in the processor's cache
 
 
 def activation_pattern(pre):
@@ -17,7 +17,11 @@ def activation_pattern(pre):
     For ReLU these bits name the linear region. For GELU they are the signs of the pre-activations and no more:
     GELU is smooth and has no exact regions.
     """
-    return _real(pre) > 0
+    pre = _real(pre)
+    rows, pattern = _rows(pre), np.empty(pre.shape, dtype=bool)
+    for block in _blocks(*rows.shape):
+        _rows(pattern)[block] = _on(rows[block])
+    return pattern
 
 
 def _real(pre):
@@ -25,11 +29,27 @@ def _real(pre):
     pre = np.asarray(pre)
     if pre.dtype.kind != "f":
         return as_float64(pre, "pre", shape=(..., "m"))
-    if pre.ndim == 0:
-        raise ValueError("pre: expected shape [..., m], got a single number.")
-    if np.isnan(pre).any():
-        raise ValueError(f"pre: expected numbers, got {int(np.isnan(pre).sum())} NaN; a NaN is neither on nor off.")
+    if pre.ndim == 0 or pre.shape[-1] == 0:
+        raise ValueError(f"pre: expected shape [..., m] with m >= 1, got {list(pre.shape)}.")
     return pre
+
+
+def _on(pre):
+    """pre > 0, checked while it is in the cache: a sum of squares is NaN only where a number is."""
+    flat = pre.reshape(-1)
+    with np.errstate(over="ignore"):
+        if np.isnan(np.dot(flat, flat)):
+            raise ValueError(f"pre: expected numbers, got {int(np.isnan(pre).sum())} NaN; a NaN is neither on nor off.")
+    return pre > 0
+
+
+def _rows(array):
+    return array.reshape(-1, array.shape[-1])
+
+
+def _blocks(n_rows, m):
+    step = max(1, _BLOCK // m)
+    return [slice(start, start + step) for start in range(0, n_rows, step)]
 
 
 def neuron_weights(n_neurons):
@@ -72,13 +92,15 @@ def pattern_hash(pattern):
     Carter and Wegman 1979, J. Comput. Syst. Sci. 18(2).
     """
     pattern = _as_bits(pattern, "pattern")
-    weights = _byte_weights(pattern.shape[-1]).astype(np.float64)
-    rows = pattern.reshape(-1, pattern.shape[-1])
-    out = np.empty((len(rows), 2), dtype=np.int64)
-    for start in range(0, len(rows), _ROWS):
-        packed = np.packbits(rows[start : start + _ROWS], axis=1)
-        out[start : start + _ROWS] = packed.astype(np.float64) @ weights
-    return out.reshape(*pattern.shape[:-1], 2)
+    return _hash_rows(_rows(pattern), np.asarray).reshape(*pattern.shape[:-1], 2)
+
+
+def _hash_rows(rows, bits_of):
+    weights = _byte_weights(rows.shape[1]).astype(np.float64)
+    sums = np.empty((len(rows), 2))
+    for block in _blocks(*rows.shape):
+        sums[block] = np.packbits(bits_of(rows[block]), axis=1).astype(np.float64) @ weights
+    return sums.astype(np.int64)
 
 
 def _as_bits(pattern, name):
@@ -93,7 +115,7 @@ def _as_bits(pattern, name):
 class PatternCounter:
     """Count the distinct activation patterns of a stream of pre-activations, chunk by chunk.
 
-    Memory: 16 bytes for each distinct pattern, up to twice that while a chunk is merged, whatever m is.
+    Memory: 16 bytes for each distinct pattern and up to 16 more for those that wait to be merged, whatever m is.
 
     >>> counter = PatternCounter()
     >>> counter.update(np.array([[1.0, -1.0], [2.0, -3.0], [1.0, 1.0]])).n_patterns
@@ -101,29 +123,27 @@ class PatternCounter:
     """
 
     def __init__(self):
-        self._known = np.empty(0, dtype=np.complex128)  # a pair of exact sums; complex numbers sort as pairs
-        self._pending = []
-        self._n_pending = 0
+        self._known = np.empty((0, 2), dtype=np.int64)
+        self._pending, self._n_pending = [], 0
         self._n_neurons = None
         self.n_seen = 0
 
     def update(self, pre):
         """Add pre-activations [..., m]; returns the counter itself."""
-        pattern = activation_pattern(pre)
-        m = pattern.shape[-1]
+        rows = _rows(_real(pre))
+        m = rows.shape[1]
         if self._n_neurons not in (None, m):
             raise ValueError(f"pre: expected {self._n_neurons} neurons as in the first chunk, got {m}.")
+        self._pending.append(distinct(_hash_rows(rows, _on)))
         self._n_neurons = m
-        identity = pattern_hash(pattern).reshape(-1, 2)
-        self.n_seen += len(identity)
-        self._pending.append(np.unique(identity.astype(np.float64).view(np.complex128)[:, 0]))
+        self.n_seen += len(rows)
         self._n_pending += len(self._pending[-1])
         if self._n_pending > len(self._known):  # so each pattern is merged a bounded number of times
             self._merge()
         return self
 
     def _merge(self):
-        self._known = np.unique(np.concatenate([self._known, *self._pending]))
+        self._known = distinct(np.concatenate([self._known, *self._pending]))
         self._pending, self._n_pending = [], 0
 
     @property
@@ -132,6 +152,15 @@ class PatternCounter:
         if self._pending:
             self._merge()
         return len(self._known)
+
+
+def distinct(identities):
+    """The distinct rows of int64 [n, 2], sorted by their first number."""
+    rows = identities[np.argsort(identities[:, 0])]
+    repeats = rows[1:, 0] == rows[:-1, 0]
+    if (rows[1:, 1] != rows[:-1, 1])[repeats].any():  # patterns that agree in one number: almost never
+        return np.unique(identities, axis=0)
+    return rows[np.concatenate([[True], ~repeats])[: len(rows)]]
 
 
 def count_patterns(pre):
@@ -167,14 +196,17 @@ def require_sphere(mlp):
         raise ValueError("mlp: expected a layer behind LayerNorm or RMSNorm, got kind 'none': its input is no sphere.")
 
 
-def require_on_sphere(z, name, remedy):
-    """Refuse points [..., d] whose length is off sqrt(d) by more than 1e-9 of it."""
+def require_on_sphere(z, name, kind=None):
+    """Refuse points [..., d] off the sphere, or off LayerNorm's hyperplane, by more than 1e-9 of the radius."""
     radius = np.sqrt(z.shape[-1])
     off = np.abs(np.linalg.norm(z, axis=-1) / radius - 1).max()
+    if kind == "layernorm":
+        off = max(off, np.abs(z.mean(axis=-1)).max())
     if off > 1e-9:
         raise ValueError(
-            f"{name}: expected points on the sphere of radius sqrt(d) = {radius:.6g}, got one that is off by {off:.1e} "
-            f"of it. {remedy}"
+            f"{name}: expected points on the sphere of radius sqrt(d) = {radius:.6g}"
+            f"{' orthogonal to the ones vector' if kind == 'layernorm' else ''}, got one that is off by {off:.1e} "
+            f"of it. Pass normalize(x{f', kind={kind!r}' if kind else ''}) with eps = 0."
         )
 
 
@@ -205,7 +237,7 @@ def boundary_margin(mlp, z):
     """
     meets = meets_sphere(mlp)
     z = as_float64(z, "z", shape=(..., mlp.d_model))
-    require_on_sphere(z, "z", f"Pass normalize(x, kind={mlp.kind!r}) with eps = 0.")
+    require_on_sphere(z, "z", mlp.kind)
     with np.errstate(divide="ignore", invalid="ignore"):
         scale = np.sqrt(mlp.d_model) * np.linalg.norm(mlp.W_in, axis=0)
         pre = mlp.preactivations(z)

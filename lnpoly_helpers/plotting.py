@@ -283,7 +283,7 @@ def plot_arc_window(partition, center, width, *, title="", ax=None):
     center, width : float
         Radians.
     """
-    ax = _axes(ax, height=1.9)
+    ax = _axes(ax, height=2.3)
     patterns = partition.patterns()
     starts = (partition.starts - center + np.pi) % (2 * np.pi) - np.pi
     seen = [k for k in range(partition.n_arcs) if starts[k] + partition.lengths[k] > -width / 2 and starts[k] < width / 2]
@@ -294,12 +294,86 @@ def plot_arc_window(partition, center, width, *, title="", ax=None):
     half = np.degrees(width / 2)
     ax.set(xlim=(-half, half), ylim=(0, 1), yticks=[], xlabel="degrees along the circle")
     ax.spines["left"].set_visible(False)
+    ax.set_box_aspect(0.22)
     ax.set_title(title)
     n_inside = int(inside.sum()) if len(partition.angles) else 0
     return _describe(
         ax,
         f"{title + ': ' if title else ''}{np.degrees(width):.0f} degrees of the circle unrolled, with {n_inside} crossings.",
     )
+
+
+@_styled
+def plot_sphere(arrangement, *, view=(30, 20), half_width=1.0, labels=False, title="", ax=None):
+    """The unit sphere cut by small circles, seen from far away: each face in its pattern's colour, each circle as a line.
+
+    Every pixel's point of the sphere is coloured by the pattern that the arrangement has there, so faces are as curved
+    as they are; lines are where a neuron's pre-activation is zero.
+
+    Parameters
+    ----------
+    arrangement : Arrangement
+        With normals [m, 3].
+    view : (float, float)
+        Longitude and latitude, in degrees, of the point of the sphere that faces the reader.
+    half_width : float
+        How much of the sphere is shown, in units of its radius: 1 for a whole hemisphere, less for a patch around
+        the view's point.
+    labels : bool
+        Write each visible face's pattern into it, where it is large enough.
+    """
+    ax = _axes(ax, width=4.8, height=4.8)
+    n = 481
+    side = np.linspace(-half_width, half_width, n)
+    right, up = np.meshgrid(side, side)
+    depth = np.sqrt(np.maximum(1 - right**2 - up**2, 0))
+    pre = arrangement.preactivations(np.stack([right, up, depth], axis=-1) @ _view_axes(*view))
+    hidden = right**2 + up**2 > 1
+    patterns = pre > 0
+    image = np.where(hidden[..., None], 1.0, region_colors(patterns) * (0.75 + 0.25 * depth[..., None]))
+    extent = (-half_width, half_width, -half_width, half_width)
+    ax.imshow(image, extent=extent, origin="lower", interpolation="bilinear")
+    seen = patterns[~hidden]
+    switching = np.flatnonzero(seen.any(axis=0) & ~seen.all(axis=0))
+    for k in switching:
+        ax.contour(right, up, np.where(hidden, np.nan, pre[..., k]), levels=[0], colors=INK, linewidths=0.9 if len(switching) < 30 else 0.5)
+    if half_width >= 1:
+        angle = np.linspace(0, 2 * np.pi, 361)
+        ax.plot(np.cos(angle), np.sin(angle), color=INK, lw=1.2)
+    if labels:
+        _label_faces(ax, patterns, hidden, side)
+    margin = 0.02 * half_width if half_width >= 1 else 0
+    ax.set(xlim=(-half_width - margin, half_width + margin), ylim=(-half_width - margin, half_width + margin))
+    ax.set_aspect("equal")
+    ax.axis("off")
+    ax.set_title(title)
+    part = "a hemisphere" if half_width >= 1 else f"a patch of the sphere, {2 * half_width:.3g} radii wide,"
+    return _describe(
+        ax,
+        f"{title + ': ' if title else ''}{part} seen from longitude {view[0]}° and latitude {view[1]}°, crossed by "
+        f"{len(switching)} small circles; each face has the colour of its activation pattern.",
+    )
+
+
+def _view_axes(longitude, latitude):
+    """Rows: the directions in space that point right, up and towards the reader."""
+    lon, lat = np.radians([longitude, latitude])
+    toward = np.array([np.cos(lat) * np.cos(lon), np.cos(lat) * np.sin(lon), np.sin(lat)])
+    right = np.array([-np.sin(lon), np.cos(lon), 0.0])
+    return np.stack([right, np.cross(toward, right), toward])
+
+
+def _label_faces(ax, patterns, hidden, side):
+    """Write bits in the middle of each visible pattern, where that pixel has it."""
+    seen = patterns[~hidden]
+    rows, columns = np.nonzero(~hidden)
+    for pattern in np.unique(seen, axis=0):
+        mine = (seen == pattern).all(axis=1)
+        if mine.sum() > 0.004 * len(seen):
+            y, x = np.median(rows[mine]).astype(int), np.median(columns[mine]).astype(int)
+            if (patterns[y, x] == pattern).all():
+                halo = [withStroke(linewidth=2.5, foreground="white", alpha=0.5)]
+                ax.text(side[x], side[y], bits(pattern), ha="center", va="center", fontsize=7, path_effects=halo)
 
 
 @_styled
@@ -321,7 +395,7 @@ def plot_ray_patterns(scales, patterns, *, title="", ax=None):
         scales, np.arange(patterns.shape[1]), patterns.T[order], cmap="Blues", vmin=-0.15, vmax=1.25, shading="nearest"
     )
     ax.axvline(1, color=VERMILION, lw=1.2)
-    ax.set(xscale="log", xlabel="scale a of the residual vector", ylabel="neuron, sorted")
+    ax.set(xscale="log", xlabel="scale a of the residual vector", ylabel="neuron, sorted (dark: on)")
     ax.set_title(title)
     return _describe(
         ax,
@@ -350,5 +424,9 @@ def plot_lines(x, series, *, xlabel, ylabel, title="", log=False, ax=None):
     if log:
         ax.set(xscale="log", yscale="log")
     ax.set_title(title)
-    ends = "; ".join(f"{name} from {v[0]:,.4g} to {v[-1]:,.4g}" for name, v in series.items())
+    ends = "; ".join(f"{name} from {_short(v[0])} to {_short(v[-1])}" for name, v in series.items())
     return _describe(ax, f"{title + ': ' if title else ''}{ylabel} against {xlabel}: {ends}.")
+
+
+def _short(number):
+    return f"{number:,.0f}" if abs(number) >= 1000 else f"{number:.3g}"

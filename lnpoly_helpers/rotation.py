@@ -37,7 +37,7 @@ def angle_between(z0, z1):
     ValueError
         A point is off the sphere by more than 1e-9 of its radius, or the shapes do not fit.
     """
-    e0, e1 = _unit_pair(z0, z1, "d")
+    e0, e1 = _unit_pair(z0, z1)
     return _angle(e0, e1)
 
 
@@ -68,23 +68,24 @@ def rotate(z0, z1, angle):
     Accurate to about 1e-15; the direction of the circle to 1e-16 / sin(theta), theta the angle between the points.
     Shoemake 1985, SIGGRAPH.
 
+    >>> from lnpoly_helpers import normalize
     >>> z = normalize([[1.0, 0.0, 0.0], [0.0, 1.0, 0.0]])
     >>> angle_between(z[0], rotate(*z, 0.25)).round(12)
     np.float64(0.25)
     """
-    e0, e1, _ = _frame(z0, z1, "d")
+    e0, e1, _ = _frame(z0, z1)
     angle = as_float64(angle, "angle", shape=(...,))[..., None]
     _broadcast("z0 and angle", e0.shape[:-1], angle.shape[:-1])
     return np.sqrt(e0.shape[-1]) * (e0 * np.cos(angle) + e1 * np.sin(angle))
 
 
-def _unit_pair(z0, z1, d):
-    z0, z1 = as_float64(z0, "z0", shape=(..., d)), as_float64(z1, "z1", shape=(..., d))
+def _unit_pair(z0, z1, d="d", kind=None):
+    z0, z1 = (as_float64(z, name, shape=(..., d)) for z, name in ((z0, "z0"), (z1, "z1")))
     if z0.shape[-1] != z1.shape[-1]:
         raise ValueError(f"z0 and z1: expected the same number of coordinates, got {z0.shape[-1]} and {z1.shape[-1]}.")
     _broadcast("z0 and z1", z0.shape, z1.shape)
     for z, name in ((z0, "z0"), (z1, "z1")):
-        require_on_sphere(z, name, "Pass normalize(x) with eps = 0.")
+        require_on_sphere(z, name, kind)
     return (z / np.linalg.norm(z, axis=-1, keepdims=True) for z in np.broadcast_arrays(z0, z1))
 
 
@@ -102,9 +103,9 @@ def _angle(e0, e1):
     return 2 * np.arctan2(np.linalg.norm(e1 - e0, axis=-1), np.linalg.norm(e1 + e0, axis=-1))
 
 
-def _frame(z0, z1, d):
+def _frame(z0, z1, *sphere):
     """Orthonormal e0, e1 [..., d], along z0 and along the path's start, and the angle [...] from z0 to z1."""
-    e0, e1 = _unit_pair(z0, z1, d)
+    e0, e1 = _unit_pair(z0, z1, *sphere)
     angle = _angle(e0, e1)
     lost = np.argwhere(np.minimum(angle, np.pi - angle) < _CLOSEST)
     if len(lost):
@@ -256,7 +257,7 @@ def crossings(mlp, z0, z1, *, end=None):
     Raises
     ------
     ValueError
-        As for `rotate`; also without a norm, for points that LayerNorm cannot make, or for an end outside (0, pi].
+        As for `rotate`; also without a norm, for points out of LayerNorm's hyperplane, or for an end outside (0, pi].
 
     Notes
     -----
@@ -275,13 +276,7 @@ def crossings(mlp, z0, z1, *, end=None):
 def frames(mlp, z0, z1, end):
     """e0, e1 [..., d] and the end [...] of each path on the layer's sphere, checked."""
     require_sphere(mlp)
-    e0, e1, ends = _frame(z0, z1, mlp.d_model)
-    off = max(np.abs(np.mean(z, axis=-1)).max() for z in (z0, z1))
-    if mlp.kind == "layernorm" and off > 1e-9:
-        raise ValueError(
-            f"z0 and z1: expected points orthogonal to the ones vector, where LayerNorm puts them, got a mean of "
-            f"{off:.1e}. Pass normalize(x, kind='layernorm') with eps = 0."
-        )
+    e0, e1, ends = _frame(z0, z1, mlp.d_model, mlp.kind)
     if end is not None:
         end = as_float64(end, "end", shape=(...,))
         if (end <= 0).any() or (end > np.pi).any():

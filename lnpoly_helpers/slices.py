@@ -125,16 +125,53 @@ def restrict(mlp, basis):
     return Arrangement(np.sqrt(mlp.d_model) * (basis @ mlp.W_in).T, mlp.b_in)
 
 
+def boundary_height(mlp):
+    """Height h_i = -b_i / (sqrt(d) |w_i|) of each neuron's boundary above the sphere's centre, in radii, float64 [m].
+
+    Neuron i is on where the cosine of the angle between z and w_i exceeds h_i: on the whole sphere for h_i < -1, nowhere
+    for h_i > 1. A neuron without weights has height -inf or inf, or 1 where its bias is 0 too.
+    """
+    require_sphere(mlp)
+    norms = np.sqrt(mlp.d_model) * np.linalg.norm(mlp.W_in, axis=0)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return np.nan_to_num(-mlp.b_in / norms, nan=1.0, posinf=np.inf, neginf=-np.inf)
+
+
+def _space_dimension(mlp):
+    """Dimension of the space around the layer's sphere: LayerNorm's lies in the hyperplane orthogonal to ones."""
+    return mlp.d_model - 1 if mlp.kind == "layernorm" else mlp.d_model
+
+
+def cap_share(mlp):
+    """Share of the sphere's area on which each neuron is on, from the weights alone, float64 [m].
+
+    Neuron i is on in the spherical cap around w_i with cosine above h_i; its share is the integral of sin^(D-2) from 0 to
+    arccos(h_i) over that from 0 to pi, D the dimension of the space around the sphere. Gauss-Legendre quadrature,
+    absolute error below 1e-10.
+    """
+    D = _space_dimension(mlp)
+    nodes, weights = np.polynomial.legendre.leggauss(600)
+    nodes, weights = (nodes + 1) / 2, weights / 2  # for the interval from 0 to 1
+
+    def integral(angle):
+        """Of sin^(D-2) from 0 to each angle: farther than 12 / sqrt(D) below its end the integrand is negligible."""
+        stop = np.minimum(angle, np.pi / 2)[:, None]
+        start = np.maximum(stop - 12 / np.sqrt(D), 0)
+        return ((stop - start) * np.sin(start + (stop - start) * nodes) ** (D - 2)) @ weights
+
+    angle = np.arccos(np.clip(boundary_height(mlp), -1, 1))
+    half = integral(np.array([np.pi / 2]))
+    small = integral(np.minimum(angle, np.pi - angle)) / (2 * half)
+    return np.where(angle <= np.pi / 2, small, 1 - small)
+
+
 def expected_crossings(mlp):
     """Expected number of crossings on a uniformly random great circle of the layer's sphere.
 
-    The sum over neurons of 2 (1 - h_i^2)^((D - 2)/2) with h_i = |b_i| / (sqrt(d) |w_i|) < 1, where D is the dimension
+    The sum of 2 (1 - h_i^2)^((D - 2)/2) over the neurons whose `boundary_height` has |h_i| < 1, where D is the dimension
     of the space around the sphere: d - 1 for LayerNorm, d for RMSNorm. (The circle's plane meets neuron i's cap iff
     its projection of w_i is long enough; the squared length is Beta(1, (D - 2)/2) distributed.)
     """
-    require_sphere(mlp)
-    D = mlp.d_model - 1 if mlp.kind == "layernorm" else mlp.d_model
-    with np.errstate(divide="ignore", invalid="ignore"):
-        h = np.abs(mlp.b_in) / (np.sqrt(mlp.d_model) * np.linalg.norm(mlp.W_in, axis=0))
-    cuts = h < 1
-    return float(2 * np.sum(((1 - h[cuts]) * (1 + h[cuts])) ** ((D - 2) / 2)))
+    h = boundary_height(mlp)
+    cuts = np.abs(h) < 1
+    return float(2 * np.sum(((1 - h[cuts]) * (1 + h[cuts])) ** ((_space_dimension(mlp) - 2) / 2)))

@@ -9,6 +9,7 @@ The .ipynb files are the single source: the site, the outputs and their numbers 
 """
 
 import argparse
+import base64
 import copy
 import html
 import re
@@ -22,6 +23,8 @@ import nbformat
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent
 CELL_SECONDS = 300
+# the README's figure is the one of this notebook whose alternative text begins so
+README_FIGURE = ("03_arcs_on_the_circle", "plane and circle", "plane_and_circle.png")
 
 NOTEBOOK_METADATA = {
     "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
@@ -128,6 +131,15 @@ def _merged(outputs):
     return merged
 
 
+def picture(nb, beginning):
+    """The bytes of the first picture of a notebook whose alternative text begins so."""
+    for cell in nb.cells:
+        for output in cell.get("outputs", []):
+            if output.get("metadata", {}).get("image/png", {}).get("alt", "").startswith(beginning):
+                return base64.b64decode(output.data["image/png"])
+    raise ValueError(f"expected a figure whose alternative text begins with {beginning!r}, found none.")
+
+
 def text_of(nb):
     """The text of a notebook's file."""
     return nbformat.writes(nb) + "\n"
@@ -207,6 +219,8 @@ def run(paths, site=None):
             (site / f"{path.stem}.html").write_text(page(nb, path, paths), encoding="utf-8")
         elif result == "ok":
             path.write_text(text_of(normalise(nb)), encoding="utf-8")
+            if path.stem == README_FIGURE[0]:
+                (HERE / README_FIGURE[2]).write_bytes(picture(nb, README_FIGURE[1]))
     if site:
         (site / "index.html").write_text(index(entries), encoding="utf-8")
         print(f"\nwritten: {site / 'index.html'}")

@@ -1,4 +1,4 @@
-"""Slow definitions for the tests: as close to the mathematics as code can be, and none of the package's own formulas."""
+"""Slow definitions for the tests: close to the mathematics, and none of the package's own formulas."""
 
 from decimal import Decimal, localcontext
 from fractions import Fraction

@@ -78,8 +78,16 @@ def test_crossings_are_where_bisection_finds_them(rng):
 # --- the layer itself ---
 
 
-@pytest.mark.parametrize("kind", ["layernorm", "rmsnorm"])
-@pytest.mark.parametrize("d, m", [(3, 8), (4, 20), (32, 128), (128, 512), (768, 3072)])
+@pytest.mark.parametrize(
+    "d, m, kind",
+    [
+        (3, 8, "layernorm"),
+        (4, 20, "rmsnorm"),
+        (32, 128, "layernorm"),
+        (128, 512, "rmsnorm"),
+        (768, 3072, "layernorm"),
+    ],
+)
 def test_every_arcs_midpoint_has_its_pattern_and_neighbours_differ_in_one_neuron(rng, d, m, kind):
     mlp = random_mlp(rng, d, m, kind=kind)
     basis = slice_basis(rng.normal(size=(2, d)), kind=kind)

@@ -55,6 +55,15 @@ def test_normalize_lands_on_the_sphere(rng, d):
     np.testing.assert_allclose(np.linalg.norm(normalize(x, kind="rmsnorm"), axis=1), np.sqrt(d), rtol=1e-14)
 
 
+@pytest.mark.parametrize("offset", [1e3, 1e6, 1e9, 1e12])
+def test_an_offset_costs_accuracy_but_not_the_hyperplane(rng, offset):
+    x = rng.normal(size=50)
+    z = normalize(x + offset)
+    assert abs(z.sum()) < 1e-12 and np.linalg.norm(z) == pytest.approx(np.sqrt(50), rel=1e-14)
+    assert np.abs(z - normalize(x)).max() < 1e-15 * offset
+    np.testing.assert_allclose(z, exact_normalize(x + offset, 0, "layernorm"), atol=1e-15 * offset)
+
+
 @pytest.mark.parametrize("eps", [1e-9, 1e-5, 0.5, 100.0])
 def test_eps_puts_it_inside_the_sphere_by_the_stated_amount(rng, eps):
     for x in rng.normal(size=(20, 9)) * rng.uniform(0.01, 10, size=(20, 1)):
@@ -240,6 +249,15 @@ def test_jacobian_is_autograds(rng, kind, eps, activation):
     np.testing.assert_allclose(jacobian(fold_layer_norm(block), x), expected, atol=1e-12)
 
 
+def test_jacobian_of_a_layer_whose_matrix_is_not_centred(rng):
+    block = random_block(rng, 8, 30, eps=1e-3)
+    mlp = FoldedMLP(block.W_in, block.b_in, block.W_out, block.b_out, "relu", block.eps, "layernorm")
+    plain = torch_block(replace(block, gamma=np.ones(8), beta=np.zeros(8)))
+    x = rng.normal(size=8)
+    expected = torch.autograd.functional.jacobian(lambda t: plain(t)[1], torch.tensor(x)).numpy().T
+    np.testing.assert_allclose(jacobian(mlp, x), expected, atol=1e-12)
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_jacobian_is_the_limit_of_finite_differences(rng, kind):
     block = random_block(rng, 8, 30, kind=kind, activation="gelu", eps=1e-3)
@@ -268,10 +286,8 @@ def crossings_by_bisection(block, x, low=1e-12, high=1e12, n=4000):
     grid = np.geomspace(low, high, n)
     on = block.preactivations(grid[:, None] * x) > 0
     where, neurons = np.nonzero(on[1:] != on[:-1])
-    log_scale = [
-        bisect(lambda t: block.preactivations(np.exp(t) * x)[i], np.log(grid[k]), np.log(grid[k + 1]))
-        for k, i in zip(where, neurons)
-    ]
+    height = lambda i: lambda t: block.preactivations(np.exp(t) * x)[i]  # noqa: E731
+    log_scale = [bisect(height(i), np.log(grid[k]), np.log(grid[k + 1])) for k, i in zip(where, neurons)]
     order = np.argsort(log_scale)
     return np.exp(np.array(log_scale)[order]), neurons[order]
 

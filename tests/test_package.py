@@ -13,7 +13,8 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGE = ROOT / "lnpoly_helpers"
 ROOMS = (  # in the order in which data flows: a room imports only rooms before it
-    "layernorm patterns slices circle plane sphere rotation paths models style plotting widgets checks classroom".split()
+    "layernorm patterns slices circle plane sphere rotation paths "
+    "models style plotting widgets checks classroom".split()
 )
 ONLY_IN = {
     "torch": {"models"},

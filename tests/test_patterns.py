@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+import tracemalloc
 from dataclasses import replace
 
 import numpy as np
@@ -161,9 +162,21 @@ def test_asking_often_or_only_at_the_end_gives_the_same_count(rng):
     pre = rng.normal(size=(5000, 9))
     often, seldom = PatternCounter(), PatternCounter()
     for chunk in np.array_split(pre, 50):
-        often.update(chunk).n_patterns
+        asked = often.update(chunk).n_patterns
         seldom.update(chunk)
-    assert often.n_patterns == seldom.n_patterns == n_rows(pre > 0)
+    assert asked == often.n_patterns == seldom.n_patterns == n_rows(pre > 0)
+
+
+def test_patterns_seen_again_take_no_more_memory(rng):
+    chunk = rng.normal(size=(1000, 30)).astype(np.float32)
+    counter = PatternCounter().update(chunk)
+    tracemalloc.start()
+    for _ in range(100):
+        counter.update(chunk)
+    kept, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert kept < 5 * 16 * 1000  # not the 1.6 MB of a hundred chunks
+    assert (counter.n_patterns, counter.n_seen) == (1000, 101_000)
 
 
 @given(arrays(np.bool_, st.tuples(st.integers(1, 6), st.integers(1, 70))), st.data())

@@ -8,7 +8,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 from oracles import random_mlp
 
-from lnpoly_helpers import Arrangement, expected_crossings, lift, normalize, partition_circle, restrict, slice_basis
+from lnpoly_helpers import (
+    Arrangement,
+    FoldedMLP,
+    expected_crossings,
+    lift,
+    normalize,
+    partition_circle,
+    restrict,
+    slice_basis,
+)
+from lnpoly_helpers.slices import boundary_height, cap_share
 
 NORMS = ("layernorm", "rmsnorm")
 
@@ -115,3 +125,64 @@ def test_without_bias_every_great_circle_crosses_every_boundary_twice(rng):
     assert expected_crossings(replace(mlp, b_in=np.zeros(64))) == 128
     assert expected_crossings(replace(mlp, b_in=np.full(64, 1e3))) == 0
     assert expected_crossings(replace(mlp, W_in=np.zeros((16, 64)))) == 0
+
+
+# --- heights and caps ---
+
+
+@pytest.mark.parametrize("kind", NORMS)
+def test_a_neuron_is_on_where_the_cosine_exceeds_its_height(rng, kind):
+    mlp = random_mlp(rng, 9, 40, kind=kind)
+    z = normalize(rng.normal(size=(300, 9)), kind=kind)
+    cosine = z @ mlp.W_in / np.linalg.norm(z, axis=1)[:, None] / np.linalg.norm(mlp.W_in, axis=0)
+    np.testing.assert_array_equal(cosine > boundary_height(mlp), mlp.preactivations(z) > 0)
+    dead = replace(mlp, W_in=np.zeros((9, 3)), b_in=[2.0, -2.0, 0.0], W_out=np.zeros((3, 9)))
+    np.testing.assert_array_equal(boundary_height(dead), [-np.inf, np.inf, 1.0])
+    np.testing.assert_array_equal(cap_share(dead), [1.0, 0.0, 0.0])
+
+
+def layer_with_heights(heights, d, kind):
+    """A layer whose neuron i is on where the cosine exceeds heights[i]."""
+    m = len(heights)
+    w = np.zeros((d, m))
+    w[:2] = [[1.0], [-1.0]]
+    return FoldedMLP(w, -np.sqrt(2 * d) * heights, np.zeros((m, d)), np.zeros(d), "relu", 0.0, kind)
+
+
+@pytest.mark.parametrize(
+    "D, share",
+    [
+        (2, lambda h: np.arccos(h) / np.pi),  # an arc of a circle
+        (3, lambda h: (1 - h) / 2),  # Archimedes: the area of a zone is its height
+        (4, lambda h: (np.arccos(h) - h * np.sqrt(1 - h**2)) / np.pi),
+        (5, lambda h: (2 - 3 * h + h**3) / 4),
+    ],
+)
+def test_cap_shares_of_low_spheres_have_closed_forms(D, share):
+    heights = np.linspace(-0.99, 0.99, 41)  # at 1 itself a rounding of the height is 1e-8 of an arc
+    for d, kind in ((D + 1, "layernorm"), (D, "rmsnorm")):
+        np.testing.assert_allclose(cap_share(layer_with_heights(heights, d, kind)), share(heights), atol=1e-10)
+
+
+@pytest.mark.parametrize("d", [16, 128, 769, 1601])
+def test_cap_shares_of_high_spheres_follow_the_recursion_for_powers_of_the_sine(d):
+    """n I_n = (n - 1) I_(n-2) - cos sin^(n-1), from I_0 = angle and I_1 = 1 - cos."""
+    heights = np.concatenate([np.linspace(-1, 1, 41), np.linspace(-5, 5, 41) / np.sqrt(d)])
+
+    def integral(angle, n):
+        if n < 2:
+            return angle if n == 0 else 1 - np.cos(angle)
+        return ((n - 1) * integral(angle, n - 2) - np.cos(angle) * np.sin(angle) ** (n - 1)) / n
+
+    n = d - 3
+    expected = [integral(np.arccos(np.clip(h, -1, 1)), n) / integral(np.pi, n) for h in heights]
+    np.testing.assert_allclose(cap_share(layer_with_heights(heights, d, "layernorm")), expected, atol=1e-10)
+
+
+@pytest.mark.parametrize("kind", NORMS)
+def test_cap_share_is_how_often_a_random_point_switches_the_neuron_on(rng, kind):
+    mlp = random_mlp(rng, 12, 50, kind=kind)
+    on = mlp.preactivations(normalize(rng.normal(size=(40_000, 12)), kind=kind)) > 0
+    share = cap_share(mlp)
+    error = np.sqrt(share * (1 - share) / len(on)) + 1e-4
+    assert (np.abs(on.mean(axis=0) - share) < 5 * error).all()

@@ -1,0 +1,519 @@
+"""Bad input, table by table: each with the right exception, which says what was expected, what came and what to do."""
+
+import re
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from oracles import random_block, random_mlp
+
+from lnpoly_helpers import (
+    Arrangement,
+    FoldedMLP,
+    NormedMLP,
+    PatternCounter,
+    activation_pattern,
+    affine_map,
+    boundary_margin,
+    count_patterns,
+    encode,
+    expected_crossings,
+    fold_layer_norm,
+    hamming_distance,
+    jacobian,
+    lift,
+    load_model,
+    meets_sphere,
+    mlp_block,
+    model_card,
+    models,
+    normalize,
+    partition_circle,
+    partition_plane,
+    pattern_hash,
+    ray_crossings,
+    residuals,
+    restrict,
+    slice_basis,
+    trace,
+)
+from lnpoly_helpers.slices import boundary_height, cap_share
+
+D, M = 6, 10
+RNG = np.random.default_rng(0)
+BLOCK = random_block(RNG, D, M, eps=1e-5)
+MLP = fold_layer_norm(BLOCK)
+GELU = random_mlp(RNG, D, M, activation="gelu")
+NO_NORM = random_mlp(RNG, D, M, kind="none")
+X = RNG.normal(size=D)
+Z = normalize(X)
+BASIS = slice_basis(RNG.normal(size=(2, D)))
+PRE = RNG.normal(size=(4, M))
+PATTERN = PRE[0] > 0
+BITS = PATTERN[None]
+FLAT = restrict(MLP, BASIS)
+
+
+def with_value(x, value):
+    x = np.array(x, dtype=float)
+    x.flat[-1] = value
+    return x
+
+
+def bad_numbers(x):
+    """The table of inputs that no function of real numbers can take: (id, value, exception, what the message says)."""
+    x = np.asarray(x)
+    return [
+        ("NaN", with_value(x, np.nan), ValueError, r"expected finite numbers, got 1 NaN or infinite.*index .*Remove"),
+        ("infinity", with_value(x, -np.inf), ValueError, r"expected finite numbers, got 1 NaN or infinite.*Remove"),
+        ("complex", x + 0j, TypeError, r"expected real numbers.*got dtype complex128.*Convert"),
+        ("bool", x > 0, TypeError, r"expected real numbers.*got dtype bool.*Convert"),
+        ("str", x.astype(str), TypeError, r"expected real numbers.*got dtype <U.*Convert"),
+        ("object", x.astype(object), TypeError, r"expected real numbers.*got dtype object.*Convert"),
+        ("None", None, TypeError, r"expected real numbers.*got dtype object.*Convert"),
+        ("ragged", [[1.0, 2.0], [3.0]], TypeError, r"expected an array of real numbers, got list"),
+        ("gradient", torch.tensor(x, requires_grad=True), TypeError, r"got Tensor.*pass .*detach\(\)\.cpu\(\)\.float"),
+        ("bfloat16", torch.tensor(x).bfloat16(), TypeError, r"got Tensor.*pass .*detach\(\)\.cpu\(\)\.float"),
+        ("empty", x[..., :0], ValueError, r"expected (at least one number|shape).*got"),
+    ]
+
+
+READERS = {  # name of the argument: (function of it, a good value)
+    "normalize: x": (normalize, X),
+    "block: x": (BLOCK, X),
+    "block.preactivations: x": (BLOCK.preactivations, X),
+    "mlp: x": (MLP, X),
+    "mlp.output: z": (MLP.output, Z),
+    "mlp.preactivations: z": (MLP.preactivations, Z),
+    "jacobian: x": (lambda x: jacobian(MLP, x), X),
+    "ray_crossings: x": (lambda x: ray_crossings(MLP, x), X),
+    "boundary_margin: z": (lambda z: boundary_margin(MLP, z), Z),
+    "slice_basis: vectors": (slice_basis, np.array(BASIS)),
+    "lift: basis": (lambda basis: lift(basis, [1.0, 0.0]), BASIS),
+    "lift: y": (lambda y: lift(BASIS, y), np.array([0.6, 0.8])),
+    "restrict: basis": (lambda basis: restrict(MLP, basis), BASIS),
+    "Arrangement: normals": (lambda normals: Arrangement(normals, FLAT.offsets), FLAT.normals),
+    "Arrangement: offsets": (lambda offsets: Arrangement(FLAT.normals, offsets), FLAT.offsets),
+    "arrangement.preactivations: y": (FLAT.preactivations, np.array([0.6, 0.8])),
+    "NormedMLP: W_in": (lambda W_in: replace(BLOCK, W_in=W_in), BLOCK.W_in),
+    "NormedMLP: gamma": (lambda gamma: replace(BLOCK, gamma=gamma), BLOCK.gamma),
+    "FoldedMLP: b_out": (lambda b_out: replace(MLP, b_out=b_out), MLP.b_out),
+}
+CASES = [
+    pytest.param(reader, name.split(": ")[1], *bad, id=f"{name} {case}")
+    for name, (reader, good) in READERS.items()
+    for case, *bad in bad_numbers(good)
+]
+
+
+@pytest.mark.parametrize("reader, argument, value, exception, says", CASES)
+def test_what_is_no_array_of_real_numbers_is_refused_by_name(reader, argument, value, exception, says):
+    with pytest.raises(exception, match=rf"(?s)^{argument}: .*{says}|^{argument}: expected shape"):
+        reader(value)
+
+
+@pytest.mark.parametrize("reader, good", READERS.values(), ids=READERS)
+def test_the_good_value_of_that_table_is_taken(reader, good):
+    before = np.array(good)
+    reader(good)
+    reader(torch.tensor(np.array(good)))
+    np.testing.assert_array_equal(good, before)
+
+
+PRE_READERS = {
+    "activation_pattern": activation_pattern,
+    "count_patterns": count_patterns,
+    "PatternCounter.update": lambda pre: PatternCounter().update(pre),
+}
+PRE_CASES = [
+    ("NaN", with_value(PRE, np.nan), ValueError, r"expected numbers, got 1 NaN; a NaN is neither on nor off"),
+    ("a number", np.float64(1.0), ValueError, r"expected shape \[\.\.\., m\] with m >= 1, got \[\]"),
+    ("no neurons", PRE[:, :0], ValueError, r"expected shape \[\.\.\., m\] with m >= 1, got \[4, 0\]"),
+    # an infinite pre-activation has a sign and a chunk may be empty; the rest is refused as everywhere
+    *[case for case in bad_numbers(PRE) if case[0] not in ("NaN", "infinity", "empty")],
+]
+
+
+@pytest.mark.parametrize(
+    "value, exception, says", [case[1:] for case in PRE_CASES], ids=[case[0] for case in PRE_CASES]
+)
+@pytest.mark.parametrize("reader", PRE_READERS.values(), ids=PRE_READERS)
+def test_what_is_no_preactivation_is_refused(reader, value, exception, says):
+    with pytest.raises(exception, match=rf"(?s)^pre: .*{says}"):
+        reader(value)
+
+
+@pytest.mark.parametrize(
+    "reader",
+    [pattern_hash, lambda p: hamming_distance(p, BITS), lambda p: hamming_distance(BITS, p)],
+    ids=["pattern_hash", "hamming_distance p", "hamming_distance q"],
+)
+@pytest.mark.parametrize(
+    "value, exception, says",
+    [
+        (PRE, TypeError, r"expected bool \[\.\.\., m\], got dtype float64; activation_pattern\(pre\) makes it"),
+        (PATTERN.astype(int), TypeError, r"expected bool .* got dtype int64; activation_pattern\(pre\) makes it"),
+        (PATTERN.astype(object), TypeError, r"expected bool .* got dtype object"),
+        ([[True], [True, False]], TypeError, r"expected bool .* got list"),
+        (np.array(True), ValueError, r"expected shape \[\.\.\., m\] with m >= 1, got \[\]"),
+        (np.empty((3, 0), dtype=bool), ValueError, r"expected shape \[\.\.\., m\] with m >= 1, got \[3, 0\]"),
+    ],
+    ids=["float", "int", "object", "ragged", "a single bit", "no neurons"],
+)
+def test_what_is_no_pattern_is_refused(reader, value, exception, says):
+    with pytest.raises(exception, match=rf"^(pattern|p|q): {says}"):
+        reader(value)
+
+
+# --- wrong shapes ---
+
+WRONG_SHAPES = {  # a call, the argument that it names, the shape expected and the shape that came
+    "normalize": (lambda: normalize(3.0), "x", "..., d", ""),
+    "block": (lambda: BLOCK(np.ones((2, 7))), "x", "..., 6", "2, 7"),
+    "block.preactivations": (lambda: BLOCK.preactivations(np.ones(7)), "x", "..., 6", "7"),
+    "mlp": (lambda: MLP(np.ones(5)), "x", "..., 6", "5"),
+    "mlp.output": (lambda: MLP.output(np.ones(5)), "z", "..., 6", "5"),
+    "jacobian of a batch": (lambda: jacobian(MLP, np.ones((2, 6))), "x", "6", "2, 6"),
+    "ray_crossings of a batch": (lambda: ray_crossings(MLP, np.ones((2, 6))), "x", "6", "2, 6"),
+    "boundary_margin": (lambda: boundary_margin(MLP, np.ones(7)), "z", "..., 6", "7"),
+    "W_in transposed": (lambda: replace(BLOCK, W_in=BLOCK.W_in.T), "b_in", "6", "10"),
+    "W_in flat": (lambda: replace(BLOCK, W_in=np.ones(3)), "W_in", "d, m", "3"),
+    "W_out transposed": (lambda: replace(BLOCK, W_out=BLOCK.W_out.T), "W_out", "10, d_out", "6, 10"),
+    "b_out": (lambda: replace(MLP, b_out=np.ones(5)), "b_out", "6", "5"),
+    "gamma": (lambda: replace(BLOCK, gamma=np.ones(10)), "gamma", "6", "10"),
+    "beta": (lambda: replace(BLOCK, beta=np.ones((1, 6))), "beta", "6", "1, 6"),
+    "normals": (lambda: Arrangement(np.ones(3), np.ones(3)), "normals", "m, k", "3"),
+    "offsets": (lambda: Arrangement(np.ones((3, 2)), np.ones(2)), "offsets", "3", "2"),
+    "arrangement.preactivations": (lambda: FLAT.preactivations(np.ones(3)), "y", "..., 2", "3"),
+    "slice_basis": (lambda: slice_basis(X), "vectors", "k, d", "6"),
+    "lift": (lambda: lift(BASIS, [1.0, 0.0, 0.0]), "y", "..., 2", "3"),
+    "restrict": (lambda: restrict(MLP, np.eye(2, 7)), "basis", "k, 6", "2, 7"),
+    "affine_map": (lambda: affine_map(MLP, PATTERN[1:]), "pattern", "10", "9"),
+    "affine_map of a batch": (lambda: affine_map(MLP, BITS), "pattern", "10", "1, 10"),
+}
+
+
+@pytest.mark.parametrize("call, argument, expected, came", WRONG_SHAPES.values(), ids=WRONG_SHAPES)
+def test_a_wrong_shape_is_named_with_the_right_one(call, argument, expected, came):
+    with pytest.raises(ValueError, match="^" + re.escape(f"{argument}: expected shape [{expected}], got [{came}]")):
+        call()
+
+
+# --- wrong objects and wrong places ---
+
+
+OF_A_SPHERE = {
+    "meets_sphere": meets_sphere,
+    "expected_crossings": expected_crossings,
+    "boundary_height": boundary_height,
+    "cap_share": cap_share,
+    "boundary_margin": lambda mlp: boundary_margin(mlp, Z),
+    "restrict": lambda mlp: restrict(mlp, BASIS),
+}
+OF_A_FOLDED_LAYER = OF_A_SPHERE | {
+    "jacobian": lambda mlp: jacobian(mlp, X),
+    "ray_crossings": lambda mlp: ray_crossings(mlp, X),
+    "affine_map": lambda mlp: affine_map(mlp, PATTERN),
+}
+
+
+@pytest.mark.parametrize("call", OF_A_FOLDED_LAYER.values(), ids=OF_A_FOLDED_LAYER)
+def test_a_block_that_is_not_folded_is_refused(call):
+    """Its matrix lacks gamma and the centring: an answer out of it would be wrong without looking so."""
+    message = r"^mlp: expected a FoldedMLP, got NormedMLP\. fold_layer_norm\(block\) makes one"
+    with pytest.raises(TypeError, match=message):
+        call(BLOCK)
+    call(MLP)
+
+
+@pytest.mark.parametrize("call", OF_A_SPHERE.values(), ids=OF_A_SPHERE)
+def test_without_a_norm_there_is_no_sphere(call):
+    message = r"^mlp: expected a layer behind LayerNorm or RMSNorm, got kind 'none': its input is no sphere"
+    with pytest.raises(ValueError, match=message):
+        call(NO_NORM)
+
+
+def says(*parts):
+    """A pattern that finds these texts in this order, the first one at the beginning."""
+    return "(?s)^" + ".*".join(map(re.escape, parts))
+
+
+NO_DIRECTION = says(
+    "x: expected a vector with a direction, got one that is constant", "leave it out, or pass", "eps > 0"
+)
+KINDS = "kind: expected one of 'layernorm', 'rmsnorm', 'none', got "
+EPS = "eps: expected a finite number >= 0, got "
+SPAN = "vectors: expected {0} directions that span {0} dimensions"
+REFUSED = {
+    # vectors without direction
+    "normalize zero": (lambda: normalize(np.zeros(5)), ValueError, NO_DIRECTION),
+    "normalize constant": (lambda: normalize(np.full(768, 0.1)), ValueError, NO_DIRECTION),
+    "normalize one coordinate": (lambda: normalize([3.0]), ValueError, NO_DIRECTION),
+    "normalize one row of many": (
+        lambda: normalize([[1, 2, 3], [2, 2, 2]]),
+        ValueError,
+        says("x: expected a vector with a direction, got one at index (1,) that is constant"),
+    ),
+    "normalize zero for RMSNorm": (
+        lambda: normalize(np.zeros(5), kind="rmsnorm"),
+        ValueError,
+        says("x: expected", "that is zero. RMSNorm has no image", "eps > 0"),
+    ),
+    "block constant": (lambda: replace(BLOCK, eps=0.0)(np.ones(D)), ValueError, NO_DIRECTION),
+    "jacobian constant": (lambda: jacobian(replace(MLP, eps=0.0), np.ones(D)), ValueError, NO_DIRECTION),
+    "ray_crossings constant": (lambda: ray_crossings(MLP, np.ones(D)), ValueError, NO_DIRECTION),
+    # unknown names, numbers out of range
+    "kind": (lambda: normalize(X, kind="batchnorm"), ValueError, says(KINDS + "'batchnorm'")),
+    "kind of a block": (lambda: replace(BLOCK, kind="LN"), ValueError, says(KINDS + "'LN'")),
+    "kind of a slice": (lambda: slice_basis(BASIS, kind=None), ValueError, says(KINDS + "None")),
+    "activation": (
+        lambda: replace(MLP, activation="silu"),
+        ValueError,
+        says("activation: expected one of 'relu', 'gelu', 'gelu_new', got 'silu'"),
+    ),
+    "eps negative": (lambda: normalize(X, eps=-1e-5), ValueError, says(EPS + "-1e-05")),
+    "eps NaN": (lambda: normalize(X, eps=float("nan")), ValueError, says(EPS + "nan")),
+    "eps infinite": (lambda: replace(BLOCK, eps=np.inf), ValueError, says(EPS + "inf")),
+    "eps of a ray": (lambda: ray_crossings(MLP, X, eps=-1), ValueError, says(EPS + "-1")),
+    "eps a text": (lambda: normalize(X, eps="small"), (TypeError, ValueError), says(EPS + "'small'")),
+    "eps None": (lambda: normalize(X, eps=None), (TypeError, ValueError), says(EPS + "None")),
+    "half_width 0": (
+        lambda: partition_plane(FLAT, half_width=0),
+        ValueError,
+        says("half_width: expected a number > 0, got 0"),
+    ),
+    "half_width NaN": (
+        lambda: partition_plane(FLAT, half_width=np.nan),
+        ValueError,
+        says("half_width: expected finite numbers, got 1 NaN"),
+    ),
+    # wrong objects
+    "fold twice": (
+        lambda: fold_layer_norm(MLP),
+        TypeError,
+        says("block: expected a NormedMLP, got FoldedMLP. mlp_block(model, layer) makes one"),
+    ),
+    "fold an array": (lambda: fold_layer_norm(X), TypeError, says("block: expected a NormedMLP, got ndarray")),
+    "circle of a layer": (
+        lambda: partition_circle(MLP),
+        TypeError,
+        says("arrangement: expected an Arrangement, got FoldedMLP. restrict(mlp, basis) makes one"),
+    ),
+    "plane of a layer": (
+        lambda: partition_plane(MLP),
+        TypeError,
+        says("arrangement: expected an Arrangement, got FoldedMLP"),
+    ),
+    "affine_map of numbers": (
+        lambda: affine_map(MLP, PRE[0]),
+        TypeError,
+        says("pattern: expected bool", "got dtype float64; activation_pattern(pre) makes it"),
+    ),
+    "affine_map of a GELU": (
+        lambda: affine_map(GELU, PATTERN),
+        ValueError,
+        says("mlp: expected activation 'relu', got 'gelu': it is not piecewise linear", "jacobian(mlp, x)"),
+    ),
+    # wrong numbers of neurons or dimensions
+    "hamming_distance": (
+        lambda: hamming_distance(BITS, BITS[:, 1:]),
+        ValueError,
+        says("p and q: expected the same number of neurons, got 10 and 9"),
+    ),
+    "hamming_distance of batches": (
+        lambda: hamming_distance(PRE[:2] > 0, PRE[:3] > 0),
+        ValueError,
+        says("p and q: expected", "got"),
+    ),
+    "PatternCounter": (
+        lambda: PatternCounter().update(PRE).update(PRE[:, 1:]),
+        ValueError,
+        says("pre: expected 10 neurons as in the first chunk, got 9"),
+    ),
+    "circle in 3-D": (
+        lambda: partition_circle(Arrangement(np.ones((4, 3)), np.ones(4))),
+        ValueError,
+        says("arrangement: expected two dimensions, got 3.", "restrict(mlp, slice_basis([u, v]))"),
+    ),
+    "plane in 3-D": (
+        lambda: partition_plane(Arrangement(np.ones((4, 3)), np.ones(4))),
+        ValueError,
+        says("arrangement: expected two dimensions, got 3"),
+    ),
+    # points and directions in the wrong place
+    "margin inside the sphere": (
+        lambda: boundary_margin(MLP, normalize(X, eps=1e-5)),
+        ValueError,
+        says(
+            "z: expected points on the sphere of radius sqrt(d) = 2.449",
+            "got one that is off by",
+            "Pass normalize(x, kind='layernorm') with eps = 0",
+        ),
+    ),
+    "margin of raw vectors": (
+        lambda: boundary_margin(MLP, 100 * X),
+        ValueError,
+        says("z: expected points on the sphere", "got one", "Pass normalize"),
+    ),
+    "margin of one raw vector": (
+        lambda: boundary_margin(MLP, np.stack([Z, 1.1 * Z])),
+        ValueError,
+        says("z: expected", "off by 1.0e-01"),
+    ),
+    "margin outside the hyperplane": (
+        lambda: boundary_margin(MLP, normalize(X + 3, kind="rmsnorm")),
+        ValueError,
+        says("z: expected points on the sphere", "got", "Pass normalize(x, kind='layernorm')"),
+    ),
+    "the same direction twice": (
+        lambda: slice_basis([X, 2 * X]),
+        ValueError,
+        says(SPAN.format(2), "got fewer", "Choose other vectors"),
+    ),
+    "the same after centring": (
+        lambda: slice_basis([X, X + 3]),
+        ValueError,
+        says(SPAN.format(2) + " of the hyperplane orthogonal to the ones vector, got fewer"),
+    ),
+    "a constant direction": (lambda: slice_basis([X, np.ones(D)]), ValueError, says(SPAN.format(2), "constant")),
+    "a zero direction": (
+        lambda: slice_basis([np.zeros(D), X], kind="rmsnorm"),
+        ValueError,
+        says(SPAN.format(2) + ", got fewer (one is zero"),
+    ),
+    "a combination": (
+        lambda: slice_basis([X, Z[::-1], 2 * X - Z[::-1]], kind="rmsnorm"),
+        ValueError,
+        says(SPAN.format(3), "combination of the others"),
+    ),
+    "too many directions": (lambda: slice_basis(np.eye(D)), ValueError, says(SPAN.format(6) + " of the hyperplane")),
+    "rows too long": (
+        lambda: restrict(MLP, 2 * BASIS),
+        ValueError,
+        says("basis: expected orthonormal rows", "off by 3.0e+00", "slice_basis(vectors, kind='layernorm') makes them"),
+    ),
+    "rows not orthogonal": (
+        lambda: restrict(MLP, [BASIS[0], (BASIS[0] + BASIS[1]) / np.sqrt(2)]),
+        ValueError,
+        says("basis: expected orthonormal rows", "off by 7.1e-01"),
+    ),
+    "rows outside the hyperplane": (
+        lambda: restrict(MLP, np.eye(2, D)),
+        ValueError,
+        says("basis: expected orthonormal rows in the space of the sphere, got rows that are off by"),
+    ),
+}
+
+
+@pytest.mark.parametrize("call, exception, message", REFUSED.values(), ids=REFUSED)
+def test_refused_with_what_was_expected_what_came_and_what_to_do(call, exception, message):
+    with pytest.raises(exception, match=message):
+        call()
+
+
+def test_a_refused_chunk_is_not_counted():
+    counter = PatternCounter().update(PRE)
+    for bad in (PRE[:, 1:], with_value(PRE, np.nan)):
+        with pytest.raises(ValueError, match="pre: expected"):
+            counter.update(bad)
+    assert (counter.n_seen, counter.n_patterns) == (4, count_patterns(PRE))
+    assert counter.update(PRE).n_seen == 8
+
+
+def test_an_empty_chunk_counts_nothing():
+    counter = PatternCounter().update(np.empty((0, M)))
+    assert (counter.n_seen, counter.n_patterns) == (0, 0)
+
+
+# --- models ---
+
+TINY = {
+    "d_model": 16,
+    "d_head": 8,
+    "n_heads": 2,
+    "n_layers": 2,
+    "d_mlp": 32,
+    "n_ctx": 12,
+    "d_vocab": 256,
+    "act_fn": "relu",
+    "normalization_type": "LN",
+    "seed": 0,
+}
+
+
+@pytest.fixture(scope="module")
+def model():
+    return models.boot_native(TINY)
+
+
+NAMES = ", ".join(("nano-ln-relu", "nano-ln-gelu", "nano-rms-relu", "nano-none-relu"))
+LAYER = "layer: expected an integer from 0 to 1, got "
+MODEL_CALLS = {
+    "no such model": (
+        lambda _: load_model("gpt3"),
+        f"name: expected one of {NAMES}",
+        "got 'gpt3'",
+        "boot_transformers",
+    ),
+    "no such card": (lambda _: model_card(None), f"name: expected one of {NAMES}", "got None"),
+    "a path for a name": (lambda _: load_model("../nano-ln-relu"), f"name: expected one of {NAMES}", "got '../nano"),
+    "layer too high": (lambda model: mlp_block(model, 2), LAYER + "2"),
+    "layer negative": (lambda model: residuals(model, "a", -1), LAYER + "-1"),
+    "layer a float": (lambda model: trace(model, "a", 0.0), LAYER + "0.0"),
+    "layer a name": (lambda model: mlp_block(model, "mlp"), LAYER + "'mlp'"),
+    "one of many layers": (lambda model: residuals(model, "a", [0, 2]), LAYER + "2"),
+    "no layers": (lambda model: residuals(model, "a", []), "layer: expected", "got"),
+    "no texts": (lambda model: residuals(model, [], 0), "texts: expected at least one text, got none"),
+    "an empty text": (lambda model: residuals(model, ["a", ""], 0), "text: expected a non-empty str, got ''"),
+    "bytes for a text": (lambda model: encode(model, b"abc"), "text: expected a non-empty str, got b'abc'"),
+    "None for a text": (lambda model: trace(model, None, 0), "text: expected a non-empty str, got None"),
+    "a text too long": (
+        lambda model: trace(model, 13 * "a", 0),
+        "text: expected at most 12 tokens, got 13. Shorten it",
+    ),
+}
+
+
+@pytest.mark.parametrize("call, parts", [(call, parts) for call, *parts in MODEL_CALLS.values()], ids=MODEL_CALLS)
+def test_a_model_refuses_and_goes_on_working(model, call, parts):
+    with pytest.raises(ValueError, match=says(*parts)):
+        call(model)
+    assert trace(model, "a good text", 1).residual.shape == (11, 16)
+
+
+@pytest.mark.parametrize(
+    "config, parts",
+    [
+        ({"gated_mlp": True}, ["model: expected an MLP of two matrices, got a gated MLP"]),
+        ({"act_fn": "silu"}, ["model: expected an activation out of relu, gelu, gelu_new, got 'silu'"]),
+        ({"attn_only": True}, ["model: expected blocks with a norm 'ln2' before an 'mlp'", "got another architecture"]),
+    ],
+    ids=["gated", "silu", "attention only"],
+)
+def test_an_architecture_that_no_normed_mlp_describes_is_refused(config, parts):
+    with pytest.raises(ValueError, match=says(*parts)):
+        mlp_block(models.boot_native(TINY | config), 0)
+
+
+@pytest.mark.parametrize("argument", ["edit_residual", "replace_mlp"])
+@pytest.mark.parametrize("shape", [(5, 15), (4, 16), (16,), (1, 16)])
+def test_a_replacement_of_the_wrong_shape_is_refused(model, argument, shape):
+    """Also where broadcasting would make something of it."""
+    with pytest.raises(ValueError, match=says(f"{argument}: expected shape [5, 16], got {list(shape)}")):
+        trace(model, "tests", 0, **{argument: lambda x: np.ones(shape)})
+
+
+@pytest.mark.parametrize("argument", ["edit_residual", "replace_mlp"])
+def test_a_replacement_that_is_not_finite_is_refused(model, argument):
+    with pytest.raises(ValueError, match=says(f"{argument}: expected finite numbers, got 80 NaN or infinite")):
+        trace(model, "tests", 0, **{argument: lambda x: np.nan * x})
+
+
+# --- afterwards ---
+
+
+def test_good_input_still_works_after_all_that():
+    np.testing.assert_allclose(MLP(X), BLOCK(X), atol=1e-12)
+    assert partition_circle(FLAT).n_arcs >= 1
+    assert isinstance(BLOCK, NormedMLP) and isinstance(MLP, FoldedMLP)
