@@ -243,7 +243,8 @@ def card(name, entry, n_parameters):
         "parameters": f"{n_parameters:,}",
         "sha256": entry["sha256"],
     }
-    training = {key: record[key] for key in ("steps", "batch", "optimizer", "peak_rate", "seed", "precision", "minutes")}
+    shown = ("steps", "batch", "optimizer", "peak_rate", "seed", "precision", "minutes")
+    training = {key: record[key] for key in shown}
     table = lambda d: "\n".join(f"| {k} | {v} |" for k, v in d.items())  # noqa: E731
     corpus = "\n".join(f"| {t['name']} | {t['bytes']:,} | `{t['sha256']}` |" for t in record["corpus"])
     losses = "\n".join(f"| {s} | {a:.3f} | {b:.3f} |" for s, a, b in record["history"])

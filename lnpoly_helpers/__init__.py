@@ -15,7 +15,18 @@ from .layernorm import (
     normalize,
     ray_crossings,
 )
-from .models import EMBEDDED, Trace, context_windows, encode, load_model, mlp_block, model_card, prompts, residuals, trace
+from .models import (
+    EMBEDDED,
+    Trace,
+    context_windows,
+    encode,
+    load_model,
+    mlp_block,
+    model_card,
+    prompts,
+    residuals,
+    trace,
+)
 from .paths import PathProfile, TangentRange, path_profile, tangent_range
 from .patterns import (
     PatternCounter,

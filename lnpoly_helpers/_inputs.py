@@ -23,13 +23,7 @@ def as_float64(x, name, *, shape=None):
     ValueError
         ``x`` has another shape, is empty, or holds NaN or infinity.
     """
-    try:
-        array = np.asarray(x)
-    except (TypeError, ValueError, RuntimeError) as error:
-        raise TypeError(
-            f"{name}: expected an array of real numbers, got {type(x).__name__} that NumPy cannot read "
-            f"({error}). For a torch tensor pass x.detach().cpu().float().numpy()."
-        ) from None
+    array = as_array(x, name)
     if array.dtype.kind not in "fiu":
         raise TypeError(
             f"{name}: expected real numbers (float or integer), got dtype {array.dtype}. "
@@ -49,6 +43,28 @@ def as_float64(x, name, *, shape=None):
             f"Remove them or find out where they come from."
         )
     return array
+
+
+def as_array(x, name, wanted="an array of real numbers"):
+    """Return ``x`` as a NumPy array of whatever type, or a TypeError that says why NumPy cannot read it."""
+    try:
+        return np.asarray(x)
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise TypeError(
+            f"{name}: expected {wanted}, got {type(x).__name__} that NumPy cannot read "
+            f"({error}). For a torch tensor pass x.detach().cpu().float().numpy()."
+        ) from None
+
+
+def require_broadcast(names, *shapes):
+    """The shape that the shapes broadcast to, or a ValueError that names the arguments."""
+    try:
+        return np.broadcast_shapes(*shapes)
+    except ValueError:
+        raise ValueError(
+            f"{names}: expected shapes that broadcast, got {' and '.join(str(list(shape)) for shape in shapes)}. "
+            f"Insert axes of length 1 where they shall meet, as in z[:, None]."
+        ) from None
 
 
 def _fits(actual, wanted):
@@ -77,4 +93,5 @@ def read_only(array):
 def freeze(result):
     """Make every array of a frozen dataclass read-only; for its ``__post_init__``."""
     for field in result.__dataclass_fields__:
-        object.__setattr__(result, field, read_only(getattr(result, field)))
+        if isinstance(value := getattr(result, field), (np.ndarray, np.generic)):
+            object.__setattr__(result, field, read_only(value))

@@ -4,8 +4,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .patterns import distinct, neuron_weights, pattern_hash
-from .slices import Arrangement
+from ._inputs import freeze
+from .patterns import neuron_weights, pattern_hash
+from .slices import require_arrangement
 
 TURN = 2 * np.pi
 
@@ -27,6 +28,9 @@ class CirclePartition:
     angles: np.ndarray
     neurons: np.ndarray
     last_pattern: np.ndarray
+
+    def __post_init__(self):
+        freeze(self)
 
     @property
     def n_arcs(self):
@@ -55,7 +59,7 @@ class CirclePartition:
         return np.logical_xor.accumulate(toggled, axis=0) ^ self.last_pattern
 
     def hashes(self):
-        """`pattern_hash` of each arc, int64 [n_arcs, 2], in time O(n): each crossing adds or takes one neuron's weight."""
+        """`pattern_hash` of each arc, int64 [n_arcs, 2], in time O(n): a crossing adds or takes one neuron's weight."""
         start = pattern_hash(self.last_pattern)
         if not len(self.neurons):
             return start[None]
@@ -70,7 +74,7 @@ class CirclePartition:
     @property
     def n_patterns(self):
         """Number of distinct patterns, at most `n_arcs`: arcs on opposite sides of a slab may share theirs."""
-        return len(distinct(self.hashes()))
+        return len(np.unique(self.hashes(), axis=0))
 
 
 def partition_circle(arrangement):
@@ -98,15 +102,7 @@ def partition_circle(arrangement):
     touches the circle does not cut it. Two crossings closer than that keep an arc of length 0 between them. On the
     circle itself m lines that cut make 2m arcs.
     """
-    if not isinstance(arrangement, Arrangement):
-        raise TypeError(
-            f"arrangement: expected an Arrangement, got {type(arrangement).__name__}. restrict(mlp, basis) makes one."
-        )
-    if arrangement.dimension != 2:
-        raise ValueError(
-            f"arrangement: expected two dimensions, got {arrangement.dimension}. "
-            f"A circle slice needs two directions: restrict(mlp, slice_basis([u, v]))."
-        )
+    require_arrangement(arrangement, 2)
     (A, B), b = arrangement.normals.T, arrangement.offsets
     centre, half = on_arcs(A, B, b)
     cuts = np.flatnonzero(~np.isnan(half))
@@ -123,7 +119,7 @@ def partition_circle(arrangement):
 
 
 def on_arcs(A, B, b):
-    """Where A cos(theta) + B sin(theta) + b > 0: within ``half`` of ``centre``; ``half`` is NaN if the sign stays.
+    """Where A cos(theta) + B sin(theta) + b > 0: within ``half`` of ``centre``; NaN if its sign is constant.
 
     With R = sqrt(A^2 + B^2) the sum is R cos(theta - atan2(B, A)) + b, so it crosses 0 at atan2(B, A) -+ arccos(-b/R)
     iff |b| < R. The arccos is taken as atan2(sqrt(R - b) sqrt(R + b), -b), which keeps its digits where the line is

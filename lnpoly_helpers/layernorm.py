@@ -9,7 +9,7 @@ from math import erf
 
 import numpy as np
 
-from ._inputs import as_float64, one_of, read_only
+from ._inputs import as_float64, freeze, one_of, read_only
 
 KINDS = ("layernorm", "rmsnorm", "none")
 _FLOAT64_EPS = np.finfo(np.float64).eps
@@ -93,8 +93,8 @@ def normalize(x, *, eps=0.0, kind="layernorm"):
     underflows. An offset c costs c * 1e-16 of absolute accuracy. Ba, Kiros and Hinton 2016,
     arXiv:1607.06450; Zhang and Sennrich 2019, arXiv:1910.07467.
 
-    >>> normalize([3.0, 1.0, 2.0]).round(4)
-    array([ 1.2247, -1.2247,  0.    ])
+    >>> normalize([1.0, 2.0, 4.0]).round(3)
+    array([-1.069, -0.267,  1.336])
     """
     one_of(kind, KINDS, "kind")
     x = as_float64(x, "x", shape=(..., "d"))
@@ -102,8 +102,10 @@ def normalize(x, *, eps=0.0, kind="layernorm"):
     if kind == "none":
         return x.copy()
     unit, size = _direction(x, kind)
-    if eps == 0.0 and (size == 0.0).any():
-        _raise_no_direction(x, size, kind)
+    if eps == 0.0:
+        if not unit.any(axis=-1).all():
+            _raise_no_direction(x, unit, kind)
+        return unit
     scale = np.hypot(size, np.sqrt(eps))
     return unit * np.divide(size, scale, out=np.zeros_like(size), where=scale > 0)
 
@@ -121,8 +123,8 @@ def _direction(x, kind):
     return unit, np.where(has_direction, size, 0.0) * largest
 
 
-def _raise_no_direction(x, size, kind):
-    where = tuple(int(i) for i in np.argwhere(size[..., 0] == 0.0)[0])
+def _raise_no_direction(x, unit, kind):
+    where = tuple(int(i) for i in np.argwhere(~unit.any(axis=-1))[0])
     what = "constant (a multiple of the ones vector)" if kind == "layernorm" else "zero"
     at = f" at index {where}" if where else ""
     raise ValueError(
@@ -133,10 +135,9 @@ def _raise_no_direction(x, size, kind):
 
 
 def _non_negative(value, name):
-    value = float(value)
-    if not (np.isfinite(value) and value >= 0):
-        raise ValueError(f"{name}: expected a finite number >= 0, got {value}.")
-    return value
+    if not (isinstance(value, (int, float, np.number)) and np.isfinite(value) and value >= 0):
+        raise ValueError(f"{name}: expected a finite number >= 0, got {value!r}.")
+    return float(value)
 
 
 class _TwoMatrices:
@@ -273,6 +274,12 @@ def fold_layer_norm(block):
     )
 
 
+def require_folded(mlp):
+    """Refuse a `NormedMLP` above all: it would normalise points that are normalised already."""
+    if not isinstance(mlp, FoldedMLP):
+        raise TypeError(f"mlp: expected a FoldedMLP, got {type(mlp).__name__}. fold_layer_norm(block) makes one.")
+
+
 def jacobian(mlp, x):
     """Derivative of the layer's output by the residual vector: J[i, j] = d mlp(x)_j / d x_i.
 
@@ -288,6 +295,7 @@ def jacobian(mlp, x):
     -------
     J : float64 [d, d_out]
     """
+    require_folded(mlp)
     x = as_float64(x, "x", shape=(mlp.d_model,))
     z = normalize(x, eps=mlp.eps, kind=mlp.kind)
     slopes = ACTIVATIONS[mlp.activation][1](mlp.preactivations(z))
@@ -316,6 +324,9 @@ class RayCrossings:
     scales: np.ndarray
     neurons: np.ndarray
 
+    def __post_init__(self):
+        freeze(self)
+
 
 def ray_crossings(mlp, x, *, eps=None):
     """Every flip of a neuron along the ray {a x : a > 0}, in closed form.
@@ -336,6 +347,7 @@ def ray_crossings(mlp, x, *, eps=None):
     -------
     RayCrossings
     """
+    require_folded(mlp)
     x = as_float64(x, "x", shape=(mlp.d_model,))
     eps = mlp.eps if eps is None else _non_negative(eps, "eps")
     z = normalize(x, kind=mlp.kind)

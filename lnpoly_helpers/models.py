@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
+from ._inputs import as_float64, freeze
 from .layernorm import ACTIVATIONS, NormedMLP
 
 EMBEDDED = ("nano-ln-relu", "nano-ln-gelu", "nano-rms-relu", "nano-none-relu")
@@ -85,7 +86,7 @@ def load_model(name="nano-ln-relu"):
 
 
 def boot_native(config):
-    """A transformer_lens native model with fresh weights, in evaluation mode; ``config`` as in ``data/manifest.json``."""
+    """A transformer_lens native model with fresh weights, for evaluation; ``config`` as in ``data/manifest.json``."""
     from transformer_lens.config import TransformerBridgeConfig
     from transformer_lens.model_bridge import TransformerBridge
 
@@ -125,7 +126,7 @@ def mlp_block(model, layer):
     if activation not in ACTIVATIONS:
         raise ValueError(f"model: expected an activation out of {', '.join(ACTIVATIONS)}, got {activation!r}.")
     if not hasattr(block, "ln2") or not hasattr(block, "mlp"):
-        raise ValueError("model: expected blocks with a norm 'ln2' before an 'mlp' (pre-norm), got another architecture.")
+        raise ValueError("model: expected blocks with a norm 'ln2' before an 'mlp', got another architecture.")
     W_in, b_in = _linear(getattr(block.mlp, "in"), model.cfg.d_model, rows="in")
     W_out, b_out = _linear(block.mlp.out, model.cfg.d_model, rows="out")
     norm = _stored(block.ln2)
@@ -179,7 +180,7 @@ def _array(tensor):
 
 
 def encode(model, text):
-    """The tokens of a text, int64 [n_tokens]: its UTF-8 bytes for an embedded model, else the model's own tokenizer's."""
+    """The tokens of a text, int64 [n_tokens]: UTF-8 bytes for an embedded model, else the model's own tokenizer's."""
     if not isinstance(text, str) or not text:
         raise ValueError(f"text: expected a non-empty str, got {text!r}.")
     if model.tokenizer is None:
@@ -206,6 +207,8 @@ def residuals(model, texts, layer):
     import torch
 
     layers = [layer] if np.ndim(layer) == 0 else list(layer)
+    if not layers:
+        raise ValueError("layer: expected an integer or a sequence of at least one, got an empty one.")
     for one in layers:
         _block(model, one)
     windows = context_windows(model, texts)
@@ -255,6 +258,9 @@ class Trace:
     mlp_output: np.ndarray
     logits: np.ndarray
 
+    def __post_init__(self):
+        freeze(self)
+
 
 def trace(model, text, layer, *, edit_residual=None, replace_mlp=None):
     """Run a model on a text and look at one layer, with the residual edited or the MLP replaced if asked.
@@ -284,8 +290,8 @@ def trace(model, text, layer, *, edit_residual=None, replace_mlp=None):
         raise ValueError(f"text: expected at most {model.cfg.n_ctx} tokens, got {len(tokens)}. Shorten it.")
     seen = {}
 
-    def through(function, value):
-        edited = np.asarray(function(_array(value)[0]))
+    def through(function, name, value):
+        edited = as_float64(function(_array(value)[0]), name, shape=value.shape[1:])
         return torch.from_numpy(edited).to(value)[None]
 
     def before_attention(value, hook):
@@ -294,14 +300,14 @@ def trace(model, text, layer, *, edit_residual=None, replace_mlp=None):
     def attention_output(value, hook):
         # what reads the norm's input cannot edit the stream beside it; what attention adds can
         if edit_residual is not None:
-            return through(edit_residual, seen["before"] + value) - seen["before"]
+            return through(edit_residual, "edit_residual", seen["before"] + value) - seen["before"]
 
     def residual(value, hook):
         seen["residual"] = value
 
     def mlp_output(value, hook):
         if replace_mlp is not None:
-            value = through(replace_mlp, seen["residual"])
+            value = through(replace_mlp, "replace_mlp", seen["residual"])
         seen["mlp_output"] = value
         return value
 

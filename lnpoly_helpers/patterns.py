@@ -5,8 +5,8 @@ from math import ceil, log2
 
 import numpy as np
 
-from ._inputs import as_float64
-from .layernorm import FoldedMLP
+from ._inputs import as_array, as_float64, require_broadcast
+from .layernorm import require_folded
 
 _BLOCK = 2**18  # numbers handled at a time: what is in flight stays in the processor's cache
 
@@ -26,7 +26,7 @@ def activation_pattern(pre):
 
 def _real(pre):
     """Pre-activations keep their own float type: the sign needs no float64, and a large text may be float32."""
-    pre = np.asarray(pre)
+    pre = as_array(pre, "pre")
     if pre.dtype.kind != "f":
         return as_float64(pre, "pre", shape=(..., "m"))
     if pre.ndim == 0 or pre.shape[-1] == 0:
@@ -104,7 +104,7 @@ def _hash_rows(rows, bits_of):
 
 
 def _as_bits(pattern, name):
-    pattern = np.asarray(pattern)
+    pattern = as_array(pattern, name, "bool [..., m]")
     if pattern.dtype != np.bool_:
         raise TypeError(f"{name}: expected bool [..., m], got dtype {pattern.dtype}; activation_pattern(pre) makes it.")
     if pattern.ndim == 0 or pattern.shape[-1] == 0:
@@ -173,6 +173,7 @@ def hamming_distance(p, q):
     p, q = _as_bits(p, "p"), _as_bits(q, "q")
     if p.shape[-1] != q.shape[-1]:
         raise ValueError(f"p and q: expected the same number of neurons, got {p.shape[-1]} and {q.shape[-1]}.")
+    require_broadcast("p and q", p.shape, q.shape)
     return np.count_nonzero(p != q, axis=-1)
 
 
@@ -183,12 +184,6 @@ def meets_sphere(mlp):
     return np.abs(mlp.b_in) < np.sqrt(mlp.d_model) * norms
 
 
-def require_folded(mlp):
-    """Refuse a `NormedMLP` above all: it would normalise points that are normalised already."""
-    if not isinstance(mlp, FoldedMLP):
-        raise TypeError(f"mlp: expected a FoldedMLP, got {type(mlp).__name__}. fold_layer_norm(block) makes one.")
-
-
 def require_sphere(mlp):
     """Refuse what is not a folded layer behind a norm: without a norm there is no sphere."""
     require_folded(mlp)
@@ -197,16 +192,20 @@ def require_sphere(mlp):
 
 
 def require_on_sphere(z, name, kind=None):
-    """Refuse points [..., d] off the sphere, or off LayerNorm's hyperplane, by more than 1e-9 of the radius."""
+    """Refuse points [..., d] whose length is off sqrt(d) by more than 1e-9 of it, or that ``kind`` cannot make."""
     radius = np.sqrt(z.shape[-1])
     off = np.abs(np.linalg.norm(z, axis=-1) / radius - 1).max()
-    if kind == "layernorm":
-        off = max(off, np.abs(z.mean(axis=-1)).max())
+    made_by = "normalize(x)" if kind is None else f"normalize(x, kind={kind!r})"
     if off > 1e-9:
         raise ValueError(
-            f"{name}: expected points on the sphere of radius sqrt(d) = {radius:.6g}"
-            f"{' orthogonal to the ones vector' if kind == 'layernorm' else ''}, got one that is off by {off:.1e} "
-            f"of it. Pass normalize(x{f', kind={kind!r}' if kind else ''}) with eps = 0."
+            f"{name}: expected points on the sphere of radius sqrt(d) = {radius:.6g}, got one that is off by {off:.1e} "
+            f"of it. Pass {made_by} with eps = 0."
+        )
+    mean = np.abs(z.mean(axis=-1)).max()
+    if kind == "layernorm" and mean > 1e-9:
+        raise ValueError(
+            f"{name}: expected points on the sphere of LayerNorm, orthogonal to the ones vector, got one with mean "
+            f"{mean:.1e}. Pass {made_by} with eps = 0."
         )
 
 
@@ -268,6 +267,7 @@ def affine_map(mlp, pattern):
     ValueError
         The activation is not piecewise linear, or the pattern has another length.
     """
+    require_folded(mlp)
     if mlp.activation != "relu":
         raise ValueError(
             f"mlp: expected activation 'relu', got {mlp.activation!r}: it is not piecewise linear, so no region has "

@@ -4,8 +4,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ._inputs import as_float64
-from .slices import Arrangement
+from ._inputs import as_float64, freeze, read_only
+from .slices import Arrangement, require_arrangement
 
 
 @dataclass(frozen=True, eq=False)
@@ -26,6 +26,10 @@ class PlanePartition:
     half_width: float
     polygons: list
     patterns: np.ndarray
+
+    def __post_init__(self):
+        freeze(self)
+        object.__setattr__(self, "polygons", [read_only(polygon) for polygon in self.polygons])
 
     @property
     def n_regions(self):
@@ -56,8 +60,7 @@ def partition_plane(arrangement, half_width=2.0):
     >>> partition_plane(Arrangement([[1, 0], [0, 1]], [0, 0])).n_regions
     4
     """
-    if arrangement.dimension != 2:
-        raise ValueError(f"arrangement: expected two dimensions, got {arrangement.dimension}.")
+    require_arrangement(arrangement, 2)
     w = float(as_float64(half_width, "half_width", shape=()))
     if w <= 0:
         raise ValueError(f"half_width: expected a number > 0, got {w}.")

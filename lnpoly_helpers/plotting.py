@@ -10,12 +10,12 @@ import io
 
 import matplotlib
 import numpy as np
-from matplotlib.collections import LineCollection, PolyCollection
+from matplotlib.collections import PolyCollection
 from matplotlib.figure import Figure
 from matplotlib.patheffects import withStroke
 from mpl_toolkits.mplot3d.art3d import Poly3DCollection
 
-from .style import BLUE, GREEN, GREY, INK, PALE, SERIES, VERMILION, bits, color_index, figure_style, region_colors
+from .style import BLUE, GREY, INK, PALE, SERIES, VERMILION, bits, figure_style, region_colors
 
 _SETTINGS = figure_style()
 
@@ -247,7 +247,8 @@ def plot_arcs(partition, *, labels=True, title="", ax=None):
     if few:
         for middle, pattern, length in zip(partition.midpoints, patterns, partition.lengths):
             if length > 0.06:
-                ax.text(0.74 * np.cos(middle), 0.74 * np.sin(middle), bits(pattern), ha="center", va="center", fontsize=8)
+                inside = 0.74 * np.array([np.cos(middle), np.sin(middle)])
+                ax.text(*inside, bits(pattern), ha="center", va="center", fontsize=8)
         for angle, neuron in zip(partition.angles, partition.neurons):
             out = np.array([np.cos(angle), np.sin(angle)])
             ax.plot(*np.c_[0.87 * out, 1.08 * out], color=INK, lw=1.4)
@@ -257,8 +258,8 @@ def plot_arcs(partition, *, labels=True, title="", ax=None):
     ax.set_title(title)
     return _describe(
         ax,
-        f"{title + ': ' if title else ''}a circle cut at {len(partition.angles)} places into {partition.n_arcs} arcs with "
-        f"{partition.n_patterns} distinct activation patterns, each in its own colour"
+        f"{title + ': ' if title else ''}a circle cut at {len(partition.angles)} places into {partition.n_arcs} arcs "
+        f"with {partition.n_patterns} distinct activation patterns, each in its own colour"
         f"{'; each tick carries the number of the neuron that flips there' if few else ''}.",
     )
 
@@ -286,10 +287,11 @@ def plot_arc_window(partition, center, width, *, title="", ax=None):
     ax = _axes(ax, height=2.3)
     patterns = partition.patterns()
     starts = (partition.starts - center + np.pi) % (2 * np.pi) - np.pi
-    seen = [k for k in range(partition.n_arcs) if starts[k] + partition.lengths[k] > -width / 2 and starts[k] < width / 2]
+    seen = (starts + partition.lengths > -width / 2) & (starts < width / 2)
     blocks = [[(s, 0), (s + n, 0), (s + n, 1), (s, 1)] for s, n in zip(starts[seen], partition.lengths[seen])]
     blocks = np.array(blocks) * [180 / np.pi, 1]
-    ax.add_collection(PolyCollection(blocks, facecolors=region_colors(patterns[seen], 0.85), edgecolors="white", lw=0.6))
+    fills = region_colors(patterns[seen], 0.85)
+    ax.add_collection(PolyCollection(blocks, facecolors=fills, edgecolors="white", linewidths=0.6))
     inside = np.abs(starts) < width / 2
     half = np.degrees(width / 2)
     ax.set(xlim=(-half, half), ylim=(0, 1), yticks=[], xlabel="degrees along the circle")
@@ -299,13 +301,14 @@ def plot_arc_window(partition, center, width, *, title="", ax=None):
     n_inside = int(inside.sum()) if len(partition.angles) else 0
     return _describe(
         ax,
-        f"{title + ': ' if title else ''}{np.degrees(width):.0f} degrees of the circle unrolled, with {n_inside} crossings.",
+        f"{title + ': ' if title else ''}{np.degrees(width):.0f} degrees of the circle unrolled, with {n_inside} "
+        f"crossings.",
     )
 
 
 @_styled
 def plot_sphere(arrangement, *, view=(30, 20), half_width=1.0, labels=False, title="", ax=None):
-    """The unit sphere cut by small circles, seen from far away: each face in its pattern's colour, each circle as a line.
+    """The unit sphere cut by small circles, seen from far away: each face in its pattern's colour, circles as lines.
 
     Every pixel's point of the sphere is coloured by the pattern that the arrangement has there, so faces are as curved
     as they are; lines are where a neuron's pre-activation is zero.
@@ -335,8 +338,9 @@ def plot_sphere(arrangement, *, view=(30, 20), half_width=1.0, labels=False, tit
     ax.imshow(image, extent=extent, origin="lower", interpolation="bilinear")
     seen = patterns[~hidden]
     switching = np.flatnonzero(seen.any(axis=0) & ~seen.all(axis=0))
+    line = 0.9 if len(switching) < 30 else 0.5
     for k in switching:
-        ax.contour(right, up, np.where(hidden, np.nan, pre[..., k]), levels=[0], colors=INK, linewidths=0.9 if len(switching) < 30 else 0.5)
+        ax.contour(right, up, np.where(hidden, np.nan, pre[..., k]), levels=[0], colors=INK, linewidths=line)
     if half_width >= 1:
         angle = np.linspace(0, 2 * np.pi, 361)
         ax.plot(np.cos(angle), np.sin(angle), color=INK, lw=1.2)

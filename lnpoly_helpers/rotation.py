@@ -12,10 +12,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ._inputs import as_float64, freeze
+from ._inputs import as_float64, freeze, require_broadcast
 from .circle import on_arcs, turn
-from .layernorm import ACTIVATIONS, GATES
-from .patterns import require_folded, require_on_sphere, require_sphere
+from .layernorm import ACTIVATIONS, GATES, require_folded
+from .patterns import require_on_sphere, require_sphere
 
 _CLOSEST = 1e-10  # radians: nearer to each other, or to being antipodes, two points have no safe great circle
 _AT_ONCE = 2**17  # pre-activations in flight: what is worked on stays in the processor's cache
@@ -37,7 +37,7 @@ def angle_between(z0, z1):
     ValueError
         A point is off the sphere by more than 1e-9 of its radius, or the shapes do not fit.
     """
-    e0, e1 = _unit_pair(z0, z1)
+    e0, e1 = _unit_pair(z0, z1, "d")
     return _angle(e0, e1)
 
 
@@ -73,39 +73,29 @@ def rotate(z0, z1, angle):
     >>> angle_between(z[0], rotate(*z, 0.25)).round(12)
     np.float64(0.25)
     """
-    e0, e1, _ = _frame(z0, z1)
+    e0, e1, _ = _frame(z0, z1, "d")
     angle = as_float64(angle, "angle", shape=(...,))[..., None]
-    _broadcast("z0 and angle", e0.shape[:-1], angle.shape[:-1])
+    require_broadcast("z0 and angle", e0.shape[:-1], angle.shape[:-1])
     return np.sqrt(e0.shape[-1]) * (e0 * np.cos(angle) + e1 * np.sin(angle))
 
 
-def _unit_pair(z0, z1, d="d", kind=None):
-    z0, z1 = (as_float64(z, name, shape=(..., d)) for z, name in ((z0, "z0"), (z1, "z1")))
+def _unit_pair(z0, z1, d):
+    z0, z1 = as_float64(z0, "z0", shape=(..., d)), as_float64(z1, "z1", shape=(..., d))
     if z0.shape[-1] != z1.shape[-1]:
         raise ValueError(f"z0 and z1: expected the same number of coordinates, got {z0.shape[-1]} and {z1.shape[-1]}.")
-    _broadcast("z0 and z1", z0.shape, z1.shape)
+    require_broadcast("z0 and z1", z0.shape, z1.shape)
     for z, name in ((z0, "z0"), (z1, "z1")):
-        require_on_sphere(z, name, kind)
+        require_on_sphere(z, name)
     return (z / np.linalg.norm(z, axis=-1, keepdims=True) for z in np.broadcast_arrays(z0, z1))
-
-
-def _broadcast(names, *shapes):
-    try:
-        return np.broadcast_shapes(*shapes)
-    except ValueError:
-        raise ValueError(
-            f"{names}: expected shapes that broadcast, got {' and '.join(str(list(shape)) for shape in shapes)}. "
-            f"Insert axes of length 1 where they shall meet, as in z[:, None]."
-        ) from None
 
 
 def _angle(e0, e1):
     return 2 * np.arctan2(np.linalg.norm(e1 - e0, axis=-1), np.linalg.norm(e1 + e0, axis=-1))
 
 
-def _frame(z0, z1, *sphere):
+def _frame(z0, z1, d):
     """Orthonormal e0, e1 [..., d], along z0 and along the path's start, and the angle [...] from z0 to z1."""
-    e0, e1 = _unit_pair(z0, z1, *sphere)
+    e0, e1 = _unit_pair(z0, z1, d)
     angle = _angle(e0, e1)
     lost = np.argwhere(np.minimum(angle, np.pi - angle) < _CLOSEST)
     if len(lost):
@@ -190,7 +180,7 @@ def tangent_change(mlp, z0, z1):
 def _pre_pair(mlp, z0, z1):
     require_folded(mlp)
     z0, z1 = (as_float64(z, name, shape=(..., mlp.d_model)) for z, name in ((z0, "z0"), (z1, "z1")))
-    _broadcast("z0 and z1", z0.shape, z1.shape)
+    require_broadcast("z0 and z1", z0.shape, z1.shape)
     return mlp.preactivations(z0), mlp.preactivations(z1)
 
 
@@ -257,7 +247,7 @@ def crossings(mlp, z0, z1, *, end=None):
     Raises
     ------
     ValueError
-        As for `rotate`; also without a norm, for points out of LayerNorm's hyperplane, or for an end outside (0, pi].
+        As for `rotate`; also without a norm, for points that LayerNorm cannot make, or for an end outside (0, pi].
 
     Notes
     -----
@@ -276,12 +266,14 @@ def crossings(mlp, z0, z1, *, end=None):
 def frames(mlp, z0, z1, end):
     """e0, e1 [..., d] and the end [...] of each path on the layer's sphere, checked."""
     require_sphere(mlp)
-    e0, e1, ends = _frame(z0, z1, mlp.d_model, mlp.kind)
+    e0, e1, ends = _frame(z0, z1, mlp.d_model)
+    for z, name in ((z0, "z0"), (z1, "z1")):
+        require_on_sphere(as_float64(z, name), name, mlp.kind)
     if end is not None:
         end = as_float64(end, "end", shape=(...,))
         if (end <= 0).any() or (end > np.pi).any():
             raise ValueError(f"end: expected radians with 0 < end <= pi, got {end.min():.6g} to {end.max():.6g}.")
-        ends = np.broadcast_to(end, _broadcast("z0 and end", ends.shape, end.shape))
+        ends = np.broadcast_to(end, require_broadcast("z0 and end", ends.shape, end.shape))
         e0, e1 = (np.broadcast_to(e, (*ends.shape, mlp.d_model)) for e in (e0, e1))
     return e0, e1, ends
 

@@ -42,6 +42,21 @@ class Arrangement:
         return as_float64(y, "y", shape=(..., self.dimension)) @ self.normals.T + self.offsets
 
 
+def require_arrangement(arrangement, dimension):
+    """Refuse what is not an `Arrangement` of that dimension."""
+    if not isinstance(arrangement, Arrangement):
+        raise TypeError(
+            f"arrangement: expected an Arrangement, got {type(arrangement).__name__}. restrict(mlp, basis) makes one."
+        )
+    if arrangement.dimension != dimension:
+        words = {2: "two dimensions", 3: "three dimensions"}[dimension]
+        directions = {2: "u, v", 3: "u, v, w"}[dimension]
+        raise ValueError(
+            f"arrangement: expected {words}, got {arrangement.dimension}. "
+            f"A slice has as many as it has directions: restrict(mlp, slice_basis([{directions}]))."
+        )
+
+
 def slice_basis(vectors, *, kind="layernorm"):
     """Orthonormal rows that span the given directions, by Gram-Schmidt in their order.
 
@@ -68,7 +83,7 @@ def slice_basis(vectors, *, kind="layernorm"):
     largest = np.abs(vectors).max(axis=1, keepdims=True)
     rows = vectors / np.where(largest > 0, largest, 1.0)
     if kind == "layernorm":
-        rows = rows - rows.mean(axis=1, keepdims=True)
+        rows = _centred(_centred(rows))  # the first mean is rounded; this removes what it left
     k, d = rows.shape
     room = d - 1 if kind == "layernorm" else d
     if k <= room:
@@ -77,12 +92,20 @@ def slice_basis(vectors, *, kind="layernorm"):
         basis, heights = np.linalg.qr(rows.T)
         heights = np.diag(heights)
         if (np.abs(heights) > 1e-10).all():
-            return (basis * np.sign(heights)).T
+            basis = (basis * np.sign(heights)).T
+            if kind == "layernorm":  # nearly parallel vectors: what is left of one may lean out of the hyperplane
+                basis, signs = np.linalg.qr(_centred(basis).T)
+                basis = (basis * np.sign(np.diag(signs))).T
+            return basis
     raise ValueError(
         f"vectors: expected {k} directions that span {k} dimensions"
         f"{' of the hyperplane orthogonal to the ones vector' if kind == 'layernorm' else ''}, "
         f"got fewer (one is zero, constant, or a combination of the others). Choose other vectors."
     )
+
+
+def _centred(rows):
+    return rows - rows.mean(axis=1, keepdims=True)
 
 
 def lift(basis, y):
@@ -128,8 +151,8 @@ def restrict(mlp, basis):
 def boundary_height(mlp):
     """Height h_i = -b_i / (sqrt(d) |w_i|) of each neuron's boundary above the sphere's centre, in radii, float64 [m].
 
-    Neuron i is on where the cosine of the angle between z and w_i exceeds h_i: on the whole sphere for h_i < -1, nowhere
-    for h_i > 1. A neuron without weights has height -inf or inf, or 1 where its bias is 0 too.
+    Neuron i is on where the cosine of the angle between z and w_i exceeds h_i: on the whole sphere for h_i < -1,
+    nowhere for h_i > 1. A neuron without weights has height -inf or inf, or 1 where its bias is 0 too.
     """
     require_sphere(mlp)
     norms = np.sqrt(mlp.d_model) * np.linalg.norm(mlp.W_in, axis=0)
@@ -145,8 +168,8 @@ def _space_dimension(mlp):
 def cap_share(mlp):
     """Share of the sphere's area on which each neuron is on, from the weights alone, float64 [m].
 
-    Neuron i is on in the spherical cap around w_i with cosine above h_i; its share is the integral of sin^(D-2) from 0 to
-    arccos(h_i) over that from 0 to pi, D the dimension of the space around the sphere. Gauss-Legendre quadrature,
+    Neuron i is on in the spherical cap around w_i with cosine above h_i; its share is the integral of sin^(D-2) from 0
+    to arccos(h_i) over that from 0 to pi, D the dimension of the space around the sphere. Gauss-Legendre quadrature,
     absolute error below 1e-10.
     """
     D = _space_dimension(mlp)
@@ -168,9 +191,10 @@ def cap_share(mlp):
 def expected_crossings(mlp):
     """Expected number of crossings on a uniformly random great circle of the layer's sphere.
 
-    The sum of 2 (1 - h_i^2)^((D - 2)/2) over the neurons whose `boundary_height` has |h_i| < 1, where D is the dimension
-    of the space around the sphere: d - 1 for LayerNorm, d for RMSNorm. (The circle's plane meets neuron i's cap iff
-    its projection of w_i is long enough; the squared length is Beta(1, (D - 2)/2) distributed.)
+    The sum of 2 (1 - h_i^2)^((D - 2)/2) over the neurons whose `boundary_height` has |h_i| < 1, where D is the
+    dimension of the space around the sphere: d - 1 for LayerNorm, d for RMSNorm. (The circle crosses neuron i's
+    boundary iff w_i is long enough when projected to the circle's plane; its squared length there, as a share, is
+    Beta(1, (D - 2)/2) distributed.)
     """
     h = boundary_height(mlp)
     cuts = np.abs(h) < 1
