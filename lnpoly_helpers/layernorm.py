@@ -232,6 +232,14 @@ class FoldedMLP(_TwoMatrices):
 
     def __post_init__(self):
         self._check()
+        if self.kind == "layernorm":
+            # pre-activations would not change, but every norm of a column, and with it every height and margin
+            off = np.abs(self.W_in.mean(axis=0)).max() / max(np.abs(self.W_in).max(), np.finfo(float).tiny)
+            if off > 1e-6:
+                raise ValueError(
+                    f"W_in: expected columns with mean 0, as LayerNorm's fold makes them, got one with {off:.1e} of the "
+                    f"largest weight. fold_layer_norm(NormedMLP(...)) centres them."
+                )
 
     def preactivations(self, z):
         """Pre-activations [..., m] of normalised vectors z [..., d]."""
@@ -302,11 +310,10 @@ def jacobian(mlp, x):
     by_z = (mlp.W_in * slopes) @ mlp.W_out
     if mlp.kind == "none":
         return by_z
-    # Px = sigma z, so Px (Px)^T / (d sigma^2) = z z^T / d
+    # Px = sigma z, so Px (Px)^T / (d sigma^2) = z z^T / d; the folded W_in has P in it already
     size = _direction(x, mlp.kind)[1].item()
     sigma = np.hypot(size, np.sqrt(mlp.eps))
-    centred = by_z - by_z.mean(axis=0) if mlp.kind == "layernorm" else by_z
-    return (centred - np.outer(z, z @ by_z) / len(x)) / sigma
+    return (by_z - np.outer(z, z @ by_z) / len(x)) / sigma
 
 
 @dataclass(frozen=True, eq=False)
