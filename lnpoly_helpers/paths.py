@@ -61,7 +61,7 @@ class PathProfile:
         return self.length / self.angle
 
 
-def path_profile(mlp, z0, z1, *, end=None, resolution=128):
+def path_profile(mlp, z0, z1, *, end=None, resolution=64):
     """Length, displacement and largest slope of the output's curve along each path.
 
     For ReLU, |d output / dt|^2 = E + H cos(2 (t - t_fast)) between two crossings, with E = (|P|^2 + |Q|^2) / 2: the
@@ -196,7 +196,7 @@ class TangentRange:
         freeze(self)
 
 
-def tangent_range(mlp, z0, z1, *, tolerances=(0.05, 0.1, 0.2), end=None, resolution=128):
+def tangent_range(mlp, z0, z1, *, tolerances=(0.05, 0.1, 0.2), end=None, resolution=64):
     """How far along each path the layer's tangent map at z0 predicts the output's change.
 
     The map is `tangent_change`, affine in z: for ReLU the affine map of the path's first region, so exact up to the
