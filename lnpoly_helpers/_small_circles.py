@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from .circle import TURN, turn
-from .slices import Arrangement
+from .slices import require_arrangement
 
 EPS = np.finfo(np.float64).eps
 _ROWS = 64  # rows of the crossing matrix at a time: what is in flight stays in the processor's cache
@@ -48,15 +48,7 @@ class Circles:
 
 def find_circles(arrangement):
     """The circles of a three-dimensional arrangement; boundaries that miss the sphere are left out."""
-    if not isinstance(arrangement, Arrangement):
-        raise TypeError(
-            f"arrangement: expected an Arrangement, got {type(arrangement).__name__}. restrict(mlp, basis) makes one."
-        )
-    if arrangement.dimension != 3:
-        raise ValueError(
-            f"arrangement: expected three dimensions, got {arrangement.dimension}. "
-            f"A sphere slice needs three directions: restrict(mlp, slice_basis([u, v, w]))."
-        )
+    require_arrangement(arrangement, 3)
     size, offset = np.hypot.reduce(arrangement.normals, axis=1), arrangement.offsets
     touches = (np.abs(np.abs(offset) - size) <= 1e-9 * size) & (size > 0)
     if touches.any():

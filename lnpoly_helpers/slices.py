@@ -121,12 +121,12 @@ def restrict(mlp, basis):
     ----------
     mlp : FoldedMLP
         Behind LayerNorm or RMSNorm.
-    basis : array_like [k, d]
-        Orthonormal rows from `slice_basis`.
+    basis : array_like [k, d] or [n, k, d]
+        Orthonormal rows from `slice_basis`; or n such bases, for which one matrix product does.
 
     Returns
     -------
-    Arrangement
+    Arrangement, or a list of n
         normals = sqrt(d) (basis @ W_in)^T [m, k], offsets = b_in: the pre-activations at z = lift(basis, y) are
         exactly those of the arrangement at y, and the sphere is |y| = 1.
 
@@ -136,16 +136,20 @@ def restrict(mlp, basis):
         The rows are not orthonormal or, for LayerNorm, not orthogonal to the ones vector; or there is no norm.
     """
     require_sphere(mlp)
-    basis = as_float64(basis, "basis", shape=("k", mlp.d_model))
-    off = np.abs(basis @ basis.T - np.eye(len(basis))).max()
+    bases = as_float64(basis, "basis")
+    bases = as_float64(bases, "basis", shape=("n", "k", mlp.d_model) if bases.ndim == 3 else ("k", mlp.d_model))
+    *n, k, d = bases.shape
+    off = np.abs(bases @ bases.swapaxes(-1, -2) - np.eye(k)).max()
     if mlp.kind == "layernorm":
-        off = max(off, np.abs(basis.sum(axis=1)).max() / np.sqrt(mlp.d_model))
+        off = max(off, np.abs(bases.sum(axis=-1)).max() / np.sqrt(d))
     if off > 1e-9:
         raise ValueError(
             f"basis: expected orthonormal rows in the space of the sphere, got rows that are off by {off:.1e}. "
             f"slice_basis(vectors, kind={mlp.kind!r}) makes them."
         )
-    return Arrangement(np.sqrt(mlp.d_model) * (basis @ mlp.W_in).T, mlp.b_in)
+    normals = (np.sqrt(d) * (bases.reshape(-1, d) @ mlp.W_in)).reshape(-1, k, mlp.n_neurons)
+    arrangements = [Arrangement(rows.T, mlp.b_in) for rows in normals]
+    return arrangements if n else arrangements[0]
 
 
 def boundary_height(mlp):

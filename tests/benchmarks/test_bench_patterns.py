@@ -1,0 +1,104 @@
+"""Hashing, counting and margins against what people would use instead and against the matrix product before them."""
+
+import time
+
+import numpy as np
+import pytest
+import torch
+from measure import D, M, against, layer, report, row, seconds
+
+from lnpoly_helpers import PatternCounter, boundary_margin, count_patterns, normalize
+
+
+@pytest.fixture(scope="module")
+def text():
+    """Pre-activations float32 [100 000, 3072] of a layer its neurons on one time in six; a third of rows repeat."""
+    rng = np.random.default_rng(1)
+    z = rng.standard_normal((100_000, D), dtype=np.float32)
+    z[::3] = z[::3][rng.permutation(len(z[::3])) // 2]
+    W_in = rng.standard_normal((D, M), dtype=np.float32) / np.float32(np.sqrt(D))
+    return z, W_in, z @ W_in - np.float32(1)
+
+
+def by_bytes(pre):
+    return len({row.tobytes() for row in np.packbits(pre > 0, axis=1)})
+
+
+def by_void_view(pre):
+    packed = np.packbits(pre > 0, axis=1)
+    return len(np.unique(packed.view(f"V{packed.shape[1]}")))
+
+
+def by_numpy(pre):
+    return len(np.unique(pre > 0, axis=0))
+
+
+def by_torch(pre):
+    return len(torch.unique(torch.from_numpy(pre) > 0, dim=0))
+
+
+@pytest.mark.parametrize("n, asked", [(10_000, (None, None, None)), (100_000, (100, 15, 2))], ids=["10 000", "100 000"])
+def test_hash_and_count(benchmark, text, n, asked):
+    pre = text[2][:n]
+    count = benchmark.pedantic(count_patterns, (pre,), rounds=10, warmup_rounds=1)
+    ours, what = benchmark.stats.stats.min, f"hash and count {n} rows of 3072"
+    rows = []
+    for name, other, rounds, at_least in [
+        ("np.unique(axis=0)", by_numpy, 1, asked[0]),
+        ("torch.unique(dim=0)", by_torch, 3, asked[1]),
+        ("packbits and a void view", by_void_view, 5, asked[2]),
+        ("a set of row bytes", by_bytes, 1, None),
+    ]:
+        assert other(pre[:1000]) == count_patterns(pre[:1000])
+        found = []
+        theirs = seconds(lambda: found.append(other(pre)), rounds)  # noqa: B023
+        assert set(found) == {count}
+        rows.append(against(what, ours, name, theirs, at_least=at_least))
+    read = seconds(lambda: pre.max(), 5)
+    rows.append(
+        row(what, ours, f"reading the array once: {read * 1e3:.3g} ms", f"{ours / read:.2g} times as long", "", None)
+    )
+    report(benchmark, rows)
+
+
+@pytest.mark.parametrize("library", ["numpy", "torch"])
+def test_hashing_beside_the_matrix_product(benchmark, text, library):
+    z, W_in, _ = text
+    if library == "torch":
+        tensor = torch.from_numpy(W_in)
+        product = lambda part: (torch.from_numpy(part) @ tensor).numpy()  # noqa: E731
+    else:
+        product = lambda part: part @ W_in  # noqa: E731
+    spent = []
+
+    def run():
+        counter, times = PatternCounter(), np.zeros(2)
+        for part in np.array_split(z, 25):
+            start = time.perf_counter()
+            pre = product(part)
+            middle = time.perf_counter()
+            counter.update(pre)
+            times += middle - start, time.perf_counter() - middle
+        spent.append(times)
+
+    benchmark.pedantic(run, rounds=3, warmup_rounds=1)
+    multiplied, hashed = np.min(spent, axis=0)
+    what, share = "hash and count 100000 rows beside their product, 768 to 3072", hashed / multiplied
+    other = f"the product ({library}, float32): {multiplied:.3g} s"
+    report(benchmark, [row(what, hashed, other, f"adds {100 * share:.1f} %", "adds at most 7 %", bool(share <= 0.07))])
+
+
+@pytest.mark.parametrize("fast", [False, True], ids=["float64", "fast"])
+def test_margins(benchmark, fast):
+    rng = np.random.default_rng(2)
+    mlp = layer(rng)
+    z = normalize(rng.standard_normal((4000, D)))
+    margin = benchmark.pedantic(boundary_margin, (mlp, z), dict(fast=fast), rounds=3, warmup_rounds=1)
+    dtype = np.float32 if fast else np.float64
+    points, W_in = z.astype(dtype), mlp.W_in.astype(dtype)
+    product, ours = seconds(lambda: points @ W_in, 5), benchmark.stats.stats.min
+    worst = np.abs(margin[:500] - boundary_margin(mlp, z[:500])).max() if fast else 0.0
+    accuracy = f", off by {worst:.0e} at most" if fast else ""
+    other = f"the product in {np.dtype(dtype).name}: {1e3 * product:.3g} ms"
+    what = f"margins of 4000 points to 3072 boundaries{', fast' if fast else ''}"
+    report(benchmark, [row(what, ours, other, f"{ours / product:.2g} times as long{accuracy}", "", None)])
