@@ -39,6 +39,7 @@ from .patterns import (
     pattern_hash,
 )
 from .plane import PlanePartition, partition_plane
+from .results import published, save_results
 from .rotation import (
     Crossings,
     angle_between,

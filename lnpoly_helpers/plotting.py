@@ -416,13 +416,13 @@ def plot_lines(x, series, *, xlabel, ylabel, title="", log=False, ax=None):
     ----------
     x : sequence [n]
     series : dict
-        Name: values [n].
+        Name: values [n], or fewer for a curve that ends early.
     log : bool
         Logarithmic axes.
     """
     ax = _axes(ax)
     for (name, values), (color, marker, line) in zip(series.items(), SERIES):
-        ax.plot(x, values, color=color, marker=marker, ls=line, ms=5, label=name)
+        ax.plot(x[: len(values)], values, color=color, marker=marker, ls=line, ms=5, label=name)
     ax.legend()
     ax.set(xlabel=xlabel, ylabel=ylabel)
     if log:

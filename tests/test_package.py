@@ -13,7 +13,7 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGE = ROOT / "lnpoly_helpers"
 ROOMS = (  # in the order in which data flows: a room imports only rooms before it
-    "layernorm patterns slices circle plane sphere rotation paths models style plotting widgets checks classroom"
+    "layernorm patterns slices circle plane sphere rotation paths models results style plotting widgets checks classroom"
 ).split()
 PART_OF = {"_faces": "sphere", "_small_circles": "sphere"}  # private modules, each of one room; _inputs serves all
 ONLY_IN = {

@@ -1,0 +1,81 @@
+"""From a notebook's numbers to a file that the next run is compared with, and published numbers to compare with."""
+
+import json
+import re
+from pathlib import Path
+
+import numpy as np
+
+from .models import data_folder
+
+_RELATIVE, _ABSOLUTE = 0.02, 1e-9  # a model computes in float32: another machine rounds otherwise
+
+
+def published():
+    """GPT-2 small's published residual standard deviations, as `numpy` reads them: layers, values and their source.
+
+    Returns
+    -------
+    dict
+        ``layers``, ``later positions`` and ``position 0`` (lists of the same length), ``what`` and ``source``.
+    """
+    return json.loads((data_folder() / "published" / "gpt2_residual_std.json").read_text(encoding="utf-8"))
+
+
+def save_results(model, notebook, numbers, *, folder=None):
+    """Write a notebook's numbers for one model, or compare them with those that are there.
+
+    Without a file for this model and notebook, one is written. With one, it is left as it is and every number is
+    compared: they agree within 2 % (a model computes in float32, so another machine rounds otherwise). If they do not,
+    the new numbers are written beside it, to ``<notebook>.new.json``.
+
+    Parameters
+    ----------
+    model : str
+        The model's name, as `model_name` gives it.
+    notebook : str
+        ``"06"``.
+    numbers : dict
+        One key a measured figure; values are numbers or lists of numbers.
+    folder : path, optional
+        By default ``data/results`` of a clone; where the package is installed, ``results`` in the current folder.
+
+    Returns
+    -------
+    str
+        One line that says what was done.
+    """
+    clone = data_folder()
+    if folder is None:
+        in_clone = clone.name == "data" and (clone.parent / "pyproject.toml").is_file()
+        folder = clone / "results" if in_clone else Path("results")
+    path = Path(folder) / re.sub(r"[^\w.-]+", "_", model) / f"{notebook}.json"
+    numbers = {key: np.asarray(value, dtype=np.float64).tolist() for key, value in numbers.items()}
+    if not path.exists():
+        _write(path, numbers)
+        return f"{model}: {len(numbers)} figures written to {path.parent.name}/{path.name}; no reference to compare with"
+    try:
+        reference = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise ValueError(
+            f"{path}: expected a results file in JSON, got one that cannot be read ({error}). "
+            f"Restore it with git, or delete it to have it written anew."
+        ) from None
+    off = [key for key in reference.keys() | numbers.keys() if not _agree(reference.get(key), numbers.get(key))]
+    if not off:
+        return f"{model}: all {len(numbers)} figures agree with the reference within {100 * _RELATIVE:.0f} %"
+    new = path.with_suffix(".new.json")
+    _write(new, numbers)
+    return f"{model}: {len(off)} figures DIFFER from the reference: {', '.join(sorted(off))}; see {new.name} beside it"
+
+
+def _agree(a, b):
+    if a is None or b is None or np.shape(a) != np.shape(b):
+        return False
+    return bool(np.allclose(a, b, rtol=_RELATIVE, atol=_ABSOLUTE, equal_nan=True))
+
+
+def _write(path, numbers):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    lines = ",\n".join(f" {json.dumps(key)}: {json.dumps(value)}" for key, value in numbers.items())
+    path.write_text("{\n" + lines + "\n}\n", encoding="utf-8")
