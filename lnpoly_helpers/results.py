@@ -53,7 +53,7 @@ def save_results(model, notebook, numbers, *, folder=None):
     numbers = {key: np.asarray(value, dtype=np.float64).tolist() for key, value in numbers.items()}
     if not path.exists():
         _write(path, numbers)
-        return f"{model}: {len(numbers)} figures written to {path.parent.name}/{path.name}; no reference to compare with"
+        return f"{model}: {len(numbers)} figures written to {path.parent.name}/{path.name}, the first of this model"
     try:
         reference = json.loads(path.read_text(encoding="utf-8"))
     except ValueError as error:

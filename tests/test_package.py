@@ -13,7 +13,8 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGE = ROOT / "lnpoly_helpers"
 ROOMS = (  # in the order in which data flows: a room imports only rooms before it
-    "layernorm patterns slices circle plane sphere rotation paths models results style plotting widgets checks classroom"
+    "layernorm patterns slices circle plane sphere rotation paths models results style plotting widgets checks "
+    "classroom"
 ).split()
 PART_OF = {"_faces": "sphere", "_small_circles": "sphere"}  # private modules, each of one room; _inputs serves all
 ONLY_IN = {
@@ -53,7 +54,8 @@ def wheels(tmp_path_factory):
 def test_wheel_holds_the_package_its_data_and_nothing_else(wheels):
     from lnpoly_helpers import EMBEDDED, __version__
 
-    data = ["manifest.json", "prompts.txt"]
+    data = ["manifest.json", "prompts.txt", "published/gpt2_residual_std.json"]
+    data += [path.relative_to(ROOT / "data").as_posix() for path in (ROOT / "data" / "results").glob("*/*.json")]
     data += [name + ending for name in EMBEDDED for ending in (".safetensors", ".md")]
     info = f"lnpoly_helpers-{__version__}.dist-info/"
     expected = {f"lnpoly_helpers/{path.name}" for path in PACKAGE.glob("*.py")}
