@@ -12,11 +12,12 @@ READY := $(VENV)/.ready
 export JUPYTER_PREFER_ENV_PATH := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test lint unit nbval lab notebooks links clean
+.PHONY: help setup run test bench lint unit nbval lab notebooks links clean
 
 help:
 	@echo 'make run                    execute every notebook, write site/index.html, print a table'
 	@echo 'make test                   everything that CI runs'
+	@echo 'make bench                  measure the speed claims, print them, write data/benchmarks.md'
 	@echo 'make lab                    open the notebooks in JupyterLab'
 	@echo 'make notebooks              execute and normalise the committed notebooks in place'
 	@echo 'make links REPO=owner/name  set the public address in every badge and install line'
@@ -64,6 +65,13 @@ unit: $(READY)
 # the outputs of every notebook against a fresh run; a folder, not a list, so that none is left out
 nbval: $(READY)
 	@$(PY) -m pytest -o addopts= --nbval --nbval-current-env --nbval-cell-timeout=120 notebooks
+
+# one table of everything measured; fails if a bound does not hold
+bench: $(READY)
+	@mkdir -p .benchmarks
+	@$(PY) -m pytest -q -o addopts= tests/benchmarks --benchmark-only --benchmark-json=.benchmarks/last.json >.benchmarks/log 2>&1 \
+	  || tail -n 20 .benchmarks/log
+	@$(PY) tests/benchmarks/report.py .benchmarks/last.json
 
 clean:
 	rm -rf site dist build .pytest_cache .ruff_cache .hypothesis .benchmarks
