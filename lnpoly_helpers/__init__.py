@@ -25,6 +25,7 @@ from .models import (
     model_card,
     prompts,
     residuals,
+    token_embeddings,
     trace,
 )
 from .paths import PathProfile, TangentRange, path_profile, tangent_range

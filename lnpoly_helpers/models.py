@@ -179,6 +179,11 @@ def _array(tensor):
     return tensor.detach().cpu().double().numpy()
 
 
+def token_embeddings(model):
+    """The token embedding matrix, float64 [d_vocab, d]: the direction that each token starts with."""
+    return _array(_stored(model.embed).weight)
+
+
 def encode(model, text):
     """The tokens of a text, int64 [n_tokens]: UTF-8 bytes for an embedded model, else the model's own tokenizer's."""
     if not isinstance(text, str) or not text:

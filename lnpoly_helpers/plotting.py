@@ -434,3 +434,31 @@ def plot_lines(x, series, *, xlabel, ylabel, title="", log=False, ax=None):
 
 def _short(number):
     return f"{number:,.0f}" if abs(number) >= 1000 else f"{number:.3g}"
+
+
+@_styled
+def plot_path(degrees, curves, crossings, *, ylabel, title="", ax=None):
+    """What happens along a path on the sphere: curves against the angle, and a tick below for each boundary crossed.
+
+    Parameters
+    ----------
+    degrees : float64 [n]
+    curves : dict
+        Name: values [n].
+    crossings : float64 [k]
+        Degrees at which a neuron flips.
+    """
+    ax = _axes(ax, width=7.2, height=3.8)
+    for (name, values), (color, _, line) in zip(curves.items(), SERIES):
+        ax.plot(degrees, values, color=color, ls=line, label=name)
+    ax.plot(crossings, np.full(len(crossings), 0.03), "|", color=INK, ms=9, mew=0.8, transform=ax.get_xaxis_transform())
+    ax.margins(y=0.1)  # room for the ticks below the curves
+    ax.legend()
+    ax.set(xlabel="degrees along the path; each tick is a boundary crossed", ylabel=ylabel, xlim=(0, degrees[-1]))
+    ax.set_title(title)
+    ends = "; ".join(f"{name} ends at {values[-1]:.3g}" for name, values in curves.items())
+    return _describe(
+        ax,
+        f"{title + ': ' if title else ''}{ylabel} along {degrees[-1]:.0f} degrees of a path that crosses "
+        f"{len(crossings)} boundaries: {ends}.",
+    )
