@@ -58,17 +58,13 @@ def weights_sha256(folder):
     with path.open("rb") as file:
         found = hashlib.file_digest(file, "sha256").hexdigest()
     stored = path.resolve()
-    if stored.parent.name == "blobs" and re.fullmatch("[0-9a-f]{64}", stored.name):
-        expect_sha256(stored, stored.name, found)
-    return found
-
-
-def expect_sha256(path, expected, found):
-    if found != expected:
+    in_cache = stored.parent.name == "blobs" and re.fullmatch("[0-9a-f]{64}", stored.name)
+    if in_cache and stored.name != found:
         raise ValueError(
-            f"{path}: expected sha256 {expected[:16]}..., got {found[:16]}... ({path.stat().st_size:,} bytes): the "
-            f"file is damaged or was changed. Delete it and load the model again."
+            f"{stored}: expected sha256 {stored.name[:16]}..., got {found[:16]}... ({stored.stat().st_size:,} bytes): "
+            f"the file is damaged. Delete it and load the model again."
         )
+    return found
 
 
 def minilm_package():

@@ -76,6 +76,17 @@ OTHER = {"num_hidden_layers": 2, "hidden_size": 32, "num_attention_heads": 4, "i
 OTHER |= {"max_position_embeddings": 34}
 
 
+@pytest.fixture(scope="module")
+def published(tmp_path_factory):
+    """A tiny GPT-2 in the hub's form: tensors without prefix, the masks among them, a byte-level BPE."""
+    size = {"n_layer": 2, "n_embd": 32, "n_head": 4, "vocab_size": 257, "n_positions": 64}
+    config = transformers.GPT2Config(**size, bos_token_id=256, eos_token_id=256)
+    model = random_weights(transformers.GPT2LMHeadModel(config))
+    folder = tmp_path_factory.mktemp("published") / "gpt2"
+    as_published(model, folder)
+    return model, folder
+
+
 # --- folders ---
 
 
@@ -113,6 +124,32 @@ def test_auto_without_gpt2_is_an_embedded_model_with_a_banner_that_is_always_the
         said.append(capsys.readouterr().out)
     assert said[0] == said[1] and said[0].startswith("NOT GPT-2") and "LNPOLY_MODEL" in said[0]
     assert len(said[0].splitlines()) == 2
+
+
+def in_shards(folder):
+    """The same weights in several files, and a tokenizer of the older form."""
+    model = transformers.GPT2LMHeadModel.from_pretrained(folder)
+    (folder / "model.safetensors").unlink()
+    model.save_pretrained(folder, max_shard_size="100KB")
+    (folder / "tokenizer.json").unlink()
+    assert (folder / "model.safetensors.index.json").is_file() and (folder / "merges.txt").is_file()
+
+
+def pickled(folder):
+    from safetensors.torch import load_file
+
+    torch.save(load_file(folder / "model.safetensors"), folder / "pytorch_model.bin")
+    (folder / "model.safetensors").unlink()
+
+
+@pytest.mark.parametrize("rewrite", [in_shards, pickled])
+def test_other_forms_of_a_folder_give_the_same_model(rewrite, published, tmp_path):
+    folder = Path(shutil.copytree(published[1], tmp_path / "other"))
+    expected = trace(load_model(folder), "The cat", 1)
+    rewrite(folder)
+    found = trace(load_model(folder), "The cat", 1)
+    np.testing.assert_array_equal(found.residual, expected.residual)
+    np.testing.assert_array_equal(found.logits, expected.logits)
 
 
 @pytest.fixture(scope="module")
@@ -437,17 +474,6 @@ def test_minilm_forgets_the_length_of_its_residual_vectors(minilm):
 # --- GPT-2 as the hub has it ---
 
 
-@pytest.fixture(scope="module")
-def published(tmp_path_factory):
-    """A tiny GPT-2 in the hub's form: tensors without prefix, the masks among them, a byte-level BPE."""
-    size = {"n_layer": 2, "n_embd": 32, "n_head": 4, "vocab_size": 257, "n_positions": 64}
-    config = transformers.GPT2Config(**size, bos_token_id=256, eos_token_id=256)
-    model = random_weights(transformers.GPT2LMHeadModel(config))
-    folder = tmp_path_factory.mktemp("published") / "gpt2"
-    as_published(model, folder)
-    return model, folder
-
-
 @pytest.mark.parametrize("layer", [0, 1])
 def test_a_block_in_the_hubs_form_is_transformers_own(published, layer):
     hf, folder = published
@@ -486,6 +512,11 @@ finally:
 """
 # for what goes wrong on the way: without the check of config.json, which takes the libraries seconds to import
 QUICK = "from lnpoly_helpers import _bridge; _bridge.architecture = lambda folder, who: None" + CASE
+FETCH = """
+import sys
+from lnpoly_helpers import _hub
+print(*sorted(path.name for path in _hub.hub_folder(sys.argv[1], print).iterdir()))
+"""
 NO_PACKAGE = "from lnpoly_helpers import _hub; _hub.minilm_package = lambda: None" + CASE
 DEAD = "http://127.0.0.1:9"
 PATIENCE = 2
@@ -531,7 +562,14 @@ def runs(published, tmp_path_factory):
         with Hub({hub_room.MINILM: hub_room.minilm_package()}) as hub:
             return in_a_fresh_process(home(), hub.endpoint, "minilm", NO_PACKAGE)
 
+    def in_several_files():
+        folder = Path(shutil.copytree(published[1], tmp_path_factory.mktemp("shards") / "model"))
+        in_shards(folder)
+        with Hub({"someone/several": folder}) as hub:
+            return folder, in_a_fresh_process(home(), hub.endpoint, "someone/several", FETCH)
+
     cases = {
+        "several files": in_several_files,
         "download then cache": download_then_cache,
         "stalls": lambda: served("stalls"),
         "silent": lambda: served("silent"),
@@ -575,6 +613,14 @@ def test_a_download_shows_its_progress_and_the_cache_needs_no_hub(runs, publishe
     assert cache.stderr == ""
 
 
+def test_every_file_of_sharded_weights_is_fetched_and_an_older_tokenizer(runs):
+    folder, run = runs["several files"]
+    assert run.returncode == 0, run.stderr
+    files = {path.name for path in folder.iterdir()} - {"generation_config.json"}
+    assert len([file for file in files if file.startswith("model-")]) > 1
+    assert set(run.stdout.splitlines()[-1].split()) == files
+
+
 HUB_ERRORS = {
     "stalls": ("ConnectionError", f"gpt2: expected it in the cache .* got neither: no answer for {PATIENCE} seconds"),
     "silent": ("ConnectionError", f"gpt2: .* got neither: no answer for {PATIENCE} seconds"),
@@ -604,7 +650,7 @@ def check_error(run, kind, says):
 
 def test_damaged_weights_are_told_by_the_name_that_the_cache_gave_them(runs):
     damaged, again = runs["damaged then deleted"]
-    check_error(damaged, "ValueError", r".*blobs.[0-9a-f]{64}: expected sha256 .* damaged .*Delete it and load the")
+    check_error(damaged, "ValueError", r".*blobs.[0-9a-f]{64}: expected sha256 .* is damaged. Delete it and load the")
     assert loaded(again)[0][0]["name"].startswith("gpt2")
 
 
