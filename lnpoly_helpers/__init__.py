@@ -23,6 +23,8 @@ from .models import (
     load_model,
     mlp_block,
     model_card,
+    model_name,
+    positions,
     prompts,
     residuals,
     token_embeddings,

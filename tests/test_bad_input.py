@@ -450,14 +450,9 @@ def model():
 NAMES = ", ".join(("nano-ln-relu", "nano-ln-gelu", "nano-rms-relu", "nano-none-relu"))
 LAYER = "layer: expected an integer from 0 to 1, got "
 MODEL_CALLS = {
-    "no such model": (
-        lambda _: load_model("gpt3"),
-        f"name: expected one of {NAMES}",
-        "got 'gpt3'",
-        "boot_transformers",
-    ),
+    "no such model": (lambda _: load_model("gpt 3"), f"name: expected one of {NAMES}, minilm, auto", "got 'gpt 3'"),
     "no such card": (lambda _: model_card(None), f"name: expected one of {NAMES}", "got None"),
-    "a path for a name": (lambda _: load_model("../nano-ln-relu"), f"name: expected one of {NAMES}", "got '../nano"),
+    "a path for a name": (lambda _: model_card("../nano-ln-relu"), f"name: expected one of {NAMES}", "got '../nano"),
     "layer too high": (lambda model: mlp_block(model, 2), LAYER + "2"),
     "layer negative": (lambda model: residuals(model, "a", -1), LAYER + "-1"),
     "layer a float": (lambda model: trace(model, "a", 0.0), LAYER + "0.0"),

@@ -16,16 +16,19 @@ ROOMS = (  # in the order in which data flows: a room imports only rooms before 
     "layernorm patterns slices circle plane sphere rotation paths models results style plotting widgets checks "
     "classroom"
 ).split()
-PART_OF = {"_faces": "sphere", "_small_circles": "sphere"}  # private modules, each of one room; _inputs serves all
+# private modules, each of one room; _inputs serves all
+PART_OF = {"_faces": "sphere", "_small_circles": "sphere", "_bridge": "models", "_hub": "models"}
 ONLY_IN = {
     "torch": {"models"},
     "transformer_lens": {"models"},
     "safetensors": {"models"},
+    "transformers": {"models"},
+    "huggingface_hub": {"models"},
     "matplotlib": {"style", "plotting"},
     "mpl_toolkits": {"plotting"},
     "ipywidgets": {"widgets"},
 }
-HEAVY = ("torch", "transformer_lens", "matplotlib", "ipywidgets")
+HEAVY = ("torch", "transformer_lens", "huggingface_hub", "matplotlib", "ipywidgets")
 
 
 def fresh(code, python=sys.executable, **options):

