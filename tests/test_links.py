@@ -23,7 +23,8 @@ def pip_list(environment):
 
 def test_environment_asks_for_what_the_project_asks_for():
     environment = yaml.safe_load((ROOT / "environment.yml").read_text(encoding="utf-8"))
-    wanted = PROJECT["project"]["dependencies"] + PROJECT["project"]["optional-dependencies"]["notebooks"]
+    extras = PROJECT["project"]["optional-dependencies"]
+    wanted = PROJECT["project"]["dependencies"] + extras["notebooks"] + extras["minilm"]
     assert pip_list(environment) == wanted + ["-e ."]
     python = next(e for e in environment["dependencies"] if str(e).startswith("python"))
     major, minor = map(int, re.findall(r"\d+", python)[:2])
