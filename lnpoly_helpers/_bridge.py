@@ -137,40 +137,49 @@ def run(model, tokens, hooks, **options):
             return None
 
 
-def find_norm(model, layer):
-    """The norm of a block whose output its MLP reads, found by running three tokens.
+def find_norms(model, layers):
+    """Of each layer the norm whose output its MLP reads, found by running three tokens.
 
     No name tells: it is ln2 in GPT-2, ln1 in BERT (ln2 stands behind the MLP there) and in GPT-J (there is no other).
 
     Returns
     -------
-    norm : str
-        ``"ln2"`` or ``"ln1"``.
-    seen : dict of str: torch tensor
-        What the block's hooks saw, by their names.
+    dict of int: (str, dict)
+        ``"ln2"`` or ``"ln1"``, and what the block's hooks saw: torch tensors by the hooks' names.
     """
-    parts = model.blocks[layer].submodules
-    check_parts(model.cfg, parts)
-    names = ["hook_in", "mlp.in.hook_in", "mlp.out.hook_out"] + ["attn.hook_out"] * ("attn" in parts)
-    names += [f"{norm}.{end}" for norm in ("ln1", "ln2") if norm in parts for end in ("hook_in", "hook_out")]
-    seen = {}
+    seen = {layer: {} for layer in layers}
 
-    def keep(name):
+    def keep(layer, name):
         def look(value, hook):
-            seen[name] = value.clone()
-            if name == "mlp.out.hook_out":
+            seen[layer][name] = value.clone()
+            if (layer, name) == (max(layers), "mlp.out.hook_out"):
                 raise Enough
 
         return look
 
+    hooks = []
+    for layer in seen:
+        parts = model.blocks[layer].submodules
+        check_parts(model.cfg, parts)
+        names = ["hook_in", "mlp.in.hook_in", "mlp.out.hook_out"] + ["attn.hook_out"] * ("attn" in parts)
+        names += [f"{norm}.{end}" for norm in ("ln1", "ln2") if norm in parts for end in ("hook_in", "hook_out")]
+        hooks += [(f"blocks.{layer}.{name}", keep(layer, name)) for name in names]
     try:
-        run(model, _THREE_TOKENS, [(f"blocks.{layer}.{name}", keep(name)) for name in names])
+        run(model, _THREE_TOKENS, hooks)
     except Exception as error:
         gist = f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
         raise ValueError(f"model: expected one that runs on tokens, got {gist}") from None
+    return {layer: (_read_by_mlp(values), values) for layer, values in seen.items()}
+
+
+def find_norm(model, layer):
+    return find_norms(model, [layer])[layer]
+
+
+def _read_by_mlp(seen):
     for norm in ("ln2", "ln1"):
         if same(seen.get(f"{norm}.hook_out"), seen.get("mlp.in.hook_in")):
-            return norm, seen
+            return norm
     raise ValueError(_no_norm_before_mlp("model"))
 
 

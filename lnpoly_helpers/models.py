@@ -308,7 +308,7 @@ def residuals(model, texts, layer):
 
         return look
 
-    hooks = [(f"blocks.{k}.{_bridge.find_norm(model, k)[0]}.hook_in", keep(k)) for k in sorted(set(layers))]
+    hooks = [(f"blocks.{k}.{norm}.hook_in", keep(k)) for k, (norm, _) in _bridge.find_norms(model, layers).items()]
     for chunk in _batches([len(window) for window in windows]):
         tokens = np.zeros((len(chunk), max(len(windows[k]) for k in chunk)), dtype=np.int64)
         for row, k in zip(tokens, chunk):
