@@ -423,7 +423,7 @@ def plot_lines(x, series, *, xlabel, ylabel, title="", log=False, ax=None):
     ax = _axes(ax)
     for (name, values), (color, marker, line) in zip(series.items(), SERIES):
         ax.plot(x[: len(values)], values, color=color, marker=marker, ls=line, ms=5, label=name)
-    ax.legend()
+    ax.legend(**({"loc": "upper left", "bbox_to_anchor": (1, 1)} if len(series) > 3 else {}))
     ax.set(xlabel=xlabel, ylabel=ylabel)
     if log:
         ax.set(xscale="log", yscale="log")

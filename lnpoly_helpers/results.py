@@ -1,6 +1,7 @@
 """From a notebook's numbers to a file that the next run is compared with, and published numbers to compare with."""
 
 import json
+import os
 import re
 from pathlib import Path
 
@@ -38,18 +39,17 @@ def save_results(model, notebook, numbers, *, folder=None):
     numbers : dict
         One key a measured figure; values are numbers or lists of numbers.
     folder : path, optional
-        By default ``data/results`` of a clone; where the package is installed, ``results`` in the current folder.
+        By default what the environment variable ``LNPOLY_RESULTS`` names; else ``data/results`` of a clone, or, where
+        the package is installed, ``results`` in the current folder.
 
     Returns
     -------
     str
         One line that says what was done.
     """
-    clone = data_folder()
     if folder is None:
-        in_clone = clone.name == "data" and (clone.parent / "pyproject.toml").is_file()
-        folder = clone / "results" if in_clone else Path("results")
-    path = Path(folder) / re.sub(r"[^\w.-]+", "_", model) / f"{notebook}.json"
+        folder = os.environ.get("LNPOLY_RESULTS") or _default_folder()
+    path = Path(folder) / re.sub(r"[^\w.-]+", "_", model).strip("_") / f"{notebook}.json"
     numbers = {key: np.asarray(value, dtype=np.float64).tolist() for key, value in numbers.items()}
     if not path.exists():
         _write(path, numbers)
@@ -67,6 +67,12 @@ def save_results(model, notebook, numbers, *, folder=None):
     new = path.with_suffix(".new.json")
     _write(new, numbers)
     return f"{model}: {len(off)} figures DIFFER from the reference: {', '.join(sorted(off))}; see {new.name} beside it"
+
+
+def _default_folder():
+    data = data_folder()
+    in_clone = (data.parent / "pyproject.toml").is_file()
+    return data / "results" if in_clone else Path("results")
 
 
 def _agree(a, b):
