@@ -148,12 +148,14 @@ class PatternCounter:
         self.n_seen = 0
 
     def update(self, pre):
-        """Add pre-activations [..., m]; returns the counter itself."""
-        rows = _rows(_real(pre))
+        """Add pre-activations [..., m], or patterns if they are bool; returns the counter itself."""
+        is_pattern = getattr(pre, "dtype", None) == np.bool_
+        rows = _rows(_as_bits(pre, "pre") if is_pattern else _real(pre))
         m = rows.shape[1]
         if self._n_neurons not in (None, m):
             raise ValueError(f"pre: expected {self._n_neurons} neurons as in the first chunk, got {m}.")
-        self._pending.append(distinct(_hash_rows(rows, lambda block: _on(block, rows))))
+        bits_of = np.asarray if is_pattern else lambda block: _on(block, rows)
+        self._pending.append(distinct(_hash_rows(rows, bits_of)))
         self._n_neurons = m
         self.n_seen += len(rows)
         self._n_pending += len(self._pending[-1])
@@ -183,7 +185,7 @@ def distinct(identities):
 
 
 def count_patterns(pre):
-    """How many distinct activation patterns the rows of pre [..., m] have."""
+    """How many distinct patterns the rows have, of pre-activations [..., m] or of bool patterns [..., m]."""
     return PatternCounter().update(pre).n_patterns
 
 

@@ -130,8 +130,9 @@ PRE_CASES = [
     ("NaN", with_value(PRE, np.nan), ValueError, r"expected numbers, got 1 NaN; a NaN is neither on nor off"),
     ("a number", np.float64(1.0), ValueError, r"expected shape \[\.\.\., m\] with m >= 1, got \[\]"),
     ("no neurons", PRE[:, :0], ValueError, r"expected shape \[\.\.\., m\] with m >= 1, got \[4, 0\]"),
-    # an infinite pre-activation has a sign and a chunk may be empty; the rest is refused as everywhere
-    *[case for case in bad_numbers(PRE) if case[0] not in ("NaN", "infinity", "empty")],
+    # an infinite pre-activation has a sign, a chunk may be empty, and bools are patterns that can be counted; the rest
+    # is refused as everywhere
+    *[case for case in bad_numbers(PRE) if case[0] not in ("NaN", "infinity", "empty", "bool")],
 ]
 
 
@@ -142,6 +143,11 @@ PRE_CASES = [
 def test_what_is_no_preactivation_is_refused(reader, value, exception, says):
     with pytest.raises(exception, match=rf"(?s)^pre: .*{says}"):
         reader(value)
+
+
+def test_a_pattern_has_no_pattern():
+    with pytest.raises(TypeError, match="pre: expected real numbers.*got dtype bool"):
+        activation_pattern(PRE > 0)
 
 
 @pytest.mark.parametrize(

@@ -324,3 +324,10 @@ def test_all_off_is_a_constant_and_all_on_one_matrix_product(rng):
     A, c = affine_map(mlp, np.ones(8, dtype=bool))
     z = rng.normal(size=5)
     np.testing.assert_allclose(z @ A + c, mlp.preactivations(z) @ mlp.W_out + mlp.b_out, atol=1e-13)
+
+
+def test_patterns_are_counted_as_their_preactivations_are(rng):
+    pre = rng.normal(size=(300, 6)).astype(np.float32)
+    mixed = PatternCounter().update(pre[:100]).update(pre[100:] > 0)
+    assert count_patterns(pre > 0) == count_patterns(pre) == mixed.n_patterns == len(np.unique(pre > 0, axis=0))
+    assert mixed.n_seen == 300
