@@ -11,7 +11,8 @@ from ._inputs import as_array, as_float64, require_broadcast
 from .layernorm import require_folded
 
 _BLOCK = 2**17  # numbers read at a time: what is in flight stays in the processor's cache
-_TASK = 2**21  # numbers that one thread takes at a time
+_GROUP = 3 * 2**18  # numbers hashed in one matrix product
+_TASK = 2**24  # numbers that one thread takes at a time
 
 
 def activation_pattern(pre):
@@ -111,15 +112,27 @@ def pattern_hash(pattern):
 
 
 def _hash_rows(rows, bits_of):
-    weights = _byte_weights(rows.shape[1]).astype(np.float64)
+    m = rows.shape[1]
+    weights = _byte_weights(m).astype(np.float64)
     sums = np.empty((len(rows), 2))
 
     def task(part):
-        packed = [np.packbits(bits_of(rows[block]), axis=1) for block in _blocks(part, rows.shape[1])]
-        sums[part] = np.concatenate(packed).astype(np.float64) @ weights
+        groups = _blocks(part, m, size=_GROUP)
+        wide = np.empty((groups[0].stop - groups[0].start, len(weights)))  # used again: new memory would cost more
+        for group in groups:
+            numbers = wide[: group.stop - group.start]
+            numbers[...] = _pack(bits_of(rows[group]))
+            np.matmul(numbers, weights, out=sums[group])
 
     _run(task, rows)
     return sums.astype(np.int64)
+
+
+def _pack(bits):
+    """np.packbits along rows. Flat where rows are whole bytes: only then does NumPy leave Python's global lock."""
+    if bits.shape[1] % 8:
+        return np.packbits(bits, axis=1)
+    return np.packbits(bits.reshape(-1)).reshape(len(bits), -1)
 
 
 def _as_bits(pattern, name):
