@@ -10,8 +10,8 @@ import numpy as np
 from ._inputs import as_array, as_float64, require_broadcast
 from .layernorm import require_folded
 
-_BLOCK = 2**17  # numbers read at a time: what is in flight stays in the processor's cache
-_TASK = 2**21  # numbers that one thread takes at a time
+_BLOCK = 2**18  # numbers read at a time: what is in flight stays in the processor's cache
+_TASK = 2**22  # numbers that one thread takes at a time
 
 
 def activation_pattern(pre):
@@ -43,9 +43,11 @@ def _real(pre):
 
 def _on(block, pre):
     """block > 0, and no NaN: the least of numbers that are in the cache costs little, and is NaN if one of them is."""
-    if np.isnan(block.min(initial=0)):
+    on = block > 0
+    least = np.minimum.reduce(block, axis=None)
+    if least != least:
         raise ValueError(f"pre: expected numbers, got {int(np.isnan(pre).sum())} NaN; a NaN is neither on nor off.")
-    return block > 0
+    return on
 
 
 def _rows(array):
@@ -115,8 +117,8 @@ def _hash_rows(rows, bits_of):
     sums = np.empty((len(rows), 2))
 
     def task(part):
-        packed = [np.packbits(bits_of(rows[block]), axis=1) for block in _blocks(part, rows.shape[1])]
-        sums[part] = np.concatenate(packed).astype(np.float64) @ weights
+        for block in _blocks(part, rows.shape[1]):
+            sums[block] = np.packbits(bits_of(rows[block]), axis=1).astype(np.float64) @ weights
 
     _run(task, rows)
     return sums.astype(np.int64)
@@ -264,7 +266,7 @@ def boundary_margin(mlp, z, *, fast=False):
     W_in, b_in, wide, radius = (array.astype(dtype) for array in (mlp.W_in, mlp.b_in, scale, psi))
     columns = np.ascontiguousarray(mlp.W_in.T) if fast else None
     margin = np.empty((len(points), mlp.n_neurons), dtype=dtype)
-    for block in _blocks(slice(0, len(points)), mlp.n_neurons, size=2 * _TASK):  # large: each reads all of W_in
+    for block in _blocks(slice(0, len(points)), mlp.n_neurons, size=_TASK):  # large: each reads all of W_in
         at = points[block]
         margin[block] = np.where(meets, _angle(at.astype(dtype) @ W_in, b_in, wide, radius), np.inf)
         if fast:

@@ -17,14 +17,14 @@ from lnpoly_helpers import (
     restrict,
     slice_basis,
 )
-from lnpoly_helpers.patterns import distinct
+from lnpoly_helpers.patterns import _TASK, distinct
 
 NORMS = ("layernorm", "rmsnorm")
 
 
 def rows_in_blocks_and_threads(m):
     """More rows than one block and than one thread's task hold, and no multiple of either."""
-    return 2**21 // m * 3 + 7
+    return 2 * (_TASK // m) + 7
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
