@@ -164,7 +164,8 @@ class PatternCounter:
         return self
 
     def _merge(self):
-        self._known = distinct(np.concatenate([self._known, *self._pending]))
+        parts = [self._known] * (len(self._known) > 0) + self._pending  # each is distinct in itself
+        self._known = distinct(np.concatenate(parts)) if len(parts) > 1 else parts[0]
         self._pending, self._n_pending = [], 0
 
     @property
