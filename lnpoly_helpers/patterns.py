@@ -10,8 +10,8 @@ import numpy as np
 from ._inputs import as_array, as_float64, require_broadcast
 from .layernorm import require_folded
 
-_BLOCK = 2**18  # numbers read at a time: what is in flight stays in the processor's cache
-_TASK = 2**22  # numbers that one thread takes at a time
+_BLOCK = 3 * 2**17  # numbers read at a time: what is in flight stays in the processor's cache
+_TASK = 2**24  # numbers that one thread takes at a time
 
 
 def activation_pattern(pre):
@@ -25,7 +25,8 @@ def activation_pattern(pre):
 
     def task(part):
         for block in _blocks(part, pre.shape[-1]):
-            _rows(on)[block] = _on(rows[block], pre)
+            np.greater(rows[block], 0, out=_rows(on)[block])
+            _refuse_nan(rows[block], pre)
 
     _run(task, rows)
     return on
@@ -41,13 +42,11 @@ def _real(pre):
     return array
 
 
-def _on(block, pre):
-    """block > 0, and no NaN: the least of numbers that are in the cache costs little, and is NaN if one of them is."""
-    on = block > 0
+def _refuse_nan(block, pre):
+    """The least of numbers is NaN if one of them is. In a block that has just been read this costs little."""
     least = np.minimum.reduce(block, axis=None)
     if least != least:
         raise ValueError(f"pre: expected numbers, got {int(np.isnan(pre).sum())} NaN; a NaN is neither on nor off.")
-    return on
 
 
 def _rows(array):
@@ -109,16 +108,20 @@ def pattern_hash(pattern):
     Carter and Wegman 1979, J. Comput. Syst. Sci. 18(2).
     """
     pattern = _as_bits(pattern, "pattern")
-    return _hash_rows(_rows(pattern), np.asarray).reshape(*pattern.shape[:-1], 2)
+    return _hash_rows(_rows(pattern)).reshape(*pattern.shape[:-1], 2)
 
 
-def _hash_rows(rows, bits_of):
+def _hash_rows(rows):
+    """`pattern_hash` of patterns or of pre-activations [n, m]."""
     weights = _byte_weights(rows.shape[1]).astype(np.float64)
-    sums = np.empty((len(rows), 2))
+    sums, is_bits = np.empty((len(rows), 2)), rows.dtype == np.bool_
 
     def task(part):
         for block in _blocks(part, rows.shape[1]):
-            sums[block] = np.packbits(bits_of(rows[block]), axis=1).astype(np.float64) @ weights
+            packed = np.packbits(rows[block] if is_bits else rows[block] > 0, axis=1)
+            if not is_bits:
+                _refuse_nan(rows[block], rows)
+            sums[block] = packed.astype(np.float64) @ weights
 
     _run(task, rows)
     return sums.astype(np.int64)
@@ -155,7 +158,7 @@ class PatternCounter:
         m = rows.shape[1]
         if self._n_neurons not in (None, m):
             raise ValueError(f"pre: expected {self._n_neurons} neurons as in the first chunk, got {m}.")
-        self._pending.append(distinct(_hash_rows(rows, lambda block: _on(block, rows))))
+        self._pending.append(distinct(_hash_rows(rows)))
         self._n_neurons = m
         self.n_seen += len(rows)
         self._n_pending += len(self._pending[-1])
@@ -267,7 +270,7 @@ def boundary_margin(mlp, z, *, fast=False):
     W_in, b_in, wide, radius = (array.astype(dtype) for array in (mlp.W_in, mlp.b_in, scale, psi))
     columns = np.ascontiguousarray(mlp.W_in.T) if fast else None
     margin = np.empty((len(points), mlp.n_neurons), dtype=dtype)
-    for block in _blocks(slice(0, len(points)), mlp.n_neurons, size=_TASK):  # large: each reads all of W_in
+    for block in _blocks(slice(0, len(points)), mlp.n_neurons, size=_TASK // 4):  # large: each reads all of W_in
         at = points[block]
         margin[block] = np.where(meets, _angle(at.astype(dtype) @ W_in, b_in, wide, radius), np.inf)
         if fast:
