@@ -10,8 +10,8 @@ import numpy as np
 from ._inputs import as_array, as_float64, require_broadcast
 from .layernorm import require_folded
 
-_BLOCK = 3 * 2**17  # numbers read at a time: what is in flight stays in the processor's cache
-_TASK = 2**24  # numbers that one thread takes at a time
+_BLOCK = 3 * 2**19  # bytes read at a time: what is in flight stays in the processor's cache
+_TASK = 2**26  # bytes that one thread takes at a time
 
 
 def activation_pattern(pre):
@@ -24,7 +24,7 @@ def activation_pattern(pre):
     rows, on = _rows(pre), np.empty(pre.shape, dtype=bool)
 
     def task(part):
-        for block in _blocks(part, pre.shape[-1]):
+        for block in _blocks(part, rows[0].nbytes, _BLOCK):
             np.greater(rows[block], 0, out=_rows(on)[block])
             _refuse_nan(rows[block], pre)
 
@@ -53,15 +53,15 @@ def _rows(array):
     return array.reshape(-1, array.shape[-1])
 
 
-def _blocks(part, m, size=_BLOCK):
-    """Cut a slice of rows into slices of about ``size`` numbers."""
-    step = max(1, size // m)
+def _blocks(part, row_size, size):
+    """Cut a slice of rows into slices of about ``size``."""
+    step = max(1, size // row_size)
     return [slice(start, min(start + step, part.stop)) for start in range(part.start, part.stop, step)]
 
 
 def _run(task, rows):
     """Call a task for slices that make up all rows, on all cores: NumPy works outside Python's global lock."""
-    parts = _blocks(slice(0, len(rows)), rows.shape[1], size=_TASK)
+    parts = _blocks(slice(0, len(rows)), rows.shape[1] * rows.itemsize, _TASK)
     if len(parts) < 2:
         return [task(part) for part in parts]
     with ThreadPoolExecutor(os.cpu_count()) as pool:
@@ -117,7 +117,7 @@ def _hash_rows(rows):
     sums, is_bits = np.empty((len(rows), 2)), rows.dtype == np.bool_
 
     def task(part):
-        for block in _blocks(part, rows.shape[1]):
+        for block in _blocks(part, rows[0].nbytes, _BLOCK):
             packed = np.packbits(rows[block] if is_bits else rows[block] > 0, axis=1)
             if not is_bits:
                 _refuse_nan(rows[block], rows)
@@ -270,7 +270,7 @@ def boundary_margin(mlp, z, *, fast=False):
     W_in, b_in, wide, radius = (array.astype(dtype) for array in (mlp.W_in, mlp.b_in, scale, psi))
     columns = np.ascontiguousarray(mlp.W_in.T) if fast else None
     margin = np.empty((len(points), mlp.n_neurons), dtype=dtype)
-    for block in _blocks(slice(0, len(points)), mlp.n_neurons, size=_TASK // 4):  # large: each reads all of W_in
+    for block in _blocks(slice(0, len(points)), margin[0].nbytes, _TASK // 2):  # large: each reads all of W_in
         at = points[block]
         margin[block] = np.where(meets, _angle(at.astype(dtype) @ W_in, b_in, wide, radius), np.inf)
         if fast:

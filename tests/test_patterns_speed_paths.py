@@ -14,39 +14,55 @@ from lnpoly_helpers import (
     normalize,
     partition_circle,
     pattern_hash,
+    patterns,
     restrict,
     slice_basis,
 )
-from lnpoly_helpers.patterns import _TASK, distinct
+from lnpoly_helpers.patterns import distinct
 
 NORMS = ("layernorm", "rmsnorm")
 
 
-def rows_in_blocks_and_threads(m):
-    """More rows than one block and than one thread's task hold, and no multiple of either."""
-    return 2 * (_TASK // m) + 7
+@pytest.fixture
+def small_pieces(monkeypatch):
+    """So few rows in a block and in a thread's task that small arrays need many of both."""
+    monkeypatch.setattr(patterns, "_BLOCK", 2**12)
+    monkeypatch.setattr(patterns, "_TASK", 2**15)
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
-@pytest.mark.parametrize("m", [5, 64, 3072])
-def test_many_blocks_give_the_same_bits_and_hashes_as_one_row_at_a_time(rng, m, dtype):
-    pre = rng.standard_normal((rows_in_blocks_and_threads(m), m)).astype(dtype)
+@pytest.mark.parametrize("n, m", [(60_001, 5), (5000, 64), (103, 3072)])
+def test_many_blocks_give_the_same_bits_and_hashes_as_one_row_at_a_time(rng, small_pieces, n, m, dtype):
+    pre = rng.standard_normal((n, m)).astype(dtype)
     pattern = activation_pattern(pre)
     np.testing.assert_array_equal(pattern, pre > 0)
     hashes = pattern_hash(pattern)
-    some = rng.choice(len(pre), size=200, replace=False)
+    some = rng.choice(n, size=100, replace=False)
     np.testing.assert_array_equal(hashes[some], [pattern_hash(pattern[k]) for k in some])
     assert count_patterns(pre) == len(np.unique(hashes, axis=0))
 
 
+def test_rows_larger_than_a_block(rng, small_pieces):
+    pre = rng.standard_normal((7, 9000))
+    np.testing.assert_array_equal(activation_pattern(pre), pre > 0)
+    assert count_patterns(np.concatenate([pre, pre])) == 7
+
+
 @pytest.mark.parametrize("where", [0, 700, -1])
-def test_one_nan_among_many_blocks_is_found(where):
-    pre = np.ones((rows_in_blocks_and_threads(3072), 3072), dtype=np.float32)
+def test_one_nan_among_many_blocks_is_found(where, small_pieces):
+    pre = np.ones((1000, 100), dtype=np.float32)
     pre[where, -1] = np.nan
     pre[5, 7] = -np.inf
     for function in (activation_pattern, count_patterns):
         with pytest.raises(ValueError, match="got 1 NaN"):
             function(pre)
+
+
+def test_as_large_as_the_pieces_are(rng):
+    pre = rng.standard_normal((12_000, 2000), dtype=np.float32)
+    pre[6000:] = pre[:6000] * np.float32(0.5)
+    assert count_patterns(pre) == 6000
+    np.testing.assert_array_equal(activation_pattern(pre), pre > 0)
 
 
 @pytest.mark.filterwarnings("error")
