@@ -73,7 +73,7 @@ def test_hashing_beside_the_matrix_product(benchmark, text, library):
 
     def run():
         counter, times = PatternCounter(), np.zeros(2)
-        for part in np.array_split(z, 25):
+        for part in np.array_split(z, 10):
             start = time.perf_counter()
             pre = product(part)
             middle = time.perf_counter()
