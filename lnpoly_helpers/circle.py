@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ._inputs import freeze
-from .patterns import neuron_weights, pattern_hash
+from .patterns import distinct, neuron_weights, pattern_hash
 from .slices import require_arrangement
 
 TURN = 2 * np.pi
@@ -74,7 +74,7 @@ class CirclePartition:
     @property
     def n_patterns(self):
         """Number of distinct patterns, at most `n_arcs`: arcs on opposite sides of a slab may share theirs."""
-        return len(np.unique(self.hashes(), axis=0))
+        return len(distinct(self.hashes()))
 
 
 def partition_circle(arrangement):

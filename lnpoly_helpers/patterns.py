@@ -10,9 +10,8 @@ import numpy as np
 from ._inputs import as_array, as_float64, require_broadcast
 from .layernorm import require_folded
 
-_BLOCK = 2**17  # numbers read at a time: what is in flight stays in the processor's cache
-_GROUP = 3 * 2**18  # numbers hashed in one matrix product
-_TASK = 2**24  # numbers that one thread takes at a time
+_CACHED = 2**19  # bytes read at a time, so that what is in flight stays in the processor's cache
+_THREADED = 2**26  # bytes from which on an array is shared among all cores
 
 
 def activation_pattern(pre):
@@ -24,11 +23,11 @@ def activation_pattern(pre):
     pre = _real(pre)
     rows, on = _rows(pre), np.empty(pre.shape, dtype=bool)
 
-    def task(part):
-        for block in _blocks(part, pre.shape[-1]):
-            _rows(on)[block] = _on(rows[block], pre)
+    def task(block):
+        np.greater(rows[block], 0, out=_rows(on)[block])
+        _refuse_nan(rows[block], pre)
 
-    _run(task, rows)
+    _for_blocks(task, rows)
     return on
 
 
@@ -42,30 +41,38 @@ def _real(pre):
     return array
 
 
-def _on(block, pre):
-    """block > 0, and no NaN: the least of numbers that are in the cache costs little, and is NaN if one of them is."""
-    if np.isnan(block.min(initial=0)):
+def _refuse_nan(block, pre):
+    """The least of numbers is NaN if one of them is. In a block that has just been read this costs little."""
+    least = np.minimum.reduce(block, axis=None)
+    if least != least:
         raise ValueError(f"pre: expected numbers, got {int(np.isnan(pre).sum())} NaN; a NaN is neither on nor off.")
-    return block > 0
 
 
 def _rows(array):
     return array.reshape(-1, array.shape[-1])
 
 
-def _blocks(part, m, size=_BLOCK):
-    """Cut a slice of rows into slices of about ``size`` numbers."""
-    step = max(1, size // m)
+def _blocks(part, row_size, size):
+    """Cut a slice of rows into slices of about ``size``."""
+    step = max(1, size // row_size)
     return [slice(start, min(start + step, part.stop)) for start in range(part.start, part.stop, step)]
 
 
-def _run(task, rows):
-    """Call a task for slices that make up all rows, on all cores: NumPy works outside Python's global lock."""
-    parts = _blocks(slice(0, len(rows)), rows.shape[1], size=_TASK)
-    if len(parts) < 2:
-        return [task(part) for part in parts]
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
-        return list(pool.map(task, parts))
+def _for_blocks(task, rows):
+    """Call a task for small slices that make up all rows; on all cores where that is worth it."""
+    everything, row_size = slice(0, len(rows)), rows.shape[1] * rows.itemsize
+    if rows.nbytes < _THREADED:
+        for block in _blocks(everything, row_size, _CACHED):
+            task(block)
+        return
+
+    def thread(part):
+        for block in _blocks(part, row_size, 3 * _CACHED):  # fewer: threads wait for Python's lock between two calls
+            task(block)
+
+    cores = os.cpu_count()
+    with ThreadPoolExecutor(cores) as pool:
+        list(pool.map(thread, _blocks(everything, row_size, rows.nbytes // (4 * cores))))
 
 
 def neuron_weights(n_neurons):
@@ -108,23 +115,21 @@ def pattern_hash(pattern):
     Carter and Wegman 1979, J. Comput. Syst. Sci. 18(2).
     """
     pattern = _as_bits(pattern, "pattern")
-    return _hash_rows(_rows(pattern), np.asarray).reshape(*pattern.shape[:-1], 2)
+    return _hash_rows(_rows(pattern)).reshape(*pattern.shape[:-1], 2)
 
 
-def _hash_rows(rows, bits_of):
-    m = rows.shape[1]
-    weights = _byte_weights(m).astype(np.float64)
-    sums = np.empty((len(rows), 2))
+def _hash_rows(rows):
+    """`pattern_hash` of patterns or of pre-activations [n, m]."""
+    weights = _byte_weights(rows.shape[1]).astype(np.float64)
+    sums, is_bits = np.empty((len(rows), 2)), rows.dtype == np.bool_
 
-    def task(part):
-        groups = _blocks(part, m, size=_GROUP)
-        wide = np.empty((groups[0].stop - groups[0].start, len(weights)))  # used again: new memory would cost more
-        for group in groups:
-            numbers = wide[: group.stop - group.start]
-            numbers[...] = _pack(bits_of(rows[group]))
-            np.matmul(numbers, weights, out=sums[group])
+    def task(block):
+        packed = _pack(rows[block] if is_bits else rows[block] > 0)
+        if not is_bits:
+            _refuse_nan(rows[block], rows)
+        sums[block] = packed.astype(np.float64) @ weights
 
-    _run(task, rows)
+    _for_blocks(task, rows)
     return sums.astype(np.int64)
 
 
@@ -167,8 +172,7 @@ class PatternCounter:
         m = rows.shape[1]
         if self._n_neurons not in (None, m):
             raise ValueError(f"pre: expected {self._n_neurons} neurons as in the first chunk, got {m}.")
-        bits_of = np.asarray if is_pattern else lambda block: _on(block, rows)
-        self._pending.append(distinct(_hash_rows(rows, bits_of)))
+        self._pending.append(distinct(_hash_rows(rows)))
         self._n_neurons = m
         self.n_seen += len(rows)
         self._n_pending += len(self._pending[-1])
@@ -177,7 +181,8 @@ class PatternCounter:
         return self
 
     def _merge(self):
-        self._known = distinct(np.concatenate([self._known, *self._pending]))
+        parts = [self._known] * (len(self._known) > 0) + self._pending  # each is distinct in itself
+        self._known = distinct(np.concatenate(parts)) if len(parts) > 1 else parts[0]
         self._pending, self._n_pending = [], 0
 
     @property
@@ -246,9 +251,10 @@ def require_on_sphere(z, name, kind=None):
 def boundary_margin(mlp, z, *, fast=False):
     """Angle from each point of the sphere to each neuron's boundary.
 
-    With phi the angle between z and w_i and psi = arccos(-b_i / (sqrt(d) |w_i|)) the radius of the boundary
-    around w_i, the margin is |phi - psi|, computed as 2 arcsin(h / (2 sqrt(d) |w_i| sin((phi + psi)/2))) from the
-    pre-activation h, which keeps its digits where phi and psi are close.
+    With c = z . w_i / (sqrt(d) |w_i|) and k = -b_i / (sqrt(d) |w_i|), the cosines of the angles from w_i to z and to
+    the boundary, and h the pre-activation, the margin |arccos c - arccos k| is computed as
+    2 arcsin(|h| / (sqrt(d) |w_i|) / (sqrt((1 - c) (1 + k)) + sqrt((1 + c) (1 - k)))), which keeps its digits where
+    the angles are close.
 
     Parameters
     ----------
@@ -257,13 +263,14 @@ def boundary_margin(mlp, z, *, fast=False):
     z : array_like [..., d]
         On the sphere of radius sqrt(d): normalize(x) at eps = 0.
     fast : bool
-        Compute in float32 and only the 4 smallest margins of each point anew in float64: for large batches.
+        Compute in float32, and in float64 only what is within 1e-5 of each point's smallest margin: for large batches.
 
     Returns
     -------
     margin : float64 [..., m], or float32 if fast
-        Radians; inf where the boundary misses the sphere. Absolute error about 1e-15, up to 1e-8 for a
-        boundary that is smaller than that around w_i. Fast, it is about 1e-6, for the 4 smallest 1e-7 of their size.
+        Radians; inf where the boundary misses the sphere. Absolute error about 1e-15, up to 1e-8 for a boundary that
+        is smaller than that around w_i. Fast, it is about 1e-7 over the sine of the angle between z and w_i (or of
+        the boundary's, if that is smaller), but 1e-7 of its size for each point's smallest margin.
 
     Raises
     ------
@@ -273,27 +280,27 @@ def boundary_margin(mlp, z, *, fast=False):
     meets = meets_sphere(mlp)
     z = as_float64(z, "z", shape=(..., mlp.d_model))
     require_on_sphere(z, "z", mlp.kind)
-    scale = np.where(meets, np.sqrt(mlp.d_model) * np.linalg.norm(mlp.W_in, axis=0), np.inf)
-    psi = np.arccos(-mlp.b_in / scale)
     points, dtype = _rows(z), np.float32 if fast else np.float64
-    W_in, b_in, wide, radius = (array.astype(dtype) for array in (mlp.W_in, mlp.b_in, scale, psi))
-    columns = np.ascontiguousarray(mlp.W_in.T) if fast else None
-    margin = np.empty((len(points), mlp.n_neurons), dtype=dtype)
-    for block in _blocks(slice(0, len(points)), mlp.n_neurons, size=2 * _TASK):  # large: each reads all of W_in
-        at = points[block]
-        margin[block] = np.where(meets, _angle(at.astype(dtype) @ W_in, b_in, wide, radius), np.inf)
+    scale = np.where(meets, np.sqrt(mlp.d_model) * np.linalg.norm(mlp.W_in, axis=0), np.inf)
+    W_in, b_in, wide = (array.astype(dtype) for array in (mlp.W_in, mlp.b_in, scale))
+    margin = points.astype(dtype) @ W_in
+
+    def task(block):
+        found = margin[block]
+        found[...] = _margin(found, b_in, wide)
+        found[:, ~meets] = np.inf
         if fast:
-            least = np.argpartition(margin[block], min(4, len(meets)) - 1, axis=1)[:, :4]
-            product = np.einsum("nd,nkd->nk", at, columns[least])
-            exact = np.where(meets[least], _angle(product, mlp.b_in[least], scale[least], psi[least]), np.inf)
-            np.put_along_axis(margin[block], least, exact.astype(dtype), axis=1)
+            k, i = np.nonzero((found <= found.min(axis=1, keepdims=True) + 1e-5) & meets)
+            found[k, i] = _margin(np.einsum("kd,kd->k", points[block][k], mlp.W_in.T[i]), mlp.b_in[i], scale[i])
+
+    _for_blocks(task, margin)
     return margin.reshape(*z.shape[:-1], -1)
 
 
-def _angle(product, b, scale, psi):
-    """|phi - psi| in the form that `boundary_margin` describes, from product = z . w."""
-    phi = np.arccos(np.clip(product / scale, -1, 1))
-    sine = np.abs(product + b) / (2 * scale * np.sin((phi + psi) / 2))
+def _margin(product, b, scale):
+    """The formula of `boundary_margin`, from product = z . w."""
+    c, k = np.clip(product / scale, -1, 1), -b / scale
+    sine = np.abs(product + b) / (scale * (np.sqrt((1 - c) * (1 + k)) + np.sqrt((1 + c) * (1 - k))))
     return 2 * np.arcsin(np.minimum(sine, 1))
 
 

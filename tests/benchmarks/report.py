@@ -1,6 +1,6 @@
 """Print the benchmarks' rows as one table, write it to data/benchmarks.md, and fail if a bound does not hold.
 
-python tests/benchmarks/report.py BENCHMARK.json
+python tests/benchmarks/report.py BENCHMARK.json ...
 """
 
 import json
@@ -55,8 +55,8 @@ def plain(rows):
     return "\n".join("  ".join(cell.ljust(width) for cell, width in zip(cells, widths)).rstrip() for cells in table)
 
 
-def main(path):
-    rows = list(rows_of(path))
+def main(paths):
+    rows = [row for path in paths for row in rows_of(path)]
     print(plain(rows))
     TARGET.write_text(markdown(rows), encoding="utf-8")
     broken = [row for row in rows if row[-1] == "NO"]
@@ -65,4 +65,4 @@ def main(path):
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1]))
+    sys.exit(main(sys.argv[1:]))
