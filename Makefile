@@ -72,7 +72,7 @@ unit: $(READY)
 
 # the outputs of every notebook against a fresh run; a folder, not a list, so that none is left out
 nbval: $(READY)
-	@$(MODELS) $(PY) -m pytest -o addopts= --nbval --nbval-current-env --nbval-cell-timeout=120 notebooks
+	@$(MODELS) $(PY) -m pytest -o addopts= --nbval --nbval-current-env --nbval-cell-timeout=300 notebooks
 
 # one table of everything measured; fails if a bound does not hold
 bench: $(READY)
