@@ -215,7 +215,7 @@ def mlp_block(model, layer):
 
 def token_embeddings(model):
     """The token embedding matrix, float64 [d_vocab, d]: the direction that each token starts with."""
-    return _array(_stored(model.embed).weight)
+    return _bridge.array(model.embed.weight)
 
 
 def encode(model, text):

@@ -465,3 +465,11 @@ def test_the_prompts_are_many_varied_and_about_twenty_kilobytes():
     words = [set(text.lower().split()) for text in texts]
     overlap = [len(a & b) / len(a | b) for k, a in enumerate(words) for b in words[:k]]
     assert max(overlap) < 0.6
+
+
+def test_token_embeddings_are_the_rows_that_tokens_start_with():
+    model = load_model("nano-ln-relu")
+    embeddings = models.token_embeddings(model)
+    assert embeddings.shape == (256, 128) and embeddings.dtype == np.float64
+    stored = model.state_dict()["embed.weight"].double().numpy()
+    np.testing.assert_array_equal(embeddings, stored)
