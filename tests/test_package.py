@@ -18,6 +18,8 @@ ROOMS = (  # in the order in which data flows: a room imports only rooms before 
 ).split()
 # private modules, each of one room; _inputs serves all
 PART_OF = {"_faces": "sphere", "_small_circles": "sphere", "_bridge": "models", "_hub": "models"}
+PART_OF |= {"_answers": "checks"}
+PART_OF |= dict.fromkeys(("_batch", "_course", "_exchange", "_grading", "_sandbox", "_tables"), "classroom")
 ONLY_IN = {
     "torch": {"models"},
     "transformer_lens": {"models"},
