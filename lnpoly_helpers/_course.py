@@ -4,6 +4,7 @@ import os
 import re
 import sysconfig
 import tempfile
+import warnings
 from pathlib import Path
 
 import nbformat
@@ -147,11 +148,12 @@ def make_course(source, folder, rows):
         nb = nbformat.from_dict({**teacher, "cells": [_graded(cell, released, row) for cell in teacher.cells]})
         path = folder / "autograded" / row.id / name / f"{name}.ipynb"
         path.parent.mkdir(parents=True)
-        with Gradebook(url, name) as gradebook:
+        about = {"notebook": name, "assignment": name, "student": row.id, "db_url": url}
+        with warnings.catch_warnings(), Gradebook(url, name) as gradebook:
+            warnings.simplefilter("ignore")  # SQLAlchemy's, about how nbgrader uses it
             gradebook.update_or_create_student(row.id)
             gradebook.update_or_create_submission(name, row.id)
-        about = {"notebook": name, "assignment": name, "student": row.id, "db_url": url}
-        SaveAutoGrades().preprocess(nb, {"nbgrader": about})
+            SaveAutoGrades().preprocess(nb, {"nbgrader": about})
         path.write_text(nbformat.writes(nb) + "\n", encoding="utf-8")
 
 

@@ -21,10 +21,10 @@ from dataclasses import asdict, dataclass, field
 import nbformat
 
 from ._exchange import RemoteFunction
-from ._sandbox import Stopped, StudentProcess, limit
+from ._sandbox import Stopped, StudentProcess, close_up
 
 STUB = {"code": "# YOUR CODE HERE\nraise NotImplementedError()", "markdown": "YOUR ANSWER HERE"}  # nbgrader's
-_TAG = re.compile(r"\s*#\s*task:\s*([\w-]+)[^\n]*\n?")
+_TAG = re.compile(r"(?:\A|\n)[ \t]*#[ \t]*task:[ \t]*([\w-]+)[^\n]*")
 _LONGEST = 300  # letters of one note
 
 
@@ -95,8 +95,8 @@ class Unreadable(ValueError):
 def find_answers(content, cells):
     """The answers in a submitted file (bytes): {task: source}, and notes on what was odd.
 
-    A cell answers the task that its first line names, or else the one of its grade id. Of several that were changed the
-    last one counts, as it does when a notebook is run from top to bottom.
+    A cell answers the task that its task line names (near the top: a ``%%time`` may stand above it), or else the one
+    of its grade id. Of several that were changed the last one counts, as when a notebook is run from top to bottom.
     """
     try:
         with warnings.catch_warnings():
@@ -109,10 +109,9 @@ def find_answers(content, cells):
     handed_out = {"", *(_core(released(cell)) for cell in cells)}
     given, notes, own = {task: [] for task in wanted}, [], 0
     for cell in found:
-        about = cell.get("metadata", {}).get("nbgrader")
-        tag = _TAG.match(cell["source"])
-        task = tag[1] if tag and tag[1] in wanted else about.get("grade_id") if isinstance(about, dict) else None
-        if not isinstance(task, str) or task not in wanted:
+        tag = _TAG.search("\n".join(cell["source"].split("\n")[:5]))
+        task = tag[1] if tag and tag[1] in wanted else _grade_id(cell)
+        if task not in wanted:
             own += cell.get("cell_type") == "code" and _core(cell["source"]) not in handed_out
         elif wanted[task].kind == "text" or cell.get("cell_type") == "code":
             given[task].append(cell["source"])
@@ -131,6 +130,13 @@ def find_answers(content, cells):
     if own:
         notes.append(f"not run: {own} code {'cell' if own == 1 else 'cells'} added or changed outside the answers")
     return answers, notes
+
+
+def _grade_id(cell):
+    about = cell.get("metadata")
+    about = about.get("nbgrader") if isinstance(about, dict) else None
+    grade_id = about.get("grade_id") if isinstance(about, dict) else None
+    return grade_id if isinstance(grade_id, str) else None
 
 
 def _core(source):
@@ -213,7 +219,7 @@ def grade(plan, emit):
     for cell in cells:
         if cell.kind in ("context", "once"):
             exec(imports(cell.source), names)
-    limit(plan["gigabytes"])  # from here on the student's code decides what is held
+    close_up(plan["gigabytes"])  # from here on the student's code decides what happens
     bench = Bench(plan["folder"], plan["token"], plan["cell_seconds"], plan["total_seconds"])
     try:
         _run_all(cells, answers, bench, names | context, emit)

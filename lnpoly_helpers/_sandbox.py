@@ -1,5 +1,7 @@
 """A kernel for a student's cells, in a process group of its own, with limits on time and memory."""
 
+import contextlib
+import ctypes
 import itertools
 import math
 import os
@@ -105,23 +107,25 @@ def python_path():
     return os.pathsep.join([here, *filter(None, [os.environ.get("PYTHONPATH")])])
 
 
-def limit(gigabytes):
-    """Bound the memory and the files of this process and of all that it starts; what a system has not is left out."""
+def close_up(gigabytes):
+    """Bound the memory and the files of this process and of all that it starts, and let none of them look into it.
+
+    What a system does not know is left out: macOS bounds no memory, and only Linux has the last line, which closes
+    /proc/<pid> to processes of the same user (not to root's).
+    """
     import resource  # not on every system
 
     bounds = {"RLIMIT_AS": int(gigabytes * 2**30), "RLIMIT_FSIZE": 2**28, "RLIMIT_CORE": 0}
     for name, bound in bounds.items():
-        try:
+        with contextlib.suppress(AttributeError, OSError, ValueError):
             resource.setrlimit(getattr(resource, name), (bound, bound))
-        except (AttributeError, OSError, ValueError):
-            pass
+    with contextlib.suppress(AttributeError, OSError):
+        ctypes.CDLL(None).prctl(4, 0)  # PR_SET_DUMPABLE
 
 
 def sweep(token):
     """Kill every process that carries the mark, also one that left its process group."""
     for process in psutil.process_iter():
-        try:
+        with contextlib.suppress(psutil.Error, OSError):  # another user's, or gone
             if process.environ().get(MARK) == token:
                 os.kill(process.pid, signal.SIGKILL)
-        except (psutil.Error, OSError):
-            pass  # another user's, or gone

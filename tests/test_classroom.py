@@ -102,6 +102,13 @@ def without_task_lines():
     return nb
 
 
+def timed():
+    nb = without_metadata()
+    for cell in nb.cells:
+        cell.source = re.sub(r"^# task: (?!text)", "%%time\n# task: ", cell.source)
+    return nb
+
+
 def duplicated():
     """A wrong answer to task 3, and further down a copy of its cell with the right one."""
     nb = changed("fold", "beta @ W_in", "beta @ W")
@@ -257,6 +264,7 @@ PLANTED = {
         changed("normalize", "mean(axis=-1, keepdims=True) + eps)", "mean(axis=-1, keepdims=True) + eps)\nexit()"),
         90, "graded", ""
     ),
+    "patricide": (in_function("fold", "import os\nos.kill(os.getppid(), 9)"), 22, "failed", "look at this one by hand"),
     "memory": (in_function("faces", "hoard = [0] * 10**9"), 78, "graded", "raised MemoryError"),
     "orphan": (
         in_function("normalize", f"import subprocess\nsubprocess.Popen(['sleep', '{SLEEP}'], start_new_session=True)"),
@@ -268,6 +276,7 @@ PLANTED = {
     ),
     # files that are not as they were handed out
     "no-metadata": (without_metadata(), 90, "graded", ""),
+    "timed": (timed(), 90, "graded", ""),
     "no-task-lines": (without_task_lines(), 90, "graded", ""),
     "twice": (duplicated(), 90, "graded", "fold: 2 answers, the last one counts"),
     "twice-wrong": (duplicated_wrong_last(), 76, "graded", "fold: 2 answers, the last one counts"),
@@ -325,8 +334,7 @@ def graded(tmp_path_factory):
         arguments += ["--course", folder / "course"]
     start = time.perf_counter()
     done = classroom(*arguments, env=os.environ | {"TMPDIR": str(folder / "tmp")})
-    assert done.returncode == 0, done.stdout + done.stderr
-    print(done.stdout)
+    assert (done.returncode, done.stderr) == (1, "")  # one submission killed its grader; the status says so
     rows = {row["id"]: row for row in read_table(folder / "scores.csv")}
     return folder, rows, done.stdout, time.perf_counter() - start
 
