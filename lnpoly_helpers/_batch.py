@@ -215,9 +215,12 @@ def _grade_one(submission, cells, context, shared, limits, running):
 def _start(folder, user):
     identity = {}
     if user:
+        import pwd  # not on every system
+
+        uid, gid = pwd.getpwnam(user)[2:4]
         for path in (folder, *folder.iterdir()):
-            shutil.chown(path, user, user)
-        identity = {"user": user, "group": user, "extra_groups": []}
+            os.chown(path, uid, gid)
+        identity = {"user": uid, "group": gid, "extra_groups": []}
     return subprocess.Popen(
         [sys.executable, "-c", _GRADER],
         stdin=subprocess.PIPE,

@@ -98,13 +98,7 @@ def find_answers(content, cells):
     A cell answers the task that its task line names (near the top: a ``%%time`` may stand above it), or else the one
     of its grade id. Of several that were changed the last one counts, as when a notebook is run from top to bottom.
     """
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            nb = nbformat.reads(content.decode("utf-8-sig"), as_version=4)
-        found = [cell for cell in nb["cells"] if isinstance(cell.get("source"), str)]
-    except Exception as error:
-        raise Unreadable(f"not a notebook ({type(error).__name__}: {error})"[:_LONGEST]) from None
+    found = [cell for cell in _cells(content) if isinstance(cell.get("source"), str)]
     wanted = {cell.task: cell for cell in cells if cell.kind in ("answer", "text")}
     handed_out = {"", *(_core(released(cell)) for cell in cells)}
     given, notes, own = {task: [] for task in wanted}, [], 0
@@ -130,6 +124,19 @@ def find_answers(content, cells):
     if own:
         notes.append(f"not run: {own} code {'cell' if own == 1 else 'cells'} added or changed outside the answers")
     return answers, notes
+
+
+def _cells(content):
+    """The cells of a notebook's file, also of one that some editor left not quite valid."""
+    try:
+        text = content.decode("utf-8-sig")
+        with warnings.catch_warnings(), contextlib.suppress(nbformat.ValidationError):
+            warnings.simplefilter("ignore")
+            return list(nbformat.reads(text, as_version=4).cells)
+        cells = json.loads(text)["cells"]
+        return [cell | {"source": "".join(cell.get("source") or [])} for cell in cells]
+    except Exception as error:
+        raise Unreadable(f"not a notebook ({type(error).__name__}: {error})"[:_LONGEST]) from None
 
 
 def _grade_id(cell):

@@ -45,6 +45,8 @@ def grade(options):
     unmarked = options.out.with_suffix(".texts.csv")
     if unmarked.exists() and not options.overwrite and any(line.get("mark") for line in read_table(unmarked)):
         raise Refused(f"{unmarked}: it holds marks that grading again would lose. Move it away, or pass --overwrite.")
+    if options.user:
+        _check_user(options.user)
     limits = Limits(options.cell_seconds, options.total_seconds, options.gigabytes, options.jobs, options.user)
     rows = grade_all(find_submissions(options.inbox, cells), cells, limits, lambda line: print(line, flush=True))
 
@@ -70,6 +72,15 @@ def grade(options):
     print(f"written: {options.out} ({', '.join(f'{n} {status}' for status, n in counts.items())})")
     print(f"written: {unmarked} ({len(waiting)} texts to mark; then: merge {options.out} {unmarked})")
     return counts.get("failed", 0)
+
+
+def _check_user(user):
+    import pwd  # not on every system
+
+    if os.geteuid() != 0:
+        raise Refused("--as: expected to be run by root, who alone may become another user. Leave it out.")
+    if user not in {entry.pw_name for entry in pwd.getpwall()}:
+        raise Refused(f"--as: expected the name of a user of this machine, got {user!r}.")
 
 
 def merge(options):

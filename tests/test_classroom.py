@@ -6,6 +6,8 @@ import importlib.util
 import json
 import os
 import re
+import secrets
+import signal
 import subprocess
 import sys
 import time
@@ -15,7 +17,8 @@ import nbformat
 import pytest
 from nbformat.v4 import new_code_cell
 
-from lnpoly_helpers._grading import find_answers, read_source, released, tasks, texts
+from lnpoly_helpers._grading import Bench, Unreadable, find_answers, read_source, released, tasks, texts
+from lnpoly_helpers._sandbox import Stopped
 from lnpoly_helpers._tables import Refused, read_marks, read_table, write_table
 from lnpoly_helpers.classroom import SOURCE, main
 
@@ -405,6 +408,114 @@ def test_no_cell_of_the_table_is_a_formula(graded):
     assert "'=cmd()" in cells and not [cell for cell in cells if cell.startswith(("=", "+", "-", "@"))]
 
 
+def test_interrupted_batch_leaves_nothing_behind(tmp_path):
+    for name in ("inbox", "tmp"):
+        (tmp_path / name).mkdir()
+    hand_in(tmp_path / "inbox", "ada", in_function("normalize", SWALLOWED))
+    command = [sys.executable, "-m", "lnpoly_helpers.classroom", "grade", tmp_path / "inbox"]
+    command += ["--out", tmp_path / "s.csv"]
+    env = os.environ | {"TMPDIR": str(tmp_path / "tmp")}
+    process = subprocess.Popen(command, cwd=ROOT, text=True, stderr=subprocess.PIPE, env=env)
+    until = time.monotonic() + 120
+    while not list((tmp_path / "tmp").glob("*/question.json")) and time.monotonic() < until:
+        time.sleep(0.2)  # until the student's function is called
+    process.send_signal(signal.SIGINT)
+    _, said = process.communicate(timeout=60)
+    assert (process.returncode, said) == (1, "stopped; nothing was written\n")
+    assert not (tmp_path / "s.csv").exists() and list((tmp_path / "tmp").iterdir()) == []
+
+
+def nobody_can_run_python():
+    command = [sys.executable, "-c", "import lnpoly_helpers"]
+    try:
+        done = subprocess.run(command, user="nobody", cwd="/", env={"PYTHONPATH": str(ROOT)}, timeout=60)
+    except (PermissionError, KeyError):
+        return False
+    return done.returncode == 0
+
+
+@pytest.mark.skipif(os.name != "posix" or os.geteuid() != 0, reason="only root may run submissions as another user")
+def test_another_user_reads_neither_the_source_nor_its_grader(tmp_path):
+    if not nobody_can_run_python():
+        pytest.skip("nobody may not run this Python")
+    (tmp_path / "inbox").mkdir()
+    (tmp_path / "private").mkdir(mode=0o700)
+    source = tmp_path / "private" / "mine.ipynb"
+    source.write_bytes(SOURCE.read_bytes())
+    nb = in_function("normalize", f"open({str(source)!r})")
+    cell_of(nb, "fold").source = cell_of(
+        in_function("fold", "import os\nos.listdir(f'/proc/{os.getppid()}/fd')"), "fold"
+    ).source
+    hand_in(tmp_path / "inbox", "ada", nb)
+    done = classroom("grade", tmp_path / "inbox", "--out", tmp_path / "s.csv", "--source", source, "--as", "nobody")
+    assert (done.returncode, done.stderr) == (0, "")
+    (row,) = read_table(tmp_path / "s.csv")
+    assert row["total"] == "64" and "normalize_check: my_normalize raised PermissionError" in row["notes"]
+    assert "fold_check: my_fold raised PermissionError" in row["notes"]
+
+
+# --- one submission --------------------------------------------------------------------------------------------------
+
+
+def bench(tmp_path, cell_seconds, total_seconds):
+    return Bench(tmp_path, secrets.token_hex(8), cell_seconds, total_seconds)
+
+
+def test_whole_notebook_has_a_limit_too(tmp_path):
+    one = bench(tmp_path, 30, 3)
+    with pytest.raises(Stopped, match="stopped after"):
+        one.run("import time\ntime.sleep(60)")
+    with pytest.raises(Stopped, match="the time for the whole notebook was used up"):
+        one.run("1 + 1")
+    one.process.kill()
+
+
+def test_process_is_set_up_again_without_the_answer_that_ends_it(tmp_path):
+    one = bench(tmp_path, 5, 60)
+    one.done = [(None, "a = 1"), ("first", "a += 1"), ("second", "import os\nos._exit(1)"), ("third", "a *= 10")]
+    (shown,) = one.run("print(a)")
+    assert shown.text == "20\n" and [task for task, _ in one.done] == [None, "first", "third"]
+    with pytest.raises(Stopped, match="its process ended"):
+        one.run("os = __import__('os')\nos.kill(os.getpid(), 9)")
+    (shown,) = one.run("print(a)")
+    assert shown.text == "20\n"
+    one.process.kill()
+
+
+def with_task_line(task, source):
+    return {"cell_type": "code", "source": f"# task: {task}\n{source}", "metadata": {}, "outputs": []}
+
+
+@pytest.mark.parametrize(
+    ("cells", "answered"),
+    [
+        ([], set()),
+        ([with_task_line("fold", "x = 1")], {"fold"}),
+        ([with_task_line("fold", "x = 1") | {"metadata": None}], {"fold"}),
+        ([with_task_line("fold", "x = 1") | {"source": ["# task: fold\n", "x = 1"]}], {"fold"}),
+        ([with_task_line("fold", "x = 1") | {"source": None}], set()),
+        ([with_task_line("no-such-task", "x = 1")], set()),
+        ([{"cell_type": "code", "source": "x = 1", "metadata": {"nbgrader": {"grade_id": ["fold"]}}}], set()),
+        ([{"cell_type": "code", "source": "x = 1", "metadata": {"nbgrader": {"grade_id": "fold"}}}], {"fold"}),
+        ([{"cell_type": "raw", "source": "# task: text_network\nBecause.", "metadata": {}}], {"text_network"}),
+    ],
+)
+def test_answers_are_found_in_whatever_an_editor_leaves(cells, answered):
+    text = json.dumps({"nbformat": 4, "nbformat_minor": 4, "metadata": {}, "cells": cells})
+    for encoding in ("utf-8", "utf-8-sig"):
+        answers, _ = find_answers(text.encode(encoding), CELLS)
+        assert {task for task, source in answers.items() if source} == answered
+
+
+@pytest.mark.parametrize(
+    "content",
+    [b"", b"[]", b"{}", b"\xff\xfe", b"null", b'{"nbformat": 4, "cells": ["a"]}', b'{"cells": 3}', b"[" * 10**5],
+)
+def test_what_is_no_notebook_is_unreadable(content):
+    with pytest.raises(Unreadable, match="not a notebook"):
+        find_answers(content, CELLS)
+
+
 # --- the source ------------------------------------------------------------------------------------------------------
 
 
@@ -502,6 +613,14 @@ def release(tmp_path_factory):
     done = classroom("release", "--out", out, "--repository", "ada/lessons", "--public", "ada/class/week-3")
     assert done.returncode == 0, done.stdout + done.stderr
     return out, done.stdout
+
+
+def test_without_nbgrader_the_release_says_what_to_install(tmp_path):
+    (tmp_path / "nbgrader.py").write_text("raise ImportError('no nbgrader')")
+    path = os.pathsep.join([str(tmp_path), os.environ.get("PYTHONPATH", "")])
+    done = classroom("release", "--out", tmp_path / "out", env=os.environ | {"PYTHONPATH": path})
+    assert done.returncode == 1 and 'pip install "lnpoly-helpers[classroom]"' in done.stderr
+    assert not (tmp_path / "out").exists()
 
 
 @needs_nbgrader
