@@ -70,17 +70,18 @@ class Row:
 # --- the inbox -------------------------------------------------------------------------------------------------------
 
 
-def find_submissions(inbox, cells):
+def find_submissions(inbox, cells, leave_out=()):
     """Every student of an inbox: ``<id>.ipynb``, or a folder ``<id>`` with a notebook somewhere inside.
 
-    Hidden files are left out. Anything else becomes an entry with the reason why it cannot be graded, so that no
-    student is lost without a word.
+    Hidden files are left out, and those named. Anything else becomes an entry with the reason why it cannot be graded,
+    so that no student is lost without a word.
     """
     inbox = Path(inbox)
     if not inbox.is_dir():
         raise Refused(f"INBOX: expected a folder of submissions, got {inbox}. Put <id>.ipynb or <id>/*.ipynb into it.")
     notebooks, others = {}, {}
-    for entry in sorted(path for path in inbox.iterdir() if not _hidden(path.name)):
+    leave_out = {Path(path).resolve() for path in leave_out}
+    for entry in sorted(path for path in inbox.iterdir() if not _hidden(path.name) and path.resolve() not in leave_out):
         if entry.is_dir():
             inside = sorted(p for p in entry.rglob("*.ipynb") if not any(map(_hidden, p.relative_to(entry).parts)))
             notebooks.setdefault(entry.name, []).extend(inside)
@@ -180,17 +181,25 @@ def _prepare(cells, folder):
 
 
 def _grade_one(submission, cells, context, shared, limits, running):
-    """Grade one submission in a folder and a process group of its own; raises for nothing that a student did."""
-    start, token = time.monotonic(), secrets.token_hex(8)
+    """Grade one submission; raises for nothing, so that no submission ends the batch."""
+    start = time.monotonic()
     row = Row(submission.id, str(submission.path or ""), dict.fromkeys(tasks(cells), 0), submission.notes)
     try:
         if submission.problem:
             raise Refused(submission.problem)
-        content = _content(submission.path)
+        _grade_in_a_folder(row, _content(submission.path), cells, context, shared, limits, running)
     except Refused as problem:
         row.status = "unreadable"
         row.notes.append(str(problem))
-        return row
+    except Exception as error:
+        _failed(row, f"{type(error).__name__}: {error}")
+    row.seconds = time.monotonic() - start
+    return row
+
+
+def _grade_in_a_folder(row, content, cells, context, shared, limits, running):
+    """Let a process group of its own grade one submission in a folder of its own, and fill its row."""
+    token = secrets.token_hex(8)
     with tempfile.TemporaryDirectory(prefix="lnpoly-", ignore_cleanup_errors=True) as folder:
         folder = Path(folder)
         (folder / "context.pkl").write_bytes(context)
@@ -208,8 +217,6 @@ def _grade_one(submission, cells, context, shared, limits, running):
             _end(process, token)
             del running[token]
     _fill(row, results, errors)
-    row.seconds = time.monotonic() - start
-    return row
 
 
 def _start(folder, user):
@@ -279,9 +286,13 @@ def _fill(row, results, errors):
             case {"done": True}:
                 finished = True
     if not finished:
-        row.status = "failed"
         last = errors.strip().splitlines()[-1:] or ["it was stopped or ended early"]
-        row.notes.append(f"the grader failed: {last[0]}; look at this one by hand")
+        _failed(row, last[0])
+
+
+def _failed(row, why):
+    row.status = "failed"
+    row.notes.append(f"the grader failed: {why}; look at this one by hand")
 
 
 def _error(why):

@@ -130,14 +130,20 @@ def refuse_leaks(student, source):
 # --- marking in nbgrader's formgrader --------------------------------------------------------------------------------
 
 
+def check_course(folder):
+    """Refuse, before anything is graded, what `make_course` could not do afterwards."""
+    import nbgrader  # noqa: F401
+
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise Refused(f"--course: expected a new or empty folder, got {folder}. Its gradebook may hold marks.")
+
+
 def make_course(source, folder, rows):
     """Write an nbgrader course with the graded notebooks and their points, for the formgrader to show."""
     from nbgrader.api import Gradebook
     from nbgrader.preprocessors import SaveAutoGrades
 
     source, folder = Path(source), Path(folder).resolve()
-    if folder.exists() and any(folder.iterdir()):
-        raise Refused(f"--course: expected a new or empty folder, got {folder}. Its gradebook may hold marks.")
     text, name = source.read_text(encoding="utf-8"), source.stem
     student = _generate(text, name, folder)
     (folder / "nbgrader_config.py").write_text(f'c = get_config()\nc.CourseDirectory.course_id = "{name}"\n')

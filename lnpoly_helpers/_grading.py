@@ -22,6 +22,7 @@ import nbformat
 
 from ._exchange import RemoteFunction
 from ._sandbox import Stopped, StudentProcess, close_up
+from ._tables import Refused
 
 STUB = {"code": "# YOUR CODE HERE\nraise NotImplementedError()", "markdown": "YOUR ANSWER HERE"}  # nbgrader's
 _TAG = re.compile(r"(?:\A|\n)[ \t]*#[ \t]*task:[ \t]*([\w-]+)[^\n]*")
@@ -42,8 +43,12 @@ class Cell:
 
 def read_source(path):
     """The cells of the source notebook, each with what nbgrader's metadata make of it."""
+    try:
+        found = nbformat.read(path, as_version=4).cells
+    except Exception as error:
+        raise Refused(f"source: expected a notebook, got {path} ({type(error).__name__}: {error})") from None
     cells, task, functions = [], "", []
-    for cell in nbformat.read(path, as_version=4).cells:
+    for cell in found:
         about = cell.metadata.get("nbgrader", {})
         grade, solution, tags = about.get("grade"), about.get("solution"), cell.metadata.get("tags", [])
         if cell.cell_type != "code":
@@ -52,15 +57,24 @@ def read_source(path):
             kind = "answer" if solution else "test"
         else:
             kind = next((tag for tag in ("once", "target") if tag in tags), "context")
-        if kind in ("answer", "text"):
-            task = about["grade_id"]
-            functions = []
-        if kind == "answer":
-            functions = [node.name for node in ast.parse(cell.source).body if isinstance(node, ast.FunctionDef)]
-        belongs = {"task": task, "functions": functions} if kind in ("answer", "text", "test") else {}
         grade_id = about.get("grade_id", cell.get("id", ""))
+        if kind in ("answer", "text"):
+            task = grade_id
+            functions = _functions(grade_id, cell.source) if kind == "answer" else []
+        if kind == "test" and not functions:
+            raise Refused(f"source: expected an answer with a function above test {grade_id}, got none.")
+        if grade_id in (known.id for known in cells):
+            raise Refused(f"source: expected each grade id once, got {grade_id} again.")
+        belongs = {"task": task, "functions": functions} if kind in ("answer", "text", "test") else {}
         cells.append(Cell(grade_id, kind, cell.source, points=about.get("points", 0), **belongs))
     return cells
+
+
+def _functions(grade_id, source):
+    try:
+        return [node.name for node in _plain_python(source).body if isinstance(node, ast.FunctionDef)]
+    except SyntaxError as error:
+        raise Refused(f"source: cell {grade_id} is not Python: {error}") from None
 
 
 def tasks(cells):
@@ -180,14 +194,18 @@ class Bench:
 
     def run(self, source, until=None):
         """Run a cell in the process; returns its outputs. Raises `Stopped`."""
-        while not self.process.running and not self._set_up():
-            pass
+        self.ready()
         now = time.monotonic()
         if now >= self.end:
             raise Stopped("the time for the whole notebook was used up")
         outputs = self.process.run(source, max(0.1, min(until or now + self.cell_seconds, self.end) - now))
         self.stderr |= any(output.get("name") == "stderr" for output in outputs)
         return outputs
+
+    def ready(self):
+        """Start the process now, if it does not run, so that this takes no time of what comes next."""
+        while not self.process.running and not self._set_up():
+            pass
 
     def _set_up(self):
         for task, source in self.done:
@@ -277,6 +295,7 @@ def _run_all(cells, answers, bench, names, emit):
 
 def _test(cell, bench, names):
     """Run a test of the teacher's on the student's functions; returns why it fails, or None, and what it prints."""
+    bench.ready()
     until = time.monotonic() + bench.cell_seconds
     folder = bench.process.folder
     functions = {name: RemoteFunction(lambda source: bench.run(source, until), name, folder) for name in cell.functions}

@@ -38,17 +38,17 @@ def release(options):
 
 def grade(options):
     """Grade an inbox, write the score table and the texts that wait for a mark."""
+    if os.name != "posix":
+        raise Refused("grade: expected Linux or macOS, which can stop a process with all that it started. Use WSL.")
     from ._batch import Limits, find_submissions, grade_all
     from ._grading import read_source, texts
 
     cells = read_source(options.source)
     unmarked = options.out.with_suffix(".texts.csv")
-    if unmarked.exists() and not options.overwrite and any(line.get("mark") for line in read_table(unmarked)):
-        raise Refused(f"{unmarked}: it holds marks that grading again would lose. Move it away, or pass --overwrite.")
-    if options.user:
-        _check_user(options.user)
+    _check_outputs(options, unmarked)
+    submissions = find_submissions(options.inbox, cells, [options.out, unmarked, *filter(None, [options.course])])
     limits = Limits(options.cell_seconds, options.total_seconds, options.gigabytes, options.jobs, options.user)
-    rows = grade_all(find_submissions(options.inbox, cells), cells, limits, lambda line: print(line, flush=True))
+    rows = grade_all(submissions, cells, limits, lambda line: print(line, flush=True))
 
     table = []
     for row in rows:
@@ -74,13 +74,24 @@ def grade(options):
     return counts.get("failed", 0)
 
 
-def _check_user(user):
-    import pwd  # not on every system
+def _check_outputs(options, unmarked):
+    """Refuse at once what would fail, or lose marks, when everything is graded."""
+    if unmarked.exists() and not options.overwrite and any(line.get("mark") for line in read_table(unmarked)):
+        raise Refused(f"{unmarked}: it holds marks that grading again would lose. Move it away, or pass --overwrite.")
+    folder = options.out.resolve().parent
+    if options.out.is_dir() or not os.access(folder, os.W_OK):
+        raise Refused(f"--out: expected a file in a folder that can be written to, got {options.out}.")
+    if options.course:
+        from ._course import check_course
 
-    if os.geteuid() != 0:
-        raise Refused("--as: expected to be run by root, who alone may become another user. Leave it out.")
-    if user not in {entry.pw_name for entry in pwd.getpwall()}:
-        raise Refused(f"--as: expected the name of a user of this machine, got {user!r}.")
+        check_course(options.course)
+    if options.user:
+        import pwd  # not on every system
+
+        if os.geteuid() != 0:
+            raise Refused("--as: expected to be run by root, who alone may become another user. Leave it out.")
+        if options.user not in {entry.pw_name for entry in pwd.getpwall()}:
+            raise Refused(f"--as: expected the name of a user of this machine, got {options.user!r}.")
 
 
 def merge(options):
@@ -129,7 +140,7 @@ def _options(arguments):
     option("--cell-seconds", type=_positive, default=20, metavar="S", help="for one cell (default: %(default)s)")
     option("--total-seconds", type=_positive, default=180, metavar="S", help="for one student (default: %(default)s)")
     option("--gigabytes", type=_positive, default=4, metavar="G", help="memory of one process (default: %(default)s)")
-    option("--jobs", type=int, default=min(4, cores), metavar="N", help="students at a time (default: %(default)s)")
+    option("--jobs", type=_count, default=min(4, cores), metavar="N", help="students at a time (default: %(default)s)")
     option("--as", dest="user", metavar="USER", help="run submissions as this user; needs root")
     option("--course", type=Path, metavar="DIR", help="also write an nbgrader course, for its formgrader")
     option("--overwrite", action="store_true", help="even if marks from an earlier run are lost")
@@ -149,6 +160,12 @@ def _positive(text):
     if value <= 0:
         raise argparse.ArgumentTypeError(f"expected a number > 0, got {text}")
     return value
+
+
+def _count(text):
+    if not text.isdigit() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"expected a whole number >= 1, got {text}")
+    return int(text)
 
 
 def main(arguments=None):

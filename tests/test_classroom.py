@@ -17,6 +17,7 @@ import nbformat
 import pytest
 from nbformat.v4 import new_code_cell
 
+from lnpoly_helpers._batch import find_submissions
 from lnpoly_helpers._grading import Bench, Unreadable, find_answers, read_source, released, tasks, texts
 from lnpoly_helpers._sandbox import Stopped
 from lnpoly_helpers._tables import Refused, read_marks, read_table, write_table
@@ -780,6 +781,9 @@ def test_marks_are_not_overwritten_by_grading_again(tmp_path, capsys):
         (["grade", "no-such-folder", "--out", "x.csv"], "expected a folder of submissions"),
         (["grade", ".", "--out", "x.csv"], "expected submissions, got none"),
         (["grade", ".", "--out", "x.csv", "--source", "gone.ipynb"], "works from a clone"),
+        (["grade", ".", "--out", "x.csv", "--source", str(ROOT / "README.md")], "source: expected a notebook"),
+        (["grade", ".", "--out", "no/such/folder/x.csv"], "expected a file in a folder"),
+        (["grade", ".", "--out", "x.csv", "--as", "no-such-user"], "--as: expected"),
         (["merge", "gone.csv", "gone.csv"], "gone.csv: expected a table"),
     ],
 )
@@ -788,6 +792,32 @@ def test_wrong_request_gets_an_answer(arguments, why, tmp_path, monkeypatch, cap
     assert main(arguments) == 1
     assert why in capsys.readouterr().err
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("cell", "change", "why"),
+    [
+        ("fold_hidden", lambda cell: cell.metadata.nbgrader.update(grade_id="fold_check"), "each grade id once"),
+        ("fold", lambda cell: cell.update(source="my_fold = None"), "an answer with a function above test fold_check"),
+        ("fold", lambda cell: cell.update(source="def my_fold("), "cell fold is not Python"),
+    ],
+)
+def test_source_that_cannot_be_graded_is_refused(cell, change, why, tmp_path):
+    nb = nbformat.read(SOURCE, as_version=4)
+    change(cell_of(nb, cell))
+    (tmp_path / "mine.ipynb").write_text(nbformat.writes(nb))
+    with pytest.raises(Refused, match=why):
+        read_source(tmp_path / "mine.ipynb")
+
+
+def test_tables_in_the_inbox_are_no_students(tmp_path):
+    for name in ("ada.ipynb", "scores.csv", "scores.texts.csv", "bob.pdf"):
+        (tmp_path / name).write_text("")
+    found = find_submissions(tmp_path, CELLS, [tmp_path / "scores.csv", tmp_path / "scores.texts.csv"])
+    assert [(submission.id, submission.problem) for submission in found] == [
+        ("ada", ""),
+        ("bob", "expected a notebook, got bob.pdf"),
+    ]
 
 
 def test_submission_may_be_of_an_older_format():
