@@ -338,7 +338,7 @@ def graded(tmp_path_factory):
         arguments += ["--course", folder / "course"]
     start = time.perf_counter()
     done = classroom(*arguments, env=os.environ | {"TMPDIR": str(folder / "tmp")})
-    assert (done.returncode, done.stderr) == (1, "")  # one submission killed its grader; the status says so
+    assert done.returncode == 1 and "Traceback" not in done.stderr  # one submission killed its grader, which is said
     rows = {row["id"]: row for row in read_table(folder / "scores.csv")}
     return folder, rows, done.stdout, time.perf_counter() - start
 
@@ -463,8 +463,10 @@ def bench(tmp_path, cell_seconds, total_seconds):
 
 
 def test_whole_notebook_has_a_limit_too(tmp_path):
-    one = bench(tmp_path, 30, 3)
-    with pytest.raises(Stopped, match="stopped after"):
+    one = bench(tmp_path, 30, 60)
+    one.ready()
+    one.end = time.monotonic() + 2
+    with pytest.raises(Stopped, match="stopped after 2 s"):
         one.run("import time\ntime.sleep(60)")
     with pytest.raises(Stopped, match="the time for the whole notebook was used up"):
         one.run("1 + 1")
@@ -472,7 +474,7 @@ def test_whole_notebook_has_a_limit_too(tmp_path):
 
 
 def test_process_is_set_up_again_without_the_answer_that_ends_it(tmp_path):
-    one = bench(tmp_path, 5, 60)
+    one = bench(tmp_path, 20, 120)
     one.done = [(None, "a = 1"), ("first", "a += 1"), ("second", "import os\nos._exit(1)"), ("third", "a *= 10")]
     (shown,) = one.run("print(a)")
     assert shown.text == "20\n" and [task for task, _ in one.done] == [None, "first", "third"]
