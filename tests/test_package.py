@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 import sysconfig
+import tarfile
 import zipfile
 from pathlib import Path
 
@@ -18,6 +19,8 @@ ROOMS = (  # in the order in which data flows: a room imports only rooms before 
 ).split()
 # private modules, each of one room; _inputs serves all
 PART_OF = {"_faces": "sphere", "_small_circles": "sphere", "_bridge": "models", "_hub": "models"}
+PART_OF |= {"_answers": "checks"}
+PART_OF |= dict.fromkeys(("_batch", "_course", "_exchange", "_grading", "_sandbox", "_tables"), "classroom")
 ONLY_IN = {
     "torch": {"models"},
     "transformer_lens": {"models"},
@@ -77,6 +80,15 @@ def test_wheel_from_the_source_archive_is_the_same(wheels):
         with zipfile.ZipFile(wheel) as archive:
             contents.append({entry.filename: entry.CRC for entry in archive.infolist()})
     assert contents[0] == contents[1]
+
+
+def test_source_archive_holds_no_answer_of_the_assignment(wheels):
+    (archive,) = wheels[1].parent.glob("*.tar.gz")
+    with tarfile.open(archive) as files:
+        names = [name.split("/", 1)[1] for name in files.getnames()]
+    assert "notebooks/assignment/README.md" in names
+    secret = ("notebooks/assignment/source", "tests/test_checks", "tests/test_classroom")
+    assert not [name for name in names if name.startswith(secret)]
 
 
 def test_metadata_offers_what_colab_has(wheels):
