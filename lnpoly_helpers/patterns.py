@@ -11,7 +11,7 @@ from ._inputs import as_array, as_float64, require_broadcast
 from .layernorm import require_folded
 
 _CACHED = 2**19  # bytes read at a time, so that what is in flight stays in the processor's cache
-_THREADED = 2**26  # bytes from which on an array is shared among all cores
+_THREADED = 2**24  # numbers from which on an array is shared among all cores
 
 
 def activation_pattern(pre):
@@ -61,7 +61,7 @@ def _blocks(part, row_size, size):
 def _for_blocks(task, rows):
     """Call a task for small slices that make up all rows; on all cores where that is worth it."""
     everything, row_size = slice(0, len(rows)), rows.shape[1] * rows.itemsize
-    if rows.nbytes < _THREADED:
+    if rows.size < _THREADED:
         for block in _blocks(everything, row_size, _CACHED):
             task(block)
         return
@@ -195,11 +195,12 @@ class PatternCounter:
 
 def distinct(identities):
     """The distinct rows of int64 [n, 2], sorted by their first number."""
-    rows = identities[np.argsort(identities[:, 0])]
-    repeats = rows[1:, 0] == rows[:-1, 0]
-    if (rows[1:, 1] != rows[:-1, 1])[repeats].any():  # patterns that agree in one number: almost never
+    rows = identities.take(np.argsort(identities[:, 0]), axis=0)
+    is_new = np.ones(len(rows), dtype=bool)
+    np.not_equal(rows[1:, 0], rows[:-1, 0], out=is_new[1:])
+    if (rows[1:, 1] != rows[:-1, 1])[~is_new[1:]].any():  # patterns that agree in one number: almost never
         return np.unique(identities, axis=0)
-    return rows[np.concatenate([[True], ~repeats])[: len(rows)]]
+    return rows.compress(is_new, axis=0)
 
 
 def count_patterns(pre):
@@ -291,7 +292,8 @@ def boundary_margin(mlp, z, *, fast=False):
         found[:, ~meets] = np.inf
         if fast:
             k, i = np.nonzero((found <= found.min(axis=1, keepdims=True) + 1e-5) & meets)
-            found[k, i] = _margin(np.einsum("kd,kd->k", points[block][k], mlp.W_in.T[i]), mlp.b_in[i], scale[i])
+            product = np.einsum("kd,dk->k", points[block][k], mlp.W_in.take(i, axis=1))
+            found[k, i] = _margin(product, mlp.b_in[i], scale[i])
 
     _for_blocks(task, margin)
     return margin.reshape(*z.shape[:-1], -1)
