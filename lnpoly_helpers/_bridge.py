@@ -1,6 +1,7 @@
 """From a folder in Hugging Face format to a TransformerBridge, and where in its blocks the norm and the MLP stand."""
 
 from contextlib import contextmanager
+from copy import deepcopy
 from dataclasses import replace
 
 import numpy as np
@@ -94,6 +95,23 @@ def boot(folder, who):
         bridge = TransformerBridge.boot_transformers(str(folder), hf_model=model, device="cpu").eval()
         run(bridge, _THREE_TOKENS, [])
     return bridge
+
+
+def fresh(model, seed):
+    """A TransformerBridge of the same architecture with the weights that its library starts training from."""
+    import torch
+    from transformer_lens.model_bridge import TransformerBridge
+
+    stored = model.original_model
+    if not hasattr(stored, "config"):  # transformer_lens's own
+        config = deepcopy(model.cfg)
+        config.seed = seed
+        return TransformerBridge.boot_native(config).eval()
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        twin = type(stored)(deepcopy(stored.config))
+    name = stored.config.name_or_path
+    return TransformerBridge.boot_transformers(name, hf_model=twin, tokenizer=model.tokenizer, device="cpu").eval()
 
 
 @contextmanager
