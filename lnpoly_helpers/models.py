@@ -187,9 +187,9 @@ def boot_native(config):
 def untrained(model, *, seed=0):
     """The same architecture with fresh random weights, drawn as its library draws them before training.
 
-    Weights are normal, biases 0, norms scale by 1. Standard deviation 0.8 / sqrt(d) for an embedded model, the config's
-    ``initializer_range`` for one of transformers (0.02 for GPT-2 and BERT); in GPT-2 and the embedded models that of the
-    weights that write into the residual stream is divided by sqrt(2 n_layers).
+    Weights are normal, biases 0, norms scale by 1. The standard deviation is 0.8 / sqrt(d) for an embedded model, the
+    config's ``initializer_range`` for one of transformers (0.02 for GPT-2 and BERT); in GPT-2 and the embedded models
+    that of the weights that write into the residual stream is divided by sqrt(2 n_layers).
 
     Parameters
     ----------

@@ -446,6 +446,8 @@ def plot_panels(x, panels, *, xlabel, ylabel, title="", ncols=None, log=False):
     panels : dict
         Panel's title: {curve's name: (values [k], half_widths [k])} with k <= n. A curve with None in place of its half
         widths is a reference: a grey line without marks.
+    ylabel : str, or a list of them
+        One for all rows, which then share their scale too; or one for each row.
     ncols : int
         Panels in a row; by default all.
     log : bool
@@ -453,37 +455,42 @@ def plot_panels(x, panels, *, xlabel, ylabel, title="", ncols=None, log=False):
     """
     ncols = ncols or len(panels)
     nrows = -(-len(panels) // ncols)
-    figure, axes = new_figure(2.25 * ncols, 0.9 + 2.1 * nrows, nrows=nrows, ncols=ncols, squeeze=False, sharey=True)
-    x, named = np.asarray(x, dtype=float), {}
+    one_scale = isinstance(ylabel, str)
+    ylabels = [ylabel] * nrows if one_scale else list(ylabel)
+    subplots = {"nrows": nrows, "ncols": ncols, "squeeze": False, "sharey": True if one_scale else "row"}
+    figure, axes = new_figure(2.25 * ncols, 0.9 + 2.1 * nrows, **subplots)
+    x = np.asarray(x, dtype=float)
+    kinds = {key: half is None for curves in panels.values() for key, (_, half) in curves.items()}
+    measured, references = ([key for key, is_reference in kinds.items() if is_reference == wanted] for wanted in (0, 1))
+    named = {}
     for ax, (name, curves) in zip(axes.flat, panels.items()):
-        measured = [key for key, (_, half) in curves.items() if half is not None]
         for key, (values, half) in curves.items():
             at = x[: len(values)]
             if half is None:
-                line = ((0, (5, 3)), (0, (1, 1.5)))[sum(key not in measured for key in named) % 2]
-                line = named[key].get_linestyle() if key in named else line
+                line = ((0, (5, 3)), (0, (1, 1.5)))[references.index(key) % 2]
                 named[key] = ax.plot(at, values, color=GREY, lw=1.1, ls=line, label=key, zorder=1)[0]
                 continue
-            k = measured.index(key)
-            color, marker, line = SERIES[k]
-            aside = (k - (len(measured) - 1) / 2) * 0.07  # side by side, so that no interval hides another
-            at = at * 1.2 ** (2 * aside) if log else at + aside * np.diff(x).min(initial=1.0)
-            named[key] = ax.errorbar(at, values, half, color=color, marker=marker, ls=line, lw=1.1, ms=4, elinewidth=1.2)
-            named[key].set_label(key)
-        ax.set_title(name, fontsize=10)
+            color, marker, line = SERIES[measured.index(key)]
+            aside = 0.07 * (measured.index(key) - (len(measured) - 1) / 2)  # side by side: no interval hides another
+            at = at * np.exp(0.4 * aside) if log else at + aside * np.diff(x).min(initial=1.0)
+            style = {"color": color, "marker": marker, "ls": line, "lw": 1.1, "ms": 4, "elinewidth": 1.2}
+            named[key] = ax.errorbar(at, values, half, label=key, **style)
+        ax.set_title(name.strip(), fontsize=10)
         if log:
             ax.set_xscale("log")
     for ax in axes.flat[len(panels) :]:
         ax.set_axis_off()
-    figure.supxlabel(xlabel, fontsize=10)
-    figure.supylabel(ylabel, fontsize=10)
+    for row, label in zip(axes, ylabels):
+        row[0].set_ylabel(label)
+    for ax in axes[-1]:
+        ax.set_xlabel(xlabel)
     figure.suptitle(title, x=0.01, ha="left", fontsize=11, weight="bold")
     figure.legend(handles=list(named.values()), loc="outside lower center", ncols=len(named))
     parts = (
         f"{name}: " + ", ".join(f"{key} from {_short(v[0])} to {_short(v[-1])}" for key, (v, _) in curves.items())
         for name, curves in panels.items()
     )
-    return _describe(axes.flat[0], f"{title}. {ylabel} against {xlabel}, with intervals. {'; '.join(parts)}.")
+    return _describe(axes.flat[0], f"{title}. {' and '.join(dict.fromkeys(ylabels))} against {xlabel}, with intervals. {'; '.join(parts)}.")
 
 
 @_styled
@@ -516,7 +523,7 @@ def plot_path(degrees, curves, crossings, *, ylabel, title="", at=None, ax=None)
     ax.set(xlim=(0, degrees[-1]), ylim=(-0.17 * top, 1.1 * top), ylabel=ylabel)
     ax.set_yticks([tick for tick in ax.get_yticks() if 0 <= tick <= 1.1 * top])
     ax.spines["left"].set_bounds(0, 1.1 * top)
-    ax.set_xlabel("degrees along the path; each tick below the curves is a boundary crossed")
+    ax.set_xlabel("degrees along the path; tick: a boundary crossed")
     ax.set_title(title)
     here = "" if at is None else f" At {at:.0f} degrees {passed.sum()} of them are crossed."
     ends = "; ".join(f"{name} ends at {values[-1]:.3g}" for name, values in curves.items())

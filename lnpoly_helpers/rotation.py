@@ -188,13 +188,19 @@ def flip_weights(mlp, z0, z1):
     return _moves(mlp, z0, z1)[1]
 
 
-def coherence(mlp, z0, z1):
+def coherence(mlp, z0, z1, *, shuffle=None):
     """kappa = |sum_i f_i|^2 / sum_i |f_i|^2 of the flip vectors of `split_change`, float64 [...]: do the flips cancel?
 
     About 1 if they add like independent random vectors, up to their number if they all agree, below 1 if they cancel.
-    NaN where nothing flips. For GELU every neuron takes part. Parameters as in `split_change`.
+    NaN where nothing flips. For GELU every neuron takes part. Parameters as in `split_change`, and
+
+    shuffle : numpy Generator, optional
+        For each move, deal the rows of ``W_out`` out to the neurons at random first: what kappa would be if the same
+        flips wrote the same vectors, but by chance.
     """
     weights = flip_weights(mlp, z0, z1)
+    if shuffle is not None:
+        weights = shuffle.permuted(weights, axis=-1)
     with np.errstate(invalid="ignore"):
         return ((weights @ mlp.W_out) ** 2).sum(axis=-1) / (weights**2 @ (mlp.W_out**2).sum(axis=1))
 
