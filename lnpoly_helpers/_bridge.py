@@ -107,11 +107,11 @@ def fresh(model, seed):
         config = deepcopy(model.cfg)
         config.seed = seed
         return TransformerBridge.boot_native(config).eval()
+    where = {"tokenizer": model.tokenizer, "device": "cpu"}
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         twin = type(stored)(deepcopy(stored.config))
-    name = stored.config.name_or_path
-    return TransformerBridge.boot_transformers(name, hf_model=twin, tokenizer=model.tokenizer, device="cpu").eval()
+        return TransformerBridge.boot_transformers(stored.config.name_or_path, hf_model=twin, **where).eval()
 
 
 @contextmanager

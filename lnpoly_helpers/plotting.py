@@ -490,7 +490,8 @@ def plot_panels(x, panels, *, xlabel, ylabel, title="", ncols=None, log=False):
         f"{name}: " + ", ".join(f"{key} from {_short(v[0])} to {_short(v[-1])}" for key, (v, _) in curves.items())
         for name, curves in panels.items()
     )
-    return _describe(axes.flat[0], f"{title}. {' and '.join(dict.fromkeys(ylabels))} against {xlabel}, with intervals. {'; '.join(parts)}.")
+    what = " and ".join(dict.fromkeys(ylabels))
+    return _describe(axes.flat[0], f"{title}. {what} against {xlabel}, with intervals. {'; '.join(parts)}.")
 
 
 @_styled
