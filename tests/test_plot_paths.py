@@ -60,7 +60,7 @@ def panels():
 def test_panels_show_every_value_with_its_interval_side_by_side(log):
     figure = plot_panels([1, 2, 3], panels(), xlabel="layer", ylabel="share", title="Shares", ncols=2, log=log)
     drawn = [ax for ax in figure.axes if ax.axison]
-    assert [ax.get_title() for ax in drawn] == ["a", "b", "c"] and len(figure.axes) == 4
+    assert [ax.get_title(loc="left") for ax in drawn] == ["a", "b", "c"] and len(figure.axes) == 4
     assert len({ax.get_ylim() for ax in drawn}) == 1
     for ax, curves in zip(drawn, panels().values()):
         bars = {bar.get_label(): bar for bar in ax.containers}
@@ -77,7 +77,7 @@ def test_panels_show_every_value_with_its_interval_side_by_side(log):
             color, marker, _ = SERIES[["found", "other"].index(name)]  # the same in every panel
             assert (line.get_color(), line.get_marker()) == (color, marker)
     assert [text.get_text() for text in figure.legends[0].get_texts()] == ["law", "found", "other"]
-    assert figure.alt.startswith("Shares. share against layer, with intervals. a: law from 1 to 1, found from 1 to 3; b:")
+    assert figure.alt.startswith("Shares. share against layer, with intervals. a: law from 1 to 1, found from 1 to 3;")
 
 
 def test_rows_of_panels_may_have_each_their_scale_and_label():
