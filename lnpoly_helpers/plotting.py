@@ -456,15 +456,18 @@ def plot_spread(x, series, *, xlabel, ylabel, title="", ax=None):
         Name: curves [n_curves, n].
     """
     ax = _axes(ax, width=7.2, height=4.0)
-    words = []
+    words, ends = [], []
     for (name, curves), (color, _, line) in zip(series.items(), SERIES):
         mean, (low, high) = np.mean(curves, axis=0), np.quantile(curves, [0.05, 0.95], axis=0, method="nearest")
         ax.fill_between(x, low, high, color=color, alpha=0.2, linewidth=0)
         ax.plot(x, mean, color=color, ls=line, lw=2)
-        at_end = {"xytext": (6, 0), "textcoords": "offset points", "va": "center", "weight": "bold"}
-        ax.annotate(name, (x[-1], mean[-1]), color=color, **at_end)
-        ends = (f"{_short(mean[k])} (nine in ten from {_short(low[k])} to {_short(high[k])})" for k in (0, -1))
-        words.append(f"{name}: {' at the left end, '.join(ends)} at the right")
+        ends.append((mean[-1], name, color))
+        said = (f"{_short(mean[k])} (nine in ten from {_short(low[k])} to {_short(high[k])})" for k in (0, -1))
+        words.append(f"{name}: {' at the left end, '.join(said)} at the right")
+    at, apart = -np.inf, 0.06 * np.diff(ax.get_ylim()).item()
+    for end, name, color in sorted(ends):
+        at = max(end, at + apart)  # labels never overlap
+        ax.annotate(name, (x[-1], at), (6, 0), textcoords="offset points", va="center", color=color, weight="bold")
     ax.set(xscale="log", xlabel=xlabel, ylabel=ylabel, xlim=(x[0], x[-1]))
     ax.xaxis.set_major_formatter("{x:g}")
     ax.text(0.5, 0.97, "line: mean; band: nine in ten", transform=ax.transAxes, color=GREY, ha="center", va="top")
