@@ -1,5 +1,6 @@
 """load_model: folders, a pip package, a hub that works and hubs that do not; each block against transformers' own."""
 
+import importlib.util
 import json
 import os
 import re
@@ -34,6 +35,7 @@ from lnpoly_helpers import (
 
 torch.set_num_threads(1)
 END = "<|endoftext|>"
+NO_LN = "apollo-research/gpt2_noLN"
 TEXT = "the cat sat on the mat and the cat ate"
 ALIAS = {name: f"openai-community/{name}" for name in ("gpt2", "gpt2-medium")}
 needs_minilm = pytest.mark.skipif(
@@ -639,7 +641,17 @@ def in_a_fresh_process(home, endpoint, name="gpt2", code=CASE, **environment):
 
 
 @pytest.fixture(scope="module")
-def runs(published, no_norm, tmp_path_factory):
+def no_norm_on_the_hub(published, no_norm, tmp_path_factory):
+    """Repositories as the hub has them: gpt2_noLN comes without a tokenizer, and its control is a revision of it."""
+    control = Path(shutil.copytree(published[1], tmp_path_factory.mktemp("control") / "model"))
+    for pattern in ("*token*", "vocab*", "merges*"):
+        for file in control.glob(pattern):
+            file.unlink()
+    return {"openai-community/gpt2": published[1], NO_LN: no_norm[1], f"{NO_LN}@vanilla_1200": control}
+
+
+@pytest.fixture(scope="module")
+def runs(published, no_norm_on_the_hub, tmp_path_factory):
     """All cases, two at a time: {case: finished process}."""
     models = {"openai-community/gpt2": published[1]}
     dead_proxy = dict.fromkeys(("HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy"), DEAD)
@@ -678,21 +690,16 @@ def runs(published, no_norm, tmp_path_factory):
             return folder, in_a_fresh_process(home(), hub.endpoint, "someone/several", FETCH)
 
     def revision_then_cache():
-        """A model without a tokenizer, as the hub has it, and its control in a revision."""
-        kept, control = home(), Path(shutil.copytree(published[1], tmp_path_factory.mktemp("control") / "model"))
-        for path in control.glob("*token*"), control.glob("vocab*"), control.glob("merges*"):
-            for file in path:
-                file.unlink()
-        revised = models | {"someone/noLN": no_norm[1], "someone/noLN@vanilla_1200": control}
-        with Hub(revised, ALIAS) as hub:
-            bare = in_a_fresh_process(kept, hub.endpoint, "someone/noLN", QUICK)
+        kept = home()
+        with Hub(no_norm_on_the_hub, ALIAS) as hub:
+            bare = in_a_fresh_process(kept, hub.endpoint, NO_LN, QUICK)
             asked_bare = list(hub.requests)
-            typo = in_a_fresh_process(kept, hub.endpoint, "someone/noLN@vanilla", QUICK, TOKENIZER="gpt2")
-            both = "someone/noLN@vanilla_1200,someone/noLN"
+            typo = in_a_fresh_process(kept, hub.endpoint, f"{NO_LN}@vanilla", QUICK, TOKENIZER="gpt2")
+            both = f"{NO_LN}@vanilla_1200,{NO_LN}"
             first = in_a_fresh_process(kept, hub.endpoint, both, TOKENIZER="gpt2")
             asked = list(hub.requests)
         again = in_a_fresh_process(kept, hub.endpoint, both, TOKENIZER="gpt2", HF_HUB_OFFLINE="1")
-        lacking = in_a_fresh_process(kept, hub.endpoint, "someone/noLN@v9", QUICK, HF_HUB_OFFLINE="1", TOKENIZER="gpt2")
+        lacking = in_a_fresh_process(kept, hub.endpoint, f"{NO_LN}@v9", QUICK, HF_HUB_OFFLINE="1", TOKENIZER="gpt2")
         assert not [line for line in asked_bare if "safetensors" in line]  # told before the weights are fetched
         return {"bare": bare, "typo": typo, "first": first, "again": again, "lacking": lacking}, asked
 
@@ -757,19 +764,19 @@ def test_a_revision_is_fetched_named_and_kept_and_a_tokenizer_is_another_models(
     for run in (done["first"], done["again"]):
         found, _, said = loaded(run)
         assert [model["logits"] for model in found] == pytest.approx(expected, abs=1e-2) and said == []
-        assert found[0]["name"].startswith("someone/noLN@vanilla_1200 (from http://127.0.0.1:")
-        assert found[1]["name"].startswith("someone/noLN (from http://127.0.0.1:")
+        assert found[0]["name"].startswith(f"{NO_LN}@vanilla_1200 (from http://127.0.0.1:")
+        assert found[1]["name"].startswith(f"{NO_LN} (from http://127.0.0.1:")
     assert abs(expected[0] - expected[1]) > 1
-    assert "Downloading someone/noLN@vanilla_1200 from http" in done["first"].stderr and done["again"].stderr == ""
+    assert f"Downloading {NO_LN}@vanilla_1200 from http" in done["first"].stderr and done["again"].stderr == ""
     assert not [line for line in asked if "openai-community/gpt2" in line and "safetensors" in line]
 
 
 def test_a_revision_that_is_not_there_and_a_tokenizer_that_is_not_ends_in_one_error(runs):
     done, _ = runs["revision then cache"]
-    check_error(done["typo"], "ValueError", "revision: expected a branch, a tag or a commit of someone/noLN on http")
-    without = r"someone/noLN: expected a whole model .* without a tokenizer .*load_model\(\.\.\., tokenizer=NAME\)"
+    check_error(done["typo"], "ValueError", f"revision: expected a branch, a tag or a commit of {NO_LN} on http")
+    without = rf"{NO_LN}: expected a whole model .* without a tokenizer .*load_model\(\.\.\., tokenizer=NAME\)"
     check_error(done["bare"], "FileNotFoundError", without)
-    offline = "someone/noLN@v9: expected it in the cache .* got neither: HF_HUB_OFFLINE is set"
+    offline = f"{NO_LN}@v9: expected it in the cache .* got neither: HF_HUB_OFFLINE is set"
     check_error(done["lacking"], "ConnectionError", offline)
 
 
@@ -840,3 +847,27 @@ def test_a_folder_and_a_package_load_with_no_network_at_all(published, tmp_path)
     run = in_a_fresh_process(tmp_path, "https://huggingface.co", names, WITHOUT_NETWORK)
     assert run.returncode == 0, run.stderr
     assert run.stdout.splitlines() == expected and run.stderr == ""
+
+
+@needs_minilm
+def test_notebook_08_loads_the_published_pair_when_it_is_told_to(no_norm_on_the_hub, tmp_path, monkeypatch):
+    """By the very lines that load gpt2_noLN, from a hub that has a tiny model of the same make under its name."""
+    root = Path(__file__).resolve().parent.parent
+    spec = importlib.util.spec_from_file_location("notebooks_build", root / "notebooks" / "build.py")
+    build = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(build)
+    nb = (root / "notebooks" / "08_beyond_gpt2.ipynb").read_text(encoding="utf-8")
+    assert nb.count('"REAL = False\\n"') == 1
+    real = tmp_path / "08_real.ipynb"
+    real.write_text(nb.replace("REAL = False\\n", "REAL = True\\n"), encoding="utf-8")
+    monkeypatch.setenv("HF_HOME", str(tmp_path))
+    monkeypatch.setenv("HF_HUB_OFFLINE", "0")
+    with Hub(no_norm_on_the_hub, ALIAS) as hub:
+        monkeypatch.setenv("HF_ENDPOINT", hub.endpoint)
+        nb, _, result = build.execute(real)
+    assert result == "ok"
+    text = "".join(output.get("text", "") for cell in nb.cells for output in cell.get("outputs", []))
+    at = re.escape(f"(from {hub.endpoint})")
+    assert re.search(rf"{NO_LN} {at} \| {NO_LN}@vanilla_1200 {at} \| 2 layers", text)
+    assert re.search(rf"{NO_LN} {at} *of 128 neurons cross: [1-9]\d\.\d .* at the model's own ε, 0 at ε = 0", text)
+    assert re.search(rf"{NO_LN}@vanilla_1200 {at} *of 128 neurons cross: 0\.\d .*, 0 at ε = 0", text)
