@@ -60,6 +60,12 @@ def architecture(folder, who):
     return config, name
 
 
+def _read_tokenizer(folder):
+    from transformers import AutoTokenizer
+
+    return AutoTokenizer.from_pretrained(str(folder), local_files_only=True, trust_remote_code=False)
+
+
 def boot(folder, who, tokenizer=None):
     """A TransformerBridge with the weights of a complete folder: float32, on the CPU, in evaluation mode.
 
@@ -103,12 +109,6 @@ def boot(folder, who, tokenizer=None):
             f"{len(bridge.tokenizer)}. Take the one that the model was trained with."
         )
     return bridge
-
-
-def _read_tokenizer(folder):
-    from transformers import AutoTokenizer
-
-    return AutoTokenizer.from_pretrained(str(folder), local_files_only=True, trust_remote_code=False)
 
 
 @contextmanager
