@@ -25,6 +25,7 @@ help:
 	@echo 'make run MODEL=gpt2         the same, with GPT-2 small (or a folder) in notebook 06'
 	@echo 'make test                   everything that CI runs'
 	@echo 'make bench                  measure the speed claims, print them, write data/benchmarks.md'
+	@echo 'make places                 run the notebooks as Colab and Binder would'
 	@echo 'make lab                    open the notebooks in JupyterLab'
 	@echo 'make notebooks              execute and normalise the committed notebooks in place'
 	@echo 'make links REPO=owner/name  set the public address in every badge and install line'
