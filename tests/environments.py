@@ -9,9 +9,10 @@ import subprocess
 import sys
 from importlib.metadata import distribution
 from pathlib import Path
+from urllib.parse import unquote
 
 from packaging.requirements import Requirement
-from packaging.utils import canonicalize_name
+from packaging.utils import canonicalize_name, parse_wheel_filename
 
 ROOT = Path(__file__).resolve().parent.parent
 COLAB_LIST = ROOT / "tests" / "places" / "colab.txt"
@@ -29,10 +30,18 @@ print(json.dumps(found))
 """
 
 
-def preinstalled():
-    """{canonical name: version} of what Colab has."""
-    lines = [line for line in COLAB_LIST.read_text(encoding="utf-8").splitlines() if line and line[0] != "#"]
-    return {canonicalize_name(name): version for name, version in (line.split("==") for line in lines)}
+def preinstalled(text=None):
+    """{canonical name: version} of what Colab has, from what pip freeze prints; the committed list by default."""
+    found = {}
+    for line in (COLAB_LIST.read_text(encoding="utf-8") if text is None else text).splitlines():
+        name, _, version = line.partition("==")
+        if " @ " in line:  # an address: a wheel's name tells its version, others do not
+            name, address = line.split(" @ ")
+            wheel = re.search(r"/([^/#]+\.whl)", unquote(address))
+            version = wheel and str(parse_wheel_filename(wheel[1])[1])
+        if version and line[0] != "#":
+            found[canonicalize_name(name)] = version
+    return found
 
 
 def walk(requirements, into=lambda name: True, look=distribution):

@@ -45,6 +45,15 @@ def test_the_list_is_colabs():
     assert COLAB["ipython"] == "7.34.0" and COLAB["ipywidgets"] == "7.7.1" and COLAB["numpy"].startswith("2.1.")
 
 
+def test_a_list_is_read_as_colab_publishes_it():
+    text = """# a==1
+PyYAML==6.0.3
+torch @ https://download.pytorch.org/whl/cpu/torch-2.11.0%2Bcpu-cp313-cp313-manylinux_2_28_x86_64.whl#sha256=0
+google-colab @ file:///colabtools/dist/google_colab-1.0.0.tar.gz
+"""
+    assert preinstalled(text) == {"pyyaml": "6.0.3", "torch": "2.11.0+cpu"}
+
+
 def planted(name):
     """A package that Colab lacks, whose own needs clash."""
     needs = ["numpy>=99", "ipykernel<6; sys_platform == 'win32'", "odd[more]", "torch"]
