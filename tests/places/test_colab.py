@@ -5,6 +5,7 @@ What differs from Colab: this interpreter instead of Python 3.13; the CPU build 
 the loopback address, which has MiniLM but not GPT-2.
 """
 
+import shutil
 import time
 import tomllib
 from concurrent.futures import ThreadPoolExecutor
@@ -40,7 +41,7 @@ def colab(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def runs(colab, tmp_path_factory):
-    """{name: (notebook as run, what its environment has afterwards)}, two notebooks at a time."""
+    """{name: future of (notebook as run, what its environment has afterwards)}; two notebooks at a time."""
     folder = tmp_path_factory.mktemp("runs")
     environments.snapshot(folder / "github.com" / PROJECT["tool"]["lnpoly"]["repository"])
     git = {"GIT_CONFIG_COUNT": "1", "GIT_CONFIG_VALUE_0": "https://github.com/", "GIT_ALLOW_PROTOCOL": "file"}
@@ -50,15 +51,15 @@ def runs(colab, tmp_path_factory):
         start = time.perf_counter()
         # Colab's kernel has its own package loaded from the start
         own = environments.layer(folder / path.stem, colab, at_start="import google.colab")
-        hub = {"HF_ENDPOINT": endpoint, "HF_HOME": str(folder / path.stem / "hub")}
-        nb = environments.execute(path, folder / f"{path.stem}_run", own, **git, **hub)
+        home = {"HF_ENDPOINT": hub.endpoint, "HF_HOME": str(folder / path.stem / "hub")}
+        nb = environments.execute(path, folder / f"{path.stem}_run", own, **git, **home)
         print(f"{path.stem}: {time.perf_counter() - start:.1f} s with the install")
         return nb, environments.versions(own)
 
     with Hub({_hub.MINILM: _hub.minilm_package()}) as hub, ThreadPoolExecutor(2) as pool:
-        endpoint = hub.endpoint
         waiting = {path.stem: pool.submit(run, path) for path in reversed(NOTEBOOKS)}  # the long ones first
-    return waiting
+    yield waiting
+    shutil.rmtree(folder)
 
 
 def test_colab_is_as_published(colab):
