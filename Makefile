@@ -13,7 +13,7 @@ READY := $(VENV)/.ready
 # a python3 kernel that a reader has elsewhere must not run the notebooks
 export JUPYTER_PREFER_ENV_PATH := 1
 # The saved outputs show the embedded models, so the same are shown here, whatever models this machine has at hand.
-# Another model for notebook 06: make run MODEL=gpt2 (or a folder).
+# Another model for notebooks 06 and 07: make run MODEL=gpt2 (or a folder).
 MODEL :=
 MODELS := $(if $(MODEL),LNPOLY_MODEL='$(MODEL)',HF_HUB_OFFLINE=1 HF_HUB_CACHE=$(CURDIR)/$(VENV)/no-hub LNPOLY_MODEL=auto)
 
@@ -22,7 +22,7 @@ MODELS := $(if $(MODEL),LNPOLY_MODEL='$(MODEL)',HF_HUB_OFFLINE=1 HF_HUB_CACHE=$(
 
 help:
 	@echo 'make run                    execute every notebook, write site/index.html, print a table'
-	@echo 'make run MODEL=gpt2         the same, with GPT-2 small (or a folder) in notebook 06'
+	@echo 'make run MODEL=gpt2         the same, with GPT-2 small (or a folder) in 06 and 07'
 	@echo 'make test                   everything that CI runs'
 	@echo 'make bench                  measure the speed claims, print them, write data/benchmarks.md'
 	@echo 'make places                 run the notebooks as Colab and Binder would'

@@ -1,6 +1,7 @@
 """From a folder in Hugging Face format to a TransformerBridge, and where in its blocks the norm and the MLP stand."""
 
 from contextlib import contextmanager
+from copy import deepcopy
 from dataclasses import replace
 
 import numpy as np
@@ -109,6 +110,23 @@ def boot(folder, who, tokenizer=None):
             f"{len(bridge.tokenizer)}. Take the one that the model was trained with."
         )
     return bridge
+
+
+def fresh(model, seed):
+    """A TransformerBridge of the same architecture with the weights that its library starts training from."""
+    import torch
+    from transformer_lens.model_bridge import TransformerBridge
+
+    stored = model.original_model
+    if not hasattr(stored, "config"):  # transformer_lens's own
+        config = deepcopy(model.cfg)
+        config.seed = seed
+        return TransformerBridge.boot_native(config).eval()
+    where = {"tokenizer": model.tokenizer, "device": "cpu"}
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        twin = type(stored)(deepcopy(stored.config))
+        return TransformerBridge.boot_transformers(stored.config.name_or_path, hf_model=twin, **where).eval()
 
 
 @contextmanager

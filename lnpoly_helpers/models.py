@@ -238,6 +238,29 @@ def boot_native(config):
     return TransformerBridge.boot_native(TransformerBridgeConfig(**config)).eval()
 
 
+def untrained(model, *, seed=0):
+    """The same architecture with fresh random weights, drawn as its library draws them before training.
+
+    Weights are normal, biases 0, norms scale by 1. The standard deviation is 0.8 / sqrt(d) for an embedded model, the
+    config's ``initializer_range`` for one of transformers (0.02 for GPT-2 and BERT); in GPT-2 and the embedded models
+    that of the weights that write into the residual stream is divided by sqrt(2 n_layers).
+
+    Parameters
+    ----------
+    model : TransformerBridge
+        Left as it is.
+    seed : int
+
+    Returns
+    -------
+    TransformerBridge
+        Its `model_name` is that of the model, then ``", untrained"``. The caller's random numbers are not touched.
+    """
+    twin = _bridge.fresh(model, seed)
+    twin.cfg.model_name = f"{model_name(model)}, untrained"
+    return twin
+
+
 def _check_layer(model, layer):
     n_layers = model.cfg.n_layers
     if not (isinstance(layer, (int, np.integer)) and 0 <= layer < n_layers):

@@ -505,7 +505,65 @@ def _short(number):
 
 
 @_styled
-def plot_path(degrees, curves, crossings, *, ylabel, title="", ax=None):
+def plot_panels(x, panels, *, xlabel, ylabel, title="", ncols=None, log=False):
+    """Small multiples on common axes: a panel for each model or layer, in it curves with their intervals.
+
+    Parameters
+    ----------
+    x : sequence [n]
+    panels : dict
+        Panel's title: {curve's name: (values [k], half_widths [k])} with k <= n. A curve with None in place of its half
+        widths is a reference: a grey line without marks.
+    ylabel : str, or a list of them
+        One for all rows, which then share their scale too; or one for each row.
+    ncols : int
+        Panels in a row; by default all.
+    log : bool
+        Logarithmic x.
+    """
+    ncols = ncols or len(panels)
+    nrows = -(-len(panels) // ncols)
+    one_scale = isinstance(ylabel, str)
+    ylabels = [ylabel] * nrows if one_scale else list(ylabel)
+    subplots = {"nrows": nrows, "ncols": ncols, "squeeze": False, "sharey": True if one_scale else "row"}
+    figure, axes = new_figure(2.25 * ncols, 0.9 + 2.1 * nrows, **subplots)
+    x = np.asarray(x, dtype=float)
+    kinds = {key: half is None for curves in panels.values() for key, (_, half) in curves.items()}
+    measured, references = ([key for key, is_reference in kinds.items() if is_reference == wanted] for wanted in (0, 1))
+    named = {}
+    for ax, (name, curves) in zip(axes.flat, panels.items()):
+        for key, (values, half) in curves.items():
+            at = x[: len(values)]
+            if half is None:
+                line = ((0, (5, 3)), (0, (1, 1.5)))[references.index(key) % 2]
+                named[key] = ax.plot(at, values, color=GREY, lw=1.1, ls=line, label=key, zorder=1)[0]
+                continue
+            color, marker, line = SERIES[measured.index(key)]
+            aside = 0.07 * (measured.index(key) - (len(measured) - 1) / 2)  # side by side: no interval hides another
+            at = at * np.exp(0.4 * aside) if log else at + aside * np.diff(x).min(initial=1.0)
+            style = {"color": color, "marker": marker, "ls": line, "lw": 1.1, "ms": 4, "elinewidth": 1.2}
+            named[key] = ax.errorbar(at, values, half, label=key, **style)
+        ax.set_title(name.strip(), fontsize=10)
+        if log:
+            ax.set_xscale("log")
+    for ax in axes.flat[len(panels) :]:
+        ax.set_axis_off()
+    for row, label in zip(axes, ylabels):
+        row[0].set_ylabel(label)
+    for ax in axes[-1]:
+        ax.set_xlabel(xlabel)
+    figure.suptitle(title, x=0.01, ha="left", fontsize=11, weight="bold")
+    figure.legend(handles=list(named.values()), loc="outside lower center", ncols=len(named))
+    parts = (
+        f"{name}: " + ", ".join(f"{key} from {_short(v[0])} to {_short(v[-1])}" for key, (v, _) in curves.items())
+        for name, curves in panels.items()
+    )
+    what = " and ".join(dict.fromkeys(ylabels))
+    return _describe(axes.flat[0], f"{title}. {what} against {xlabel}, with intervals. {'; '.join(parts)}.")
+
+
+@_styled
+def plot_path(degrees, curves, crossings, *, ylabel, title="", at=None, ax=None):
     """What happens along a path on the sphere: curves against the angle, and a tick below for each boundary crossed.
 
     Parameters
@@ -515,18 +573,31 @@ def plot_path(degrees, curves, crossings, *, ylabel, title="", ax=None):
         Name: values [n].
     crossings : float64 [k]
         Degrees at which a neuron flips.
+    at : float, optional
+        Where on the path the reader stands, in degrees: a line there, the ticks behind it dark and those ahead pale.
     """
-    ax = _axes(ax, width=7.2, height=3.8)
-    for (name, values), (color, _, line) in zip(curves.items(), SERIES):
+    ax = _axes(ax, width=7.2, height=4.0)
+    top = max(np.max(values) for values in curves.values()) or 1.0
+    for (name, values), (color, marker, line) in zip(curves.items(), SERIES):
         ax.plot(degrees, values, color=color, ls=line, label=name)
-    ax.plot(crossings, np.full(len(crossings), 0.03), "|", color=INK, ms=9, mew=0.8, transform=ax.get_xaxis_transform())
-    ax.margins(y=0.1)  # room for the ticks below the curves
-    ax.legend()
-    ax.set(xlabel="degrees along the path; each tick is a boundary crossed", ylabel=ylabel, xlim=(0, degrees[-1]))
+        if at is not None:
+            ax.plot(at, np.interp(at, degrees, values), marker, color=color, ms=6)
+    passed = np.full(len(crossings), True) if at is None else np.asarray(crossings) <= at
+    for ticks, color in ((passed, INK), (~passed, GREY)):
+        ax.vlines(np.asarray(crossings)[ticks], -0.13 * top, -0.05 * top, color=color, lw=0.8)
+    ax.axhline(0, color=GREY, lw=0.8)
+    if at is not None:
+        ax.axvline(at, color=INK, lw=1, ls=(0, (4, 3)))
+    ax.legend(loc="upper left")
+    ax.set(xlim=(0, degrees[-1]), ylim=(-0.17 * top, 1.1 * top), ylabel=ylabel)
+    ax.set_yticks([tick for tick in ax.get_yticks() if 0 <= tick <= 1.1 * top])
+    ax.spines["left"].set_bounds(0, 1.1 * top)
+    ax.set_xlabel("degrees along the path; tick: a boundary crossed")
     ax.set_title(title)
+    here = "" if at is None else f" At {at:.0f} degrees {passed.sum()} of them are crossed."
     ends = "; ".join(f"{name} ends at {values[-1]:.3g}" for name, values in curves.items())
     return _describe(
         ax,
         f"{title + ': ' if title else ''}{ylabel} along {degrees[-1]:.0f} degrees of a path that crosses "
-        f"{len(crossings)} boundaries: {ends}.",
+        f"{len(crossings)} boundaries: {ends}.{here}",
     )

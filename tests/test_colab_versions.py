@@ -48,7 +48,7 @@ def test_the_list_is_colabs():
 def test_a_list_is_read_as_colab_publishes_it():
     text = """# a==1
 PyYAML==6.0.3
-torch @ https://download.pytorch.org/whl/cpu/torch-2.11.0%2Bcpu-cp313-cp313-manylinux_2_28_x86_64.whl#sha256=0
+torch @ https://example.org/whl/torch-2.11.0%2Bcpu-cp313-cp313-manylinux_2_28_x86_64.whl#sha256=0
 google-colab @ file:///colabtools/dist/google_colab-1.0.0.tar.gz
 """
     assert preinstalled(text) == {"pyyaml": "6.0.3", "torch": "2.11.0+cpu"}

@@ -31,6 +31,7 @@ from lnpoly_helpers import (
     ray_crossings,
     residuals,
     trace,
+    untrained,
 )
 
 torch.set_num_threads(1)
@@ -90,7 +91,27 @@ def published(tmp_path_factory):
     return model, folder
 
 
+def check_untrained(model, out_std):
+    """A twin as transformers starts it: standard deviation 0.02, and no bias."""
+    state = torch.get_rng_state()
+    twin = untrained(model)
+    assert torch.equal(torch.get_rng_state(), state)
+    assert model_name(twin) == f"{model_name(model)}, untrained"
+    for layer in range(model.cfg.n_layers):
+        stored, block, again = (mlp_block(one, layer) for one in (model, twin, untrained(model)))
+        assert not (block.W_in == stored.W_in).any() and (block.kind, block.eps) == (stored.kind, stored.eps)
+        np.testing.assert_array_equal(block.W_in, again.W_in)
+        assert block.W_in.std() == pytest.approx(0.02, rel=0.04) and not block.b_in.any()
+        assert block.W_out.std() == pytest.approx(out_std, rel=0.04) and (block.gamma == 1).all()
+    np.testing.assert_array_equal(encode(twin, TEXT), encode(model, TEXT))
+    assert residuals(twin, TEXT, 1).shape == residuals(model, TEXT, 1).shape
+
+
 # --- folders ---
+
+
+def test_an_untrained_gpt2_writes_less_into_the_stream_the_more_layers_there_are(published):
+    check_untrained(load_model(published[1]), out_std=0.02 / np.sqrt(2 * 2))
 
 
 def test_a_folder_gives_its_model_named_by_the_folder_and_not_by_its_kind(tmp_path):
@@ -420,6 +441,11 @@ def test_minilm_is_what_was_published_and_is_named_so(minilm, tmp_path):
     content[-1] ^= 1
     (copied / "model.safetensors").write_bytes(content)
     assert model_name(load_model(copied)) == "anything (folder)"
+
+
+@needs_minilm
+def test_an_untrained_minilm_starts_as_its_library_starts_it(minilm):
+    check_untrained(minilm, out_std=0.02)
 
 
 @needs_minilm
