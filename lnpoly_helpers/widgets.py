@@ -17,7 +17,7 @@ import numpy as np
 from ._inputs import as_float64
 from .circle import partition_circle
 from .layernorm import FoldedMLP, normalize, require_folded
-from .patterns import affine_map, boundary_margin, require_sphere
+from .patterns import affine_map, require_sphere
 from .plane import partition_plane
 from .plotting import new_figure, plot_arc_window, plot_arcs, plot_layernorm, plot_path, plot_plane, plot_sphere
 from .rotation import angle_between, crossings, rotate, split_change
@@ -78,12 +78,14 @@ class Explorer:
         try:
             self._redraw()
         except Exception as error:  # else it would vanish in the kernel's log
-            self._say(f"No picture for these settings; the one below is from before. {error or type(error).__name__}")
+            reason = " ".join(str(error).split()) or type(error).__name__
+            self._say(f"No picture for these settings; the one below is from before. {reason}")
 
     def _say(self, text):
         self._lines = max(self._lines, text.count("\n") + 1)  # so that the picture below does not jump
+        shown = html.escape(text, quote=False).replace("\n", "<br>")
         style = f"line-height: 1.4; min-height: {1.4 * self._lines:.1f}em"
-        self.numbers.value = f'<div style="{style}">{html.escape(text).replace(chr(10), "<br>")}</div>'
+        self.numbers.value = f'<div style="{style}">{shown}</div>'
 
     def _repr_mimebundle_(self, include=None, exclude=None):
         data = {
@@ -130,7 +132,7 @@ def explore_layernorm(x=(1.4, 0.5, -0.7)):
     """
     x = as_float64(x, "x", shape=(3,))
     before = normalize(x)
-    limit = 2.2 * np.abs(x).max()  # a x + c 1 at the sliders' ends may lie a little outside
+    limit = 2.4 * np.abs(x).max()  # a x + c 1 at the sliders' ends may lie a little outside
     figure, ax = new_figure(5.6, 4.6, subplot_kw={"projection": "3d"})
 
     def render(scale, offset, eps):
@@ -300,25 +302,33 @@ def explore_slice(mlps, x, *, first=0, second=1, title=""):
     mlps = [mlps] if alone else list(mlps)
     for mlp in mlps:
         require_sphere(mlp)
+    if len({mlp.d_model for mlp in mlps}) != 1:
+        raise ValueError(
+            f"mlps: expected one or more layers of one model, got d_model {[mlp.d_model for mlp in mlps]}. "
+            f"[fold_layer_norm(mlp_block(model, k)) for k in layers] makes them."
+        )
     d = mlps[0].d_model
     x = as_float64(x, "x", shape=("n", d) if alone else (len(mlps), "n", d))
     x = x[None] if alone else x
-    if x.shape[1] < 2:
-        raise ValueError(f"x: expected at least 2 vectors to choose from, got {x.shape[1]}.")
-    figure, axes = new_figure(9.4, 3.9, ncols=2, width_ratios=[1, 1.35])
+    last = x.shape[1] - 1
+    if not (0 <= first <= last and 0 <= second <= last and first != second):
+        raise ValueError(
+            f"first and second: expected two different numbers of vectors, 0 to {last}, got {first} and {second}."
+        )
+    figure, axes = new_figure(8.6, 3.7, ncols=2, width_ratios=[1, 1.3])
 
     @lru_cache(maxsize=4)  # what does not change along the circle
     def cut(layer, first, second):
         mlp, pair = mlps[layer], x[layer][[first, second]]
         circle = partition_circle(restrict(mlp, slice_basis(pair, kind=mlp.kind)))
-        z = normalize(pair, kind=mlp.kind)
-        return circle, angle_between(*z), boundary_margin(mlp, z[0]).min()
+        return circle, angle_between(*normalize(pair, kind=mlp.kind))
 
     def render(first, second, where, width, layer=0):
         if first == second:
             raise ValueError(f"first and second: expected two different vectors, got {first} twice. Move one of them.")
-        circle, apart, margin = cut(layer, first, second)
+        circle, apart = cut(layer, first, second)
         inside = int((circle.angles < apart).sum())
+        nearest = min(circle.angles[0], 2 * np.pi - circle.angles[-1]) if len(circle.angles) else np.inf
         figure.wipe()
         name = f"{title}{', ' if title else ''}{'' if alone else f'layer {layer}, '}"
         marks = {str(first): 0.0, str(second): apart, "here": np.radians(where)}
@@ -328,11 +338,10 @@ def explore_slice(mlps, x, *, first=0, second=1, title=""):
         return figure, (
             f"{circle.n_arcs:,} arcs, {circle.n_patterns:,} patterns on the whole circle\n"
             f"{first} and {second} are {np.degrees(apart):.1f}° apart, with {inside} boundaries between them\n"
-            f"From {first} the nearest boundary in any direction is {np.degrees(margin):.3g}° away"
+            f"The boundary nearest to {first} on this circle is {np.degrees(nearest):.3g}° away"
         )
 
     controls = {} if alone else {"layer": _slider("layer", 0, 0, len(mlps) - 1)}
-    last = x.shape[1] - 1
     controls |= {
         "first": _slider("first vector", first, 0, last),
         "second": _slider("second vector", second, 0, last),
@@ -360,29 +369,25 @@ def explore_rotation(mlp, z0, z1, *, title=""):
     """
     require_folded(mlp)
     z0, z1 = (as_float64(z, name, shape=(mlp.d_model,)) for z, name in ((z0, "z0"), (z1, "z1")))
-    found, whole = crossings(mlp, z0, z1), float(angle_between(z0, z1))
-
-    def lengths(angle):
-        frozen, flips = split_change(mlp, z0, rotate(z0, z1, angle))
-        parts = {"output moved": frozen + flips, "first region's map alone": frozen, "flipped neurons": flips}
-        return {name: np.linalg.norm(part, axis=-1) for name, part in parts.items()}
-
-    degrees = np.degrees(whole) * np.linspace(0, 1, 181)
-    curves = lengths(np.radians(degrees))
+    found, whole = crossings(mlp, z0, z1), float(np.degrees(angle_between(z0, z1)))
+    step = 0.5
+    degrees = np.minimum(step * np.arange(np.ceil(whole / step) + 1), whole)  # every place where the slider can be
+    frozen, flips = split_change(mlp, z0, rotate(z0, z1, np.radians(degrees)))
+    parts = {"output moved": frozen + flips, "first region's map alone": frozen, "flipped neurons": flips}
+    curves = {name: np.linalg.norm(part, axis=-1) for name, part in parts.items()}
     figure, ax = new_figure(7.2, 3.8)
 
     def render(angle):
-        at = min(np.radians(angle), whole)
-        passed = found.angles <= at
-        here = ", ".join(f"{name} {length:.3f}" for name, length in lengths(at).items())
+        k = round(angle / step)
+        passed = found.angles <= np.radians(degrees[k])
+        here = ", ".join(f"{name} {lengths[k]:.3f}" for name, lengths in curves.items())
         figure.wipe()
-        where = {"at": np.degrees(at), "title": title or "Along the path"}
+        where = {"at": degrees[k], "title": title or "Along the path"}
         plot_path(degrees, curves, np.degrees(found.angles), ylabel="length", ax=ax, **where)
         return figure, (
-            f"{np.degrees(at):.1f}° of {np.degrees(whole):.1f}°: {passed.sum()} of {len(passed)} boundaries crossed, "
+            f"{degrees[k]:.1f}° of {whole:.1f}°: {passed.sum()} of {len(passed)} boundaries crossed, "
             f"by {len(np.unique(found.neurons[passed]))} neurons\nlengths: {here}"
         )
 
-    step = 0.5
-    end = float(step * np.ceil(np.degrees(whole) / step))
-    return Explorer(render, {"angle": _slider("angle (°)", end / 2, 0.0, end, step)})
+    start = step * (len(degrees) // 2)
+    return Explorer(render, {"angle": _slider("angle (°)", start, 0.0, step * (len(degrees) - 1), step)})
