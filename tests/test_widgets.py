@@ -19,6 +19,7 @@ import matplotlib.image
 import nbformat
 import numpy as np
 import pytest
+from jupyter_client.manager import start_new_kernel
 from nbclient import NotebookClient
 from nbformat.v4 import new_code_cell, new_notebook, new_output
 from oracles import random_mlp
@@ -131,11 +132,14 @@ def test_the_point_does_not_move_on_the_picture():
     assert np.linalg.norm(place(scale=0.4, offset=0.3, eps=1.0) - start) > 20
 
 
-def layer_output(directions, biases, y):
-    """What the explorer's layer makes of points y, from its description alone."""
-    angle = np.radians(directions)
-    pre = y[..., :1] * np.cos(angle) + y[..., 1:] * np.sin(angle) + biases
-    return np.maximum(pre, 0) @ [[1, 0], [0, 1], [1, 1]], pre > 0
+def scan(directions, biases, n=200_000):
+    """Points of the circle, what the explorer's layer makes of them, who is on there, and before which that changes."""
+    angle = 2 * np.pi * (np.arange(n) + 0.5) / n
+    y = np.c_[np.cos(angle), np.sin(angle)]
+    pre = np.cos(angle[:, None] - np.radians(directions)) + biases
+    on = pre > 0
+    cuts = np.flatnonzero((on != np.roll(on, 1, axis=0)).any(axis=1))
+    return y, np.maximum(pre, 0) @ [[1, 0], [0, 1], [1, 1]], on, cuts
 
 
 @pytest.mark.parametrize(
@@ -151,10 +155,7 @@ def layer_output(directions, biases, y):
 def test_circle_numbers(directions, biases, boundary):
     values = {f"direction_{i}": d for i, d in enumerate(directions)} | {f"bias_{i}": b for i, b in enumerate(biases)}
     text = move(explore_circle(), **values, boundary=boundary)
-    angle = 2 * np.pi * (np.arange(200_000) + 0.5) / 200_000
-    y = np.c_[np.cos(angle), np.sin(angle)]
-    output, on = layer_output(directions, biases, y)
-    cuts = np.flatnonzero((on != np.roll(on, 1, axis=0)).any(axis=1))
+    y, output, on, cuts = scan(directions, biases)
     n_patterns = len(np.unique(on, axis=0))
     head, *rest = text.splitlines()
     assert head == f"{max(1, len(cuts))} arcs, {n_patterns} patterns"
@@ -165,7 +166,7 @@ def test_circle_numbers(directions, biases, boundary):
     found = re.fullmatch(r"Boundary (\d): neuron (\d) switches (on|off) at ([\d.]+)°", rest[0])
     (neuron,) = np.flatnonzero(on[cuts[k]] != on[cuts[k] - 1])
     assert (int(found[1]), int(found[2]), found[3] == "on") == (k, neuron, on[cuts[k], neuron])
-    assert abs(float(found[4]) - np.degrees(angle[cuts[k]])) < 0.06
+    assert abs(float(found[4]) - np.degrees(np.arctan2(*y[cuts[k], ::-1])) % 360) < 0.06
     for line, near in ((rest[1], cuts[k] - 1), (rest[2], cuts[k])):
         *A, c0, c1 = numbers(line)
         alike = (on == on[near]).all(axis=1)  # the map holds wherever the pattern does
@@ -478,3 +479,43 @@ def test_notebook_with_all_explorers_runs_through_again_and_again():
         for (output,) in shows:
             assert set(output.data) == {"image/png", "text/plain", WIDGET_VIEW}
             assert output.metadata["image/png"]["alt"]
+
+
+def test_a_slider_moved_by_a_browser():
+    """The messages themselves: what a front end sends to a kernel for a moved slider, and what comes back."""
+    manager, client = start_new_kernel(kernel_name="python3")
+    seen, opened = [], {}
+
+    def idle(message):
+        return message["msg_type"] == "status" and message["content"]["execution_state"] == "idle"
+
+    def replies(request):
+        while True:
+            message = client.get_iopub_msg(timeout=60)
+            if idle(message) and message["parent_header"].get("msg_id") == request:
+                return
+            seen.append(message["msg_type"])
+            yield message
+
+    try:
+        request = client.execute("from lnpoly_helpers.widgets import explore_circle\nexplore_circle()")
+        for message in replies(request):
+            if message["msg_type"] == "comm_open":
+                opened[message["content"]["comm_id"]] = message["content"]["data"]["state"]
+        (slider,) = [comm for comm, state in opened.items() if state.get("description") == "bias 1"]
+        data = {"method": "update", "state": {"value": -1.2}, "buffer_paths": []}
+        request = client.session.msg("comm_msg", {"comm_id": slider, "data": data})
+        client.shell_channel.send(request)
+        sent = {}
+        for message in replies(request["header"]["msg_id"]):
+            if message["msg_type"] == "comm_msg" and message["content"]["data"].get("method") == "update":
+                sent.setdefault(opened[message["content"]["comm_id"]]["_model_name"], []).append(message)
+    finally:
+        client.stop_channels()
+        manager.shutdown_kernel(now=True)
+    ((picture,), (text,)) = sent["ImageModel"][:1], sent["HTMLModel"]
+    assert bytes(picture["buffers"][0]).startswith(b"\x89PNG")
+    on, cuts = scan((30, 150, 260), (0.3, -1.2, 0.6))[2:]
+    head = f"{len(cuts)} arcs, {len(np.unique(on, axis=0))} patterns"
+    assert head == "4 arcs, 3 patterns" and f">{head}<" in text["content"]["data"]["state"]["value"]
+    assert set(seen) <= {"status", "execute_input", "execute_result", "comm_open", "comm_msg"}, "nothing is printed"
