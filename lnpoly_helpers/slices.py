@@ -6,7 +6,7 @@ import numpy as np
 
 from ._inputs import as_float64, one_of, read_only
 from .layernorm import KINDS
-from .patterns import require_sphere
+from .patterns import boundary_height, require_sphere
 
 
 @dataclass(frozen=True, eq=False)
@@ -150,18 +150,6 @@ def restrict(mlp, basis):
     normals = (np.sqrt(d) * (bases.reshape(-1, d) @ mlp.W_in)).reshape(-1, k, mlp.n_neurons)
     arrangements = [Arrangement(rows.T, mlp.b_in) for rows in normals]
     return arrangements if n else arrangements[0]
-
-
-def boundary_height(mlp):
-    """Height h_i = -b_i / (sqrt(d) |w_i|) of each neuron's boundary above the sphere's centre, in radii, float64 [m].
-
-    Neuron i is on where the cosine of the angle between z and w_i exceeds h_i: on the whole sphere for h_i < -1,
-    nowhere for h_i > 1. A neuron without weights has height -inf or inf, or 1 where its bias is 0 too.
-    """
-    require_sphere(mlp)
-    norms = np.sqrt(mlp.d_model) * np.linalg.norm(mlp.W_in, axis=0)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        return np.nan_to_num(-mlp.b_in / norms, nan=1.0, posinf=np.inf, neginf=-np.inf)
 
 
 def _space_dimension(mlp):

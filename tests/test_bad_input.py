@@ -15,7 +15,9 @@ from lnpoly_helpers import (
     PatternCounter,
     activation_pattern,
     affine_map,
+    boundary_height,
     boundary_margin,
+    cap_share,
     count_patterns,
     encode,
     expected_crossings,
@@ -38,7 +40,6 @@ from lnpoly_helpers import (
     slice_basis,
     trace,
 )
-from lnpoly_helpers.slices import boundary_height, cap_share
 
 D, M = 6, 10
 RNG = np.random.default_rng(0)

@@ -11,6 +11,8 @@ from oracles import random_mlp
 from lnpoly_helpers import (
     Arrangement,
     FoldedMLP,
+    boundary_height,
+    cap_share,
     expected_crossings,
     lift,
     normalize,
@@ -18,7 +20,6 @@ from lnpoly_helpers import (
     restrict,
     slice_basis,
 )
-from lnpoly_helpers.slices import boundary_height, cap_share
 
 NORMS = ("layernorm", "rmsnorm")
 
