@@ -100,18 +100,20 @@ class Explorer:
         return data, {"image/png": {"alt": self.alt}}
 
 
+def _look():
+    return {"style": {"description_width": "7.5em"}, "layout": ipywidgets.Layout(width="24em")}
+
+
 def _slider(description, value, low, high, step=1):
     """A slider that the arrow keys move; of integers if its step is one."""
-    kind, step = (ipywidgets.IntSlider, int(step)) if isinstance(step, int) else (ipywidgets.FloatSlider, step)
-    return kind(
-        value=value,
-        min=low,
-        max=high,
-        step=step,
-        description=description,
-        style={"description_width": "7.5em"},
-        layout=ipywidgets.Layout(width="24em"),
-    )
+    kind = ipywidgets.IntSlider if isinstance(step, int) else ipywidgets.FloatSlider
+    return kind(value=value, min=low, max=high, step=step, description=description, **_look())
+
+
+def _chooser(description, names, values, value):
+    """A slider along named values."""
+    options = list(zip(names, values))
+    return ipywidgets.SelectionSlider(options=options, value=value, description=description, **_look())
 
 
 def _vector(values, digits=2):
@@ -148,16 +150,10 @@ def explore_layernorm(x=(1.4, 0.5, -0.7)):
             f"{'z is where x itself is sent' if apart < 1e-9 else f'z is {apart:.4f} away from where x itself is sent'}"
         )
 
-    eps = ipywidgets.SelectionSlider(
-        options=[("0", 0.0), ("0.00001", 1e-5), ("0.001", 1e-3), ("0.01", 0.01), ("0.1", 0.1), ("1", 1.0)],
-        description="ε",
-        style={"description_width": "7.5em"},
-        layout=ipywidgets.Layout(width="24em"),
-    )
     controls = {
         "scale": _slider("scale a", 1.5, -2.0, 2.0, 0.1),
         "offset": _slider("offset c", 0.5, -1.5, 1.5, 0.1),
-        "eps": eps,
+        "eps": _chooser("ε", ("0", "0.00001", "0.001", "0.01", "0.1", "1"), (0.0, 1e-5, 1e-3, 0.01, 0.1, 1.0), 0.0),
     }
     return Explorer(render, controls)
 
@@ -278,7 +274,7 @@ def explore_sphere(n=8, seed=0):
     return Explorer(render, controls)
 
 
-def explore_slice(mlps, x, *, first=0, second=1, title=""):
+def explore_slice(mlps, x, *, names=None, first=0, second=1, title=""):
     """The exact circle of a layer's sphere through two residual vectors, and a stretch of it enlarged.
 
     Parameters
@@ -287,6 +283,8 @@ def explore_slice(mlps, x, *, first=0, second=1, title=""):
         Behind LayerNorm or RMSNorm: ``[fold_layer_norm(mlp_block(model, k)) for k in layers]``.
     x : array_like [n, d], or [n_layers, n, d] for a list
         Residual vectors to choose from: ``residuals(model, text, layers)``.
+    names : list of str, optional
+        What the n vectors are called: the tokens that they stand for.
     first, second : int
         Which two at first.
     title : str
@@ -315,6 +313,9 @@ def explore_slice(mlps, x, *, first=0, second=1, title=""):
         raise ValueError(
             f"first and second: expected two different numbers of vectors, 0 to {last}, got {first} and {second}."
         )
+    if names is not None and len(names) != x.shape[1]:
+        raise ValueError(f"names: expected one for each of the {x.shape[1]} vectors, got {len(names)}.")
+    names = [str(k) if names is None else f"{k} {names[k]}".strip() for k in range(x.shape[1])]
     figure, axes = new_figure(8.6, 3.7, ncols=2, width_ratios=[1, 1.3])
 
     @lru_cache(maxsize=4)  # what does not change along the circle
@@ -325,26 +326,27 @@ def explore_slice(mlps, x, *, first=0, second=1, title=""):
 
     def render(first, second, where, width, layer=0):
         if first == second:
-            raise ValueError(f"first and second: expected two different vectors, got {first} twice. Move one of them.")
+            raise ValueError(f"first and second: expected two different vectors, got {names[first]} twice. Move one.")
         circle, apart = cut(layer, first, second)
         inside = int((circle.angles < apart).sum())
         nearest = min(circle.angles[0], 2 * np.pi - circle.angles[-1]) if len(circle.angles) else np.inf
         figure.wipe()
-        name = f"{title}{', ' if title else ''}{'' if alone else f'layer {layer}, '}"
-        marks = {str(first): 0.0, str(second): apart, "here": np.radians(where)}
-        plot_arcs(circle, labels=False, marks=marks, title=f"{name}{circle.n_arcs:,} arcs", ax=axes[0])
+        model = f"{title}{', ' if title else ''}{'' if alone else f'layer {layer}, '}"
+        marks = {names[first]: 0.0, names[second]: apart, "here": np.radians(where)}
+        plot_arcs(circle, labels=False, marks=marks, title=f"{model}{circle.n_arcs:,} arcs", ax=axes[0])
         window = f"{width:g}° of it, around {where:.1f}°"
         plot_arc_window(circle, np.radians(where), np.radians(width), title=window, ax=axes[1])
         return figure, (
             f"{circle.n_arcs:,} arcs, {circle.n_patterns:,} patterns on the whole circle\n"
-            f"{first} and {second} are {np.degrees(apart):.1f}° apart, with {inside} boundaries between them\n"
-            f"The boundary nearest to {first} on this circle is {np.degrees(nearest):.3g}° away"
+            f"{names[first]} and {names[second]} are {np.degrees(apart):.1f}° apart, "
+            f"with {inside} boundaries between them\n"
+            f"The boundary nearest to {names[first]} on this circle is {np.degrees(nearest):.2g}° away"
         )
 
     controls = {} if alone else {"layer": _slider("layer", 0, 0, len(mlps) - 1)}
     controls |= {
-        "first": _slider("first vector", first, 0, last),
-        "second": _slider("second vector", second, 0, last),
+        "first": _chooser("first vector", names, range(len(names)), first),
+        "second": _chooser("second vector", names, range(len(names)), second),
         "where": _slider("where (°)", 20.0, 0.0, 360.0, 0.5),
         "width": _slider("width (°)", 5.0, 0.5, 20.0, 0.5),
     }
