@@ -582,7 +582,7 @@ def plot_path(degrees, curves, crossings, *, ylabel, title="", at=None, ax=None)
     if at is not None:
         ax.axvline(at, color=GREY, lw=1)
         for values, (color, marker, _) in zip(curves.values(), SERIES):
-            ax.plot(at, np.interp(at, degrees, values), marker, color=color, ms=7, mec="white")
+            ax.plot(at, np.interp(at, degrees, values), marker, color=color, ms=7, mec="white", clip_on=False)
     ax.margins(y=0.1)  # room for the ticks below the curves
     ax.legend()
     ax.set(xlabel="degrees along the path; each tick is a boundary crossed", ylabel=ylabel, xlim=(0, degrees[-1]))

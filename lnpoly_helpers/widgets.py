@@ -120,6 +120,10 @@ def _vector(values, digits=2):
     return "(" + ", ".join(f"{value:.{digits}f}" for value in np.round(values, digits) + 0.0) + ")"
 
 
+def _count(n, thing):
+    return f"{n:,} {thing}{'s' * (n != 1)}"
+
+
 def explore_layernorm(x=(1.4, 0.5, -0.7)):
     """Scale a vector of 3-D space, add a multiple of the ones vector, choose ε; see where LayerNorm sends it.
 
@@ -193,7 +197,7 @@ def explore_circle(directions=(30, 150, 260), biases=(0.3, -0.4, 0.6)):
         circle = partition_circle(Arrangement(w, b))
         layer = FoldedMLP(w.T, b, W_out, np.zeros(2), "relu", eps=0, kind="none")
         crossed = {}
-        text = f"{circle.n_arcs} arcs, {circle.n_patterns} patterns"
+        text = head = f"{_count(circle.n_arcs, 'arc')}, {_count(circle.n_patterns, 'pattern')}"
         if len(circle.angles):
             k = boundary % len(circle.angles)
             neuron = circle.neurons[k]
@@ -208,8 +212,7 @@ def explore_circle(directions=(30, 150, 260), biases=(0.3, -0.4, 0.6)):
         plane = partition_plane(Arrangement(w, b), half_width=1.7)
         plot_plane(plane, circle=True, marks=crossed, title="the plane and the circle", ax=axes[0])
         axes[0].set_axis_off()
-        title = f"the circle alone: {circle.n_arcs} arcs, {circle.n_patterns} patterns"
-        plot_arcs(circle, marks=crossed, title=title, ax=axes[1])
+        plot_arcs(circle, marks=crossed, title=f"the circle alone: {head}", ax=axes[1])
         return figure, text
 
     controls = {}
@@ -257,11 +260,12 @@ def explore_sphere(n=8, seed=0):
     def render(n, seed, spread, longitude, latitude):
         arrangement, n_circles, n_faces, n_patterns = cut(n, seed, spread)
         figure.wipe()
-        title = f"{n_circles} circles, {n_faces} faces"
+        faces = _count(n_faces, "face")
+        title = f"{_count(n_circles, 'circle')}, {faces}"
         plot_sphere(arrangement, view=(longitude, latitude), pixels=360, title=title, ax=ax)
         return figure, (
-            f"{n} neurons, {n_circles} of them cut the sphere: {n_faces} faces, {n_patterns} patterns\n"
-            f"{n_circles} circles that all cross make n² − n + 2 = {n_regions(n_circles, 2)} faces"
+            f"{_count(n, 'neuron')}, {n_circles} of them cut the sphere: {faces}, {_count(n_patterns, 'pattern')}\n"
+            f"Great circles, or any {n} that all cross, would make n² − n + 2 = {n_regions(n, 2)} faces"
         )
 
     controls = {
@@ -317,6 +321,7 @@ def explore_slice(mlps, x, *, names=None, first=0, second=1, title=""):
         raise ValueError(f"names: expected one for each of the {x.shape[1]} vectors, got {len(names)}.")
     names = [str(k) if names is None else f"{k} {names[k]}".strip() for k in range(x.shape[1])]
     figure, axes = new_figure(8.6, 3.7, ncols=2, width_ratios=[1, 1.3])
+    figure.get_layout_engine().set(rect=(0, 0, 0.97, 1))  # room for the widest number below the window's right end
 
     @lru_cache(maxsize=4)  # what does not change along the circle
     def cut(layer, first, second):
@@ -333,11 +338,11 @@ def explore_slice(mlps, x, *, names=None, first=0, second=1, title=""):
         figure.wipe()
         model = f"{title}{', ' if title else ''}{'' if alone else f'layer {layer}, '}"
         marks = {names[first]: 0.0, names[second]: apart, "here": np.radians(where)}
-        plot_arcs(circle, labels=False, marks=marks, title=f"{model}{circle.n_arcs:,} arcs", ax=axes[0])
+        plot_arcs(circle, labels=False, marks=marks, title=model + _count(circle.n_arcs, "arc"), ax=axes[0])
         window = f"{width:g}° of it, around {where:.1f}°"
         plot_arc_window(circle, np.radians(where), np.radians(width), title=window, ax=axes[1])
         return figure, (
-            f"{circle.n_arcs:,} arcs, {circle.n_patterns:,} patterns on the whole circle\n"
+            f"{_count(circle.n_arcs, 'arc')}, {_count(circle.n_patterns, 'pattern')} on the whole circle\n"
             f"{names[first]} and {names[second]} are {np.degrees(apart):.1f}° apart, "
             f"with {inside} boundaries between them\n"
             f"The boundary nearest to {names[first]} on this circle is {np.degrees(nearest):.2g}° away"
