@@ -573,23 +573,30 @@ def plot_path(degrees, curves, crossings, *, ylabel, title="", at=None, ax=None)
     crossings : float64 [k]
         Degrees at which a neuron flips.
     at : float, optional
-        Degrees; a place on the path to mark.
+        Where on the path the reader stands, in degrees: a line there, the ticks behind it dark and those ahead pale.
     """
-    ax = _axes(ax, width=7.2, height=3.8)
-    for (name, values), (color, _, line) in zip(curves.items(), SERIES):
+    ax = _axes(ax, width=7.2, height=4.0)
+    top = max(np.max(values) for values in curves.values()) or 1.0
+    for (name, values), (color, marker, line) in zip(curves.items(), SERIES):
         ax.plot(degrees, values, color=color, ls=line, label=name)
-    ax.plot(crossings, np.full(len(crossings), 0.03), "|", color=INK, ms=9, mew=0.8, transform=ax.get_xaxis_transform())
+        if at is not None:
+            ax.plot(at, np.interp(at, degrees, values), marker, color=color, ms=6)
+    passed = np.full(len(crossings), True) if at is None else np.asarray(crossings) <= at
+    for ticks, color in ((passed, INK), (~passed, GREY)):
+        ax.vlines(np.asarray(crossings)[ticks], -0.13 * top, -0.05 * top, color=color, lw=0.8)
+    ax.axhline(0, color=GREY, lw=0.8)
     if at is not None:
-        ax.axvline(at, color=GREY, lw=1)
-        for values, (color, marker, _) in zip(curves.values(), SERIES):
-            ax.plot(at, np.interp(at, degrees, values), marker, color=color, ms=7, mec="white", clip_on=False)
-    ax.margins(y=0.1)  # room for the ticks below the curves
-    ax.legend()
-    ax.set(xlabel="degrees along the path; each tick is a boundary crossed", ylabel=ylabel, xlim=(0, degrees[-1]))
+        ax.axvline(at, color=INK, lw=1, ls=(0, (4, 3)))
+    ax.legend(loc="upper left")
+    ax.set(xlim=(0, degrees[-1]), ylim=(-0.17 * top, 1.1 * top), ylabel=ylabel)
+    ax.set_yticks([tick for tick in ax.get_yticks() if 0 <= tick <= 1.1 * top])
+    ax.spines["left"].set_bounds(0, 1.1 * top)
+    ax.set_xlabel("degrees along the path; tick: a boundary crossed")
     ax.set_title(title)
+    here = "" if at is None else f" At {at:.0f} degrees {passed.sum()} of them are crossed."
     ends = "; ".join(f"{name} ends at {values[-1]:.3g}" for name, values in curves.items())
     return _describe(
         ax,
         f"{title + ': ' if title else ''}{ylabel} along {degrees[-1]:.0f} degrees of a path that crosses "
-        f"{len(crossings)} boundaries: {ends}.{'' if at is None else f' {at:.1f} degrees are marked.'}",
+        f"{len(crossings)} boundaries: {ends}.{here}",
     )

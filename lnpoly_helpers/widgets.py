@@ -105,7 +105,7 @@ def _look():
 
 
 def _slider(description, value, low, high, step=1):
-    """A slider that the arrow keys move; of integers if its step is one."""
+    """A slider that the arrow keys move; of integers if its step is an integer."""
     kind = ipywidgets.IntSlider if isinstance(step, int) else ipywidgets.FloatSlider
     return kind(value=value, min=low, max=high, step=step, description=description, **_look())
 
