@@ -326,7 +326,7 @@ def test_redraws_keep_nothing():
         gc.collect()
 
     def artists():
-        return sum(isinstance(thing, matplotlib.artist.Artist) for thing in gc.get_objects())
+        return sum(issubclass(type(thing), matplotlib.artist.Artist) for thing in gc.get_objects())
 
     for k in range(3):
         turn(k)
