@@ -629,6 +629,11 @@ def _short(number):
     return f"{number:,.0f}" if abs(number) >= 1000 else f"{number:.3g}"
 
 
+def _range(values):
+    low, high = _short(np.min(values)), _short(np.max(values))
+    return low if low == high else f"{low} to {high}"
+
+
 @_styled
 def plot_panels(x, panels, *, xlabel, ylabel, title="", ncols=None, log=False):
     """Small multiples on common axes: a panel for each model or layer, in it curves with their intervals.
@@ -680,7 +685,7 @@ def plot_panels(x, panels, *, xlabel, ylabel, title="", ncols=None, log=False):
     figure.suptitle(title, x=0.01, ha="left", fontsize=11, weight="bold")
     figure.legend(handles=list(named.values()), loc="outside lower center", ncols=len(named))
     parts = (
-        f"{name}: " + ", ".join(f"{key} from {_short(v[0])} to {_short(v[-1])}" for key, (v, _) in curves.items())
+        f"{name.strip()}: " + ", ".join(f"{key} {_range(values)}" for key, (values, _) in curves.items())
         for name, curves in panels.items()
     )
     what = " and ".join(dict.fromkeys(ylabels))

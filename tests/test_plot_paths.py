@@ -77,7 +77,7 @@ def test_panels_show_every_value_with_its_interval_side_by_side(log):
             color, marker, _ = SERIES[["found", "other"].index(name)]  # the same in every panel
             assert (line.get_color(), line.get_marker()) == (color, marker)
     assert [text.get_text() for text in figure.legends[0].get_texts()] == ["law", "found", "other"]
-    assert figure.alt.startswith("Shares. share against layer, with intervals. a: law from 1 to 1, found from 1 to 3;")
+    assert figure.alt.startswith("Shares. share against layer, with intervals. a: law 1, found 1 to 3;")
 
 
 def test_rows_of_panels_may_have_each_their_scale_and_label():
