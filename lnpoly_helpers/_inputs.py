@@ -88,9 +88,10 @@ def read_only(array):
 
     What is such a copy already is returned as it is: `dataclasses.replace` shares the matrices that it leaves alone.
     """
-    flags = array.flags
-    if flags.c_contiguous and flags.owndata and not flags.writeable:
-        return array
+    if isinstance(array, np.ndarray):
+        flags = array.flags
+        if flags.c_contiguous and flags.owndata and not flags.writeable:
+            return array
     array = np.array(array, order="C")
     array.flags.writeable = False
     return array
