@@ -35,7 +35,7 @@ def test_notebook_07_runs_on_a_gpt2(tmp_path, monkeypatch):
     assert "tiny (folder)   and its twin: 3 layers, 128 neurons, gelu_new, norm: layernorm" in text
     assert "NOT GPT-2" not in text and "nano" not in text
     titles = [output.metadata["image/png"]["alt"] for output in outputs if "image/png" in output.get("data", {})]
-    assert len(titles) == 5 and all("tiny (folder)" in title for title in titles)
+    assert len(titles) == 6 and all("tiny (folder)" in title for title in titles)
     numbers = json.loads((tmp_path / "results" / "tiny_folder" / "07.json").read_text())
     reference = json.loads((ROOT / "data" / "results" / "nano-ln-gelu" / "07.json").read_text())
     assert numbers.keys() == reference.keys()
