@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ._inputs import freeze
-from .patterns import distinct, neuron_weights, pattern_hash
+from .patterns import distinct, neuron_weights
 from .slices import require_arrangement
 
 TURN = 2 * np.pi
@@ -59,8 +59,12 @@ class CirclePartition:
         return np.logical_xor.accumulate(toggled, axis=0) ^ self.last_pattern
 
     def hashes(self):
-        """`pattern_hash` of each arc, int64 [n_arcs, 2], in time O(n): a crossing adds or takes one neuron's weight."""
-        start = pattern_hash(self.last_pattern)
+        """`pattern_hash` of each arc, int64 [n_arcs, 2], in time O(n)."""
+        return self.sums(neuron_weights(len(self.last_pattern)))
+
+    def sums(self, weights):
+        """Sum of the weights [m, ...] of the neurons that are on, for each arc: a crossing adds or takes one weight."""
+        start = weights[self.last_pattern].sum(axis=0)
         if not len(self.neurons):
             return start[None]
         by_neuron = np.argsort(self.neurons, kind="stable")
@@ -68,8 +72,8 @@ class CirclePartition:
         is_second = np.r_[False, grouped[1:] == grouped[:-1]]
         was_on = np.empty(len(grouped), dtype=bool)
         was_on[by_neuron] = self.last_pattern[grouped] ^ is_second
-        weights = neuron_weights(len(self.last_pattern))[self.neurons]
-        return start + np.cumsum(np.where(was_on[:, None], -weights, weights), axis=0)
+        weights = weights[self.neurons]
+        return start + np.cumsum(np.where(was_on.reshape(-1, *[1] * (weights.ndim - 1)), -weights, weights), axis=0)
 
     @property
     def n_patterns(self):

@@ -10,12 +10,26 @@ import io
 
 import matplotlib
 import numpy as np
-from matplotlib.collections import PolyCollection
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.collections import LineCollection, PolyCollection
 from matplotlib.figure import Figure
+from matplotlib.patches import Circle
 from matplotlib.patheffects import withStroke
 from mpl_toolkits.mplot3d.art3d import Poly3DCollection
 
-from .style import BLUE, GREY, INK, PALE, SERIES, VERMILION, bits, figure_style, region_colors
+from .style import (
+    BLUE,
+    GREY,
+    INK,
+    PALE,
+    SERIES,
+    VERMILION,
+    bits,
+    color_steps,
+    figure_style,
+    index_colors,
+    region_colors,
+)
 
 _SETTINGS = figure_style()
 
@@ -42,6 +56,21 @@ class LabelledFigure(Figure):
             self.savefig(png, format="png", metadata={"Software": None})
         data = {"image/png": base64.b64encode(png.getvalue()).decode(), "text/plain": self.alt}
         return data, {"image/png": {"alt": self.alt}}
+
+    def wipe(self):
+        """Take everything out that was drawn, and the alternative text, to draw anew in the same axes."""
+        self.alt = ""
+        for ax in self.axes:  # ax.clear() would make new axis ticks, which takes longer than the drawing
+            for artist in [*ax.lines, *ax.collections, *ax.patches, *ax.texts, *ax.images]:
+                artist.remove()
+
+    def quick_png(self):
+        """The picture as PNG bytes, for one that changes many times a second: only the first call arranges panels."""
+        png = io.BytesIO()
+        with matplotlib.rc_context(_SETTINGS):
+            FigureCanvasAgg(self).print_png(png, metadata={"Software": None}, pil_kwargs={"compress_level": 1})
+        self.set_layout_engine("none")
+        return png.getvalue()
 
 
 @_styled
@@ -73,7 +102,7 @@ def _describe(ax, text):
 
 def _space(ax, title, limit):
     """3-D axes without a box: equal scales, the three axes and the ones vector as thin lines, drawn back to front."""
-    ax.set_title(title)
+    ax.set_title(title, y=1.07)  # above the name of the third axis
     ax.set_proj_type("ortho")
     ax.set(xlim=(-limit, limit), ylim=(-limit, limit), zlim=(-limit, limit))
     ax.set_box_aspect((1, 1, 1), zoom=1.5)
@@ -154,6 +183,49 @@ def plot_fibres(fibres, images, *, ax=None):
 
 
 @_styled
+def plot_layernorm(x, moved, centred, z, z_before, *, limit, title="", ax=None):
+    """One residual vector on its way to the circle: moved, centred, scaled; and where the vector before the move lands.
+
+    Parameters
+    ----------
+    x, moved, centred, z, z_before : float64 [3]
+        The vector and a x + c 1; the latter without its mean; what LayerNorm makes of it, and of x.
+    limit : float
+        Half the width of the space shown.
+    """
+    ax = _axes(ax, width=5.4, height=5.0, subplot_kw={"projection": "3d"})
+    _space(ax, title, limit)
+    ax.set_box_aspect((1, 1, 1), zoom=1.4)
+    ones = 0.9 * limit * np.ones(3) / np.sqrt(3)
+    outward = 0.9 * limit * z_before / np.linalg.norm(z_before)
+    ax.add_collection3d(Poly3DCollection([_circle_3d(0.9 * limit)], facecolor=PALE, alpha=0.45, zorder=1))
+    sheet = [-ones, outward - ones, outward + ones, ones]
+    ax.add_collection3d(Poly3DCollection([sheet], facecolor=BLUE, edgecolor=BLUE, alpha=0.12, zorder=2))
+    ax.plot(*_circle_3d(np.sqrt(3)).T, color=INK, lw=1.4, zorder=3)
+    ax.plot(*np.c_[np.zeros(3), moved], color=BLUE, lw=2, zorder=4)
+    ax.plot(*np.c_[moved, centred, z], color=GREY, lw=1.2, ls=(0, (2, 2)), zorder=4)
+    ax.scatter(*x, s=40, facecolor="white", edgecolor=BLUE, depthshade=False, zorder=4)
+    ax.scatter(*moved, s=60, color=BLUE, edgecolor="white", depthshade=False, zorder=5)
+    ax.scatter(*z_before, s=150, facecolor="none", edgecolor=INK, linewidth=1.4, depthshade=False, zorder=6)
+    ax.scatter(*z, s=70, marker="D", color=VERMILION, edgecolor="white", depthshade=False, zorder=6)
+    for point, name, color in ((x, "x", BLUE), (moved, "a·x + c·1", BLUE), (z, "z", VERMILION)):
+        if name != "x" or np.linalg.norm(x - moved) > 0.12 * limit:
+            halo = [withStroke(linewidth=3, foreground="white", alpha=0.8)]
+            place = point + limit * np.array([0, 0, -0.2 if name == "x" else 0.11])
+            ax.text(*place, name, color=color, weight="bold", ha="center", fontsize=10, path_effects=halo, zorder=7)
+    return _describe(
+        ax,
+        f"{title + ': ' if title else ''}a vector in 3-D at ({_numbers(moved)}), the sheet of all vectors that "
+        f"LayerNorm sends to one point, and the point that this one is sent to, ({_numbers(z)}); a ring marks where x is "
+        f"sent, ({_numbers(z_before)}).",
+    )
+
+
+def _numbers(vector):
+    return ", ".join(f"{number + 0.0:.2f}" for number in np.round(vector, 2))
+
+
+@_styled
 def plot_shrink(scales, radii, crossings=None, *, ax=None):
     """How close to the sphere a vector comes as it is scaled up: |z| / sqrt(d) against the scale.
 
@@ -184,7 +256,7 @@ def plot_shrink(scales, radii, crossings=None, *, ax=None):
 
 
 @_styled
-def plot_plane(partition, *, circle=False, ray=None, labels=True, title="", ax=None):
+def plot_plane(partition, *, circle=False, ray=None, labels=True, marks=None, title="", ax=None):
     """The regions of a plane cut by lines, each in its pattern's colour, labelled with its bits.
 
     Parameters
@@ -196,6 +268,8 @@ def plot_plane(partition, *, circle=False, ray=None, labels=True, title="", ax=N
         Draw the ray from the origin through this point.
     labels : bool
         Write each region's pattern into it, neuron 0 first.
+    marks : dict, optional
+        Name: angle. An arrow from the origin to that place of the unit circle.
     """
     ax = _axes(ax, width=5.2, height=5.0)
     w = partition.half_width
@@ -213,6 +287,7 @@ def plot_plane(partition, *, circle=False, ray=None, labels=True, title="", ax=N
         end = np.asarray(ray) / np.abs(ray).max() * w
         ax.annotate("", end, (0, 0), arrowprops={"arrowstyle": "-|>", "color": VERMILION, "lw": 2.4, "shrinkA": 0})
         ax.plot(0, 0, "o", color=VERMILION, ms=6)
+    pointed = _point_at(ax, marks or {}, 1)
     ax.set(xlim=(-w, w), ylim=(-w, w), aspect="equal", xlabel="y₁", ylabel="y₂")
     ax.set_title(title)
     extras = (" The unit circle is drawn in." if circle else "") + (
@@ -221,7 +296,7 @@ def plot_plane(partition, *, circle=False, ray=None, labels=True, title="", ax=N
     return _describe(
         ax,
         f"{title + ': ' if title else ''}a square of the plane cut by {partition.arrangement.n_neurons} lines into "
-        f"{partition.n_regions} regions, coloured and labelled by activation pattern.{extras}",
+        f"{partition.n_regions} regions, coloured and labelled by activation pattern{pointed}.{extras}",
     )
 
 
@@ -231,21 +306,22 @@ def _area(polygon):
 
 
 @_styled
-def plot_arcs(partition, *, labels=True, title="", ax=None):
+def plot_arcs(partition, *, labels=True, marks=None, title="", ax=None):
     """A circle cut into arcs, each in its pattern's colour; a tick and the neuron's number where a boundary is crossed.
 
     Parameters
     ----------
     partition : CirclePartition
     labels : bool
-        Write each arc's pattern inside and each crossing's neuron outside; sensible up to some 30 arcs.
+        Write each arc's pattern inside and each crossing's neuron outside; up to 40 arcs, beyond it is left out.
+    marks : dict, optional
+        Name: angle. An arrow from the centre to that place of the circle.
     """
     ax = _axes(ax, width=5.2, height=5.0)
-    patterns = partition.patterns()
-    _ring(ax, partition, patterns, inner=0.9, outer=1.05)
+    _ring(ax, partition, inner=0.9, outer=1.05)
     few = labels and partition.n_arcs <= 40
     if few:
-        for middle, pattern, length in zip(partition.midpoints, patterns, partition.lengths):
+        for middle, pattern, length in zip(partition.midpoints, partition.patterns(), partition.lengths):
             if length > 0.06:
                 inside = 0.74 * np.array([np.cos(middle), np.sin(middle)])
                 ax.text(*inside, bits(pattern), ha="center", va="center", fontsize=8)
@@ -253,6 +329,7 @@ def plot_arcs(partition, *, labels=True, title="", ax=None):
             out = np.array([np.cos(angle), np.sin(angle)])
             ax.plot(*np.c_[0.87 * out, 1.08 * out], color=INK, lw=1.4)
             ax.text(*(1.17 * out), str(neuron), ha="center", va="center", fontsize=9, color=VERMILION)
+    pointed = _point_at(ax, marks or {}, 0.9)
     ax.set(xlim=(-1.28, 1.28), ylim=(-1.28, 1.28), aspect="equal")
     ax.axis("off")
     ax.set_title(title)
@@ -260,18 +337,33 @@ def plot_arcs(partition, *, labels=True, title="", ax=None):
         ax,
         f"{title + ': ' if title else ''}a circle cut at {len(partition.angles)} places into {partition.n_arcs} arcs "
         f"with {partition.n_patterns} distinct activation patterns, each in its own colour"
-        f"{'; each tick carries the number of the neuron that flips there' if few else ''}.",
+        f"{'; each tick carries the number of the neuron that flips there' if few else ''}{pointed}.",
     )
 
 
-def _ring(ax, partition, patterns, inner, outer):
+def _point_at(ax, marks, radius):
+    """Arrows from the centre of a circle to places on it, {name: angle}; returns the words for the description."""
+    for (name, angle), (color, _, line) in zip(marks.items(), SERIES):
+        end = radius * np.array([np.cos(angle), np.sin(angle)])
+        arrow = {"arrowstyle": "-|>", "color": color, "lw": 2, "ls": line, "shrinkA": 0, "shrinkB": 0}
+        ax.annotate("", end, (0, 0), arrowprops=arrow)
+        box = {"facecolor": "white", "edgecolor": "none", "alpha": 0.85, "pad": 1.5}
+        ax.text(*(0.55 * end), name, color=color, weight="bold", ha="center", va="center", fontsize=9, bbox=box)
+    return "".join(f"; an arrow, {name}, points to {np.degrees(angle):.1f}°" for name, angle in marks.items())
+
+
+def _arc_colors(partition):
+    """RGB of each arc [n_arcs, 3], without the patterns themselves, which take long for thousands of neurons."""
+    return index_colors(partition.sums(color_steps(len(partition.last_pattern))), 0.85)
+
+
+def _ring(ax, partition, inner, outer):
     """Draw the arcs as pieces of a ring."""
-    pieces = []
-    for start, length in zip(partition.starts, partition.lengths):
-        angle = start + np.linspace(0, length, 2 + int(40 * length))
-        edge = np.c_[np.cos(angle), np.sin(angle)]
-        pieces.append(np.r_[inner * edge, outer * edge[::-1]])
-    ax.add_collection(PolyCollection(pieces, facecolors=region_colors(patterns, 0.85), edgecolors="none"))
+    share = np.linspace(0, 1, 2 + int(40 * partition.lengths.max()))
+    angle = partition.starts[:, None] + partition.lengths[:, None] * share
+    edge = np.stack([np.cos(angle), np.sin(angle)], axis=-1)
+    pieces = np.concatenate([inner * edge, outer * edge[:, ::-1]], axis=1)
+    ax.add_collection(PolyCollection(pieces, facecolors=_arc_colors(partition), edgecolors="none"))
 
 
 @_styled
@@ -285,12 +377,11 @@ def plot_arc_window(partition, center, width, *, title="", ax=None):
         Radians.
     """
     ax = _axes(ax, height=2.3)
-    patterns = partition.patterns()
     starts = (partition.starts - center + np.pi) % (2 * np.pi) - np.pi
     seen = (starts + partition.lengths > -width / 2) & (starts < width / 2)
     blocks = [[(s, 0), (s + n, 0), (s + n, 1), (s, 1)] for s, n in zip(starts[seen], partition.lengths[seen])]
     blocks = np.array(blocks) * [180 / np.pi, 1]
-    fills = region_colors(patterns[seen], 0.85)
+    fills = _arc_colors(partition)[seen]
     ax.add_collection(PolyCollection(blocks, facecolors=fills, edgecolors="white", linewidths=0.6))
     inside = np.abs(starts) < width / 2
     half = np.degrees(width / 2)
@@ -307,11 +398,11 @@ def plot_arc_window(partition, center, width, *, title="", ax=None):
 
 
 @_styled
-def plot_sphere(arrangement, *, view=(30, 20), half_width=1.0, labels=False, title="", ax=None):
+def plot_sphere(arrangement, *, view=(30, 20), half_width=1.0, labels=False, pixels=481, title="", ax=None):
     """The unit sphere cut by small circles, seen from far away: each face in its pattern's colour, circles as lines.
 
     Every pixel's point of the sphere is coloured by the pattern that the arrangement has there, so faces are as curved
-    as they are; lines are where a neuron's pre-activation is zero.
+    as they are; lines are where a neuron's pre-activation is zero, in closed form.
 
     Parameters
     ----------
@@ -324,28 +415,27 @@ def plot_sphere(arrangement, *, view=(30, 20), half_width=1.0, labels=False, tit
         the view's point.
     labels : bool
         Write each visible face's pattern into it, where it is large enough.
+    pixels : int
+        How many the colours are computed for, in width and height. Lines are exact at any number.
     """
     ax = _axes(ax, width=4.8, height=4.8)
-    n = 481
-    side = np.linspace(-half_width, half_width, n)
+    view_axes = _view_axes(*view)
+    side = (np.arange(pixels) + 0.5) * (2 * half_width / pixels) - half_width
     right, up = np.meshgrid(side, side)
     depth = np.sqrt(np.maximum(1 - right**2 - up**2, 0))
-    pre = arrangement.preactivations(np.stack([right, up, depth], axis=-1) @ _view_axes(*view))
-    hidden = right**2 + up**2 > 1
-    patterns = pre > 0
-    image = np.where(hidden[..., None], 1.0, region_colors(patterns) * (0.75 + 0.25 * depth[..., None]))
+    patterns = arrangement.preactivations(np.stack([right, up, depth], axis=-1) @ view_axes) > 0
+    shade = 0.75 + 0.25 * np.round(24 * depth[..., None]) / 24  # in steps too fine to see, for a small file
+    image = region_colors(patterns) * shade
     extent = (-half_width, half_width, -half_width, half_width)
-    ax.imshow(image, extent=extent, origin="lower", interpolation="bilinear")
-    seen = patterns[~hidden]
-    switching = np.flatnonzero(seen.any(axis=0) & ~seen.all(axis=0))
-    line = 0.9 if len(switching) < 30 else 0.5
-    for k in switching:
-        ax.contour(right, up, np.where(hidden, np.nan, pre[..., k]), levels=[0], colors=INK, linewidths=line)
+    shown = ax.imshow((255 * image).astype(np.uint8), extent=extent, origin="lower", interpolation="nearest")
+    curves = _visible_circles(arrangement, view_axes, half_width)
+    ax.add_collection(LineCollection(curves, colors=INK, linewidths=0.9 if len(curves) < 30 else 0.5))
     if half_width >= 1:
-        angle = np.linspace(0, 2 * np.pi, 361)
-        ax.plot(np.cos(angle), np.sin(angle), color=INK, lw=1.2)
+        rim = Circle((0, 0), 1, facecolor="none", edgecolor=INK, lw=1.2)
+        ax.add_patch(rim)
+        shown.set_clip_path(rim)
     if labels:
-        _label_faces(ax, patterns, hidden, side)
+        _label_faces(ax, patterns, right**2 + up**2 > 1, side)
     margin = 0.02 * half_width if half_width >= 1 else 0
     ax.set(xlim=(-half_width - margin, half_width + margin), ylim=(-half_width - margin, half_width + margin))
     ax.set_aspect("equal")
@@ -355,7 +445,7 @@ def plot_sphere(arrangement, *, view=(30, 20), half_width=1.0, labels=False, tit
     return _describe(
         ax,
         f"{title + ': ' if title else ''}{part} seen from longitude {view[0]}° and latitude {view[1]}°, crossed by "
-        f"{len(switching)} small circles; each face has the colour of its activation pattern.",
+        f"{len(curves)} small circles; each face has the colour of its activation pattern.",
     )
 
 
@@ -365,6 +455,32 @@ def _view_axes(longitude, latitude):
     toward = np.array([np.cos(lat) * np.cos(lon), np.cos(lat) * np.sin(lon), np.sin(lat)])
     right = np.array([-np.sin(lon), np.cos(lon), 0.0])
     return np.stack([right, np.cross(toward, right), toward])
+
+
+def _visible_circles(arrangement, view_axes, half_width, n=241):
+    """The visible part of each boundary in the picture's coordinates: float64 [k, n, 2] for the k that can be seen.
+
+    Seen from depth z, neuron i's circle is a + r (p cos t + q sin t) with p the direction in its plane that points most
+    towards the reader, so the part in front of a depth is an interval around t = 0.
+    """
+    length = np.linalg.norm(arrangement.normals, axis=1)
+    meets = np.abs(arrangement.offsets) < length
+    normals = (arrangement.normals[meets] / length[meets, None]) @ view_axes.T
+    height = -arrangement.offsets[meets] / length[meets]
+    radius = np.sqrt(1 - height**2)
+    slant = np.hypot(normals[:, 0], normals[:, 1])
+    q = np.stack([-normals[:, 1], normals[:, 0], 0 * slant], axis=1) / np.maximum(slant, 1e-300)[:, None]
+    q[slant == 0] = [1, 0, 0]  # a circle seen head-on
+    p = np.cross(normals, q)
+    lowest = np.sqrt(max(1 - 2 * half_width**2, 0))  # the depth of the picture's corners, or of the rim
+    with np.errstate(divide="ignore", invalid="ignore"):
+        cosine = (lowest - height * normals[:, 2]) / (radius * slant)
+    seen = cosine < 1
+    stop = np.arccos(np.clip(cosine[seen], -1, 1))[:, None, None]
+    t = stop * np.linspace(-1, 1, n)[:, None]
+    around = p[seen, None] * np.cos(t) + q[seen, None] * np.sin(t)
+    curves = (height[seen, None, None] * normals[seen, None] + radius[seen, None, None] * around)[..., :2]
+    return curves[(np.abs(curves) <= half_width).all(axis=2).any(axis=1)]
 
 
 def _label_faces(ax, patterns, hidden, side):
@@ -437,7 +553,7 @@ def _short(number):
 
 
 @_styled
-def plot_path(degrees, curves, crossings, *, ylabel, title="", ax=None):
+def plot_path(degrees, curves, crossings, *, ylabel, title="", at=None, ax=None):
     """What happens along a path on the sphere: curves against the angle, and a tick below for each boundary crossed.
 
     Parameters
@@ -447,11 +563,17 @@ def plot_path(degrees, curves, crossings, *, ylabel, title="", ax=None):
         Name: values [n].
     crossings : float64 [k]
         Degrees at which a neuron flips.
+    at : float, optional
+        Degrees; a place on the path to mark.
     """
     ax = _axes(ax, width=7.2, height=3.8)
     for (name, values), (color, _, line) in zip(curves.items(), SERIES):
         ax.plot(degrees, values, color=color, ls=line, label=name)
     ax.plot(crossings, np.full(len(crossings), 0.03), "|", color=INK, ms=9, mew=0.8, transform=ax.get_xaxis_transform())
+    if at is not None:
+        ax.axvline(at, color=GREY, lw=1)
+        for values, (color, marker, _) in zip(curves.values(), SERIES):
+            ax.plot(at, np.interp(at, degrees, values), marker, color=color, ms=7, mec="white")
     ax.margins(y=0.1)  # room for the ticks below the curves
     ax.legend()
     ax.set(xlabel="degrees along the path; each tick is a boundary crossed", ylabel=ylabel, xlim=(0, degrees[-1]))
@@ -460,5 +582,5 @@ def plot_path(degrees, curves, crossings, *, ylabel, title="", ax=None):
     return _describe(
         ax,
         f"{title + ': ' if title else ''}{ylabel} along {degrees[-1]:.0f} degrees of a path that crosses "
-        f"{len(crossings)} boundaries: {ends}.",
+        f"{len(crossings)} boundaries: {ends}.{'' if at is None else f' {at:.1f} degrees are marked.'}",
     )

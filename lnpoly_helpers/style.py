@@ -23,6 +23,7 @@ def figure_style():
         "axes.titlesize": 11,
         "axes.titleweight": "bold",
         "axes.titlelocation": "left",
+        "axes.titley": 1.0,  # where it is anyway; else matplotlib measures every tick label to find out
         "axes.labelsize": 10,
         "axes.edgecolor": GREY,
         "axes.labelcolor": INK,
@@ -43,13 +44,24 @@ def color_index(pattern):
     its colour in every figure; and one flipped neuron always changes it, so regions that touch never share one.
     """
     pattern = np.asarray(pattern, dtype=bool)
-    return pattern @ (1 + np.arange(pattern.shape[-1]) % 6) % 7
+    # as floats: BLAS is quick and these sums are exact
+    return (pattern.astype(np.float64) @ color_steps(pattern.shape[-1]).astype(np.float64)).astype(np.int64) % 7
+
+
+def color_steps(n_neurons):
+    """What each neuron adds to the `color_index` while it is on, int [n_neurons]."""
+    return 1 + np.arange(n_neurons) % 6
 
 
 def region_colors(pattern, strength=0.55):
     """RGB of each pattern's region [..., 3], mixed with white: strength 1 is the full colour."""
+    return index_colors(color_index(pattern), strength)
+
+
+def index_colors(index, strength=0.55):
+    """RGB [..., 3] of colour numbers [...], taken mod 7."""
     full = np.array([[int(color[k : k + 2], 16) / 255 for k in (1, 3, 5)] for color in _REGIONS])
-    return 1 - strength * (1 - full[color_index(pattern)])
+    return (1 - strength * (1 - full))[index % 7]
 
 
 def bits(pattern):
