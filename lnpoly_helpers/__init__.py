@@ -1,8 +1,8 @@
 """LayerNorm, spheres and polytopes: the helpers of the lnpoly notebooks.
 
-The maths rooms are NumPy alone and are imported here. `lnpoly_helpers.plotting` needs matplotlib, and the functions
-of `lnpoly_helpers.models` need torch and transformer_lens when they are called; importing this package loads none
-of them.
+The maths rooms are NumPy alone and are imported here. `lnpoly_helpers.plotting` needs matplotlib,
+`lnpoly_helpers.widgets` ipywidgets too, and the functions of `lnpoly_helpers.models` need torch and transformer_lens
+when they are called; importing this package loads none of them.
 """
 
 from .circle import CirclePartition, partition_circle

@@ -11,9 +11,10 @@ import io
 import matplotlib
 import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.collections import LineCollection, PolyCollection
+from matplotlib.collections import LineCollection, PathCollection, PolyCollection
 from matplotlib.figure import Figure
 from matplotlib.patches import Circle
+from matplotlib.path import Path
 from matplotlib.patheffects import withStroke
 from mpl_toolkits.mplot3d.art3d import Poly3DCollection
 
@@ -206,18 +207,22 @@ def plot_layernorm(x, moved, centred, z, z_before, *, limit, title="", ax=None):
     ax.plot(*np.c_[moved, centred, z], color=GREY, lw=1.2, ls=(0, (2, 2)), zorder=4)
     ax.scatter(*x, s=40, facecolor="white", edgecolor=BLUE, depthshade=False, zorder=4)
     ax.scatter(*moved, s=60, color=BLUE, edgecolor="white", depthshade=False, zorder=5)
-    ax.scatter(*z_before, s=150, facecolor="none", edgecolor=INK, linewidth=1.4, depthshade=False, zorder=6)
-    ax.scatter(*z, s=70, marker="D", color=VERMILION, edgecolor="white", depthshade=False, zorder=6)
-    for point, name, color in ((x, "x", BLUE), (moved, "a·x + c·1", BLUE), (z, "z", VERMILION)):
+    for point, name, color, shift in (
+        (x, "x", BLUE, -0.15),
+        (moved, "a·x + c·1", BLUE, 0.11),
+        (z, "z", VERMILION, 0.11),
+    ):
         if name != "x" or np.linalg.norm(x - moved) > 0.12 * limit:
             halo = [withStroke(linewidth=3, foreground="white", alpha=0.8)]
-            place = point + limit * np.array([0, 0, -0.2 if name == "x" else 0.11])
-            ax.text(*place, name, color=color, weight="bold", ha="center", fontsize=10, path_effects=halo, zorder=7)
+            place = point + [0, 0, shift * limit]
+            ax.text(*place, name, color=color, weight="bold", ha="center", fontsize=10, path_effects=halo, zorder=6)
+    ax.scatter(*z_before, s=150, facecolor="none", edgecolor=INK, linewidth=1.4, depthshade=False, zorder=7)
+    ax.scatter(*z, s=70, marker="D", color=VERMILION, edgecolor="white", depthshade=False, zorder=7)
     return _describe(
         ax,
         f"{title + ': ' if title else ''}a vector in 3-D at ({_numbers(moved)}), the sheet of all vectors that "
-        f"LayerNorm sends to one point, and the point that this one is sent to, ({_numbers(z)}); a ring marks where x is "
-        f"sent, ({_numbers(z_before)}).",
+        f"LayerNorm sends to one point, and the point that this one is sent to, ({_numbers(z)}); a ring marks where x "
+        f"is sent, ({_numbers(z_before)}).",
     )
 
 
@@ -353,8 +358,8 @@ def _point_at(ax, marks, radius):
 
 
 def _arc_colors(partition):
-    """RGB of each arc [n_arcs, 3], without the patterns themselves, which take long for thousands of neurons."""
-    return index_colors(partition.sums(color_steps(len(partition.last_pattern))), 0.85)
+    """Colour number of each arc [n_arcs], without the patterns themselves, which take long for thousands of neurons."""
+    return partition.sums(color_steps(len(partition.last_pattern))) % 7
 
 
 def _ring(ax, partition, inner, outer):
@@ -363,7 +368,11 @@ def _ring(ax, partition, inner, outer):
     angle = partition.starts[:, None] + partition.lengths[:, None] * share
     edge = np.stack([np.cos(angle), np.sin(angle)], axis=-1)
     pieces = np.concatenate([inner * edge, outer * edge[:, ::-1]], axis=1)
-    ax.add_collection(PolyCollection(pieces, facecolors=_arc_colors(partition), edgecolors="none"))
+    color = _arc_colors(partition)
+    colors = np.unique(color)  # one path for all arcs of a colour: thousands are drawn as fast as ten
+    paths = [Path.make_compound_path_from_polys(pieces[color == one]) for one in colors]
+    ring = PathCollection(paths, facecolors=index_colors(colors, 0.85), edgecolors="none")
+    ax.add_collection(ring, autolim=False)
 
 
 @_styled
@@ -381,7 +390,7 @@ def plot_arc_window(partition, center, width, *, title="", ax=None):
     seen = (starts + partition.lengths > -width / 2) & (starts < width / 2)
     blocks = [[(s, 0), (s + n, 0), (s + n, 1), (s, 1)] for s, n in zip(starts[seen], partition.lengths[seen])]
     blocks = np.array(blocks) * [180 / np.pi, 1]
-    fills = _arc_colors(partition)[seen]
+    fills = index_colors(_arc_colors(partition)[seen], 0.85)
     ax.add_collection(PolyCollection(blocks, facecolors=fills, edgecolors="white", linewidths=0.6))
     inside = np.abs(starts) < width / 2
     half = np.degrees(width / 2)
@@ -573,7 +582,7 @@ def plot_path(degrees, curves, crossings, *, ylabel, title="", at=None, ax=None)
     if at is not None:
         ax.axvline(at, color=GREY, lw=1)
         for values, (color, marker, _) in zip(curves.values(), SERIES):
-            ax.plot(at, np.interp(at, degrees, values), marker, color=color, ms=7, mec="white")
+            ax.plot(at, np.interp(at, degrees, values), marker, color=color, ms=7, mec="white", clip_on=False)
     ax.margins(y=0.1)  # room for the ticks below the curves
     ax.legend()
     ax.set(xlabel="degrees along the path; each tick is a boundary crossed", ylabel=ylabel, xlim=(0, degrees[-1]))

@@ -59,9 +59,9 @@ def region_colors(pattern, strength=0.55):
 
 
 def index_colors(index, strength=0.55):
-    """RGB [..., 3] of colour numbers [...], taken mod 7."""
+    """RGB [..., 3] of colour numbers 0 to 6 [...]."""
     full = np.array([[int(color[k : k + 2], 16) / 255 for k in (1, 3, 5)] for color in _REGIONS])
-    return (1 - strength * (1 - full))[index % 7]
+    return (1 - strength * (1 - full))[index]
 
 
 def bits(pattern):

@@ -17,7 +17,7 @@ import numpy as np
 from ._inputs import as_float64
 from .circle import partition_circle
 from .layernorm import FoldedMLP, normalize, require_folded
-from .patterns import affine_map, boundary_margin, require_sphere
+from .patterns import affine_map, require_sphere
 from .plane import partition_plane
 from .plotting import new_figure, plot_arc_window, plot_arcs, plot_layernorm, plot_path, plot_plane, plot_sphere
 from .rotation import angle_between, crossings, rotate, split_change
@@ -78,12 +78,14 @@ class Explorer:
         try:
             self._redraw()
         except Exception as error:  # else it would vanish in the kernel's log
-            self._say(f"No picture for these settings; the one below is from before. {error or type(error).__name__}")
+            reason = " ".join(str(error).split()) or type(error).__name__
+            self._say(f"No picture for these settings; the one below is from before. {reason}")
 
     def _say(self, text):
         self._lines = max(self._lines, text.count("\n") + 1)  # so that the picture below does not jump
+        shown = html.escape(text, quote=False).replace("\n", "<br>")
         style = f"line-height: 1.4; min-height: {1.4 * self._lines:.1f}em"
-        self.numbers.value = f'<div style="{style}">{html.escape(text).replace(chr(10), "<br>")}</div>'
+        self.numbers.value = f'<div style="{style}">{shown}</div>'
 
     def _repr_mimebundle_(self, include=None, exclude=None):
         data = {
@@ -98,22 +100,28 @@ class Explorer:
         return data, {"image/png": {"alt": self.alt}}
 
 
+def _look():
+    return {"style": {"description_width": "7.5em"}, "layout": ipywidgets.Layout(width="24em")}
+
+
 def _slider(description, value, low, high, step=1):
     """A slider that the arrow keys move; of integers if its step is one."""
-    kind, step = (ipywidgets.IntSlider, int(step)) if isinstance(step, int) else (ipywidgets.FloatSlider, step)
-    return kind(
-        value=value,
-        min=low,
-        max=high,
-        step=step,
-        description=description,
-        style={"description_width": "7.5em"},
-        layout=ipywidgets.Layout(width="24em"),
-    )
+    kind = ipywidgets.IntSlider if isinstance(step, int) else ipywidgets.FloatSlider
+    return kind(value=value, min=low, max=high, step=step, description=description, **_look())
+
+
+def _chooser(description, names, values, value):
+    """A slider along named values."""
+    options = list(zip(names, values))
+    return ipywidgets.SelectionSlider(options=options, value=value, description=description, **_look())
 
 
 def _vector(values, digits=2):
     return "(" + ", ".join(f"{value:.{digits}f}" for value in np.round(values, digits) + 0.0) + ")"
+
+
+def _count(n, thing):
+    return f"{n:,} {thing}{'s' * (n != 1)}"
 
 
 def explore_layernorm(x=(1.4, 0.5, -0.7)):
@@ -130,7 +138,7 @@ def explore_layernorm(x=(1.4, 0.5, -0.7)):
     """
     x = as_float64(x, "x", shape=(3,))
     before = normalize(x)
-    limit = 2.2 * np.abs(x).max()  # a x + c 1 at the sliders' ends may lie a little outside
+    limit = 2.4 * np.abs(x).max()  # a x + c 1 at the sliders' ends may lie a little outside
     figure, ax = new_figure(5.6, 4.6, subplot_kw={"projection": "3d"})
 
     def render(scale, offset, eps):
@@ -146,16 +154,10 @@ def explore_layernorm(x=(1.4, 0.5, -0.7)):
             f"{'z is where x itself is sent' if apart < 1e-9 else f'z is {apart:.4f} away from where x itself is sent'}"
         )
 
-    eps = ipywidgets.SelectionSlider(
-        options=[("0", 0.0), ("0.00001", 1e-5), ("0.001", 1e-3), ("0.01", 0.01), ("0.1", 0.1), ("1", 1.0)],
-        description="ε",
-        style={"description_width": "7.5em"},
-        layout=ipywidgets.Layout(width="24em"),
-    )
     controls = {
         "scale": _slider("scale a", 1.5, -2.0, 2.0, 0.1),
         "offset": _slider("offset c", 0.5, -1.5, 1.5, 0.1),
-        "eps": eps,
+        "eps": _chooser("ε", ("0", "0.00001", "0.001", "0.01", "0.1", "1"), (0.0, 1e-5, 1e-3, 0.01, 0.1, 1.0), 0.0),
     }
     return Explorer(render, controls)
 
@@ -195,7 +197,7 @@ def explore_circle(directions=(30, 150, 260), biases=(0.3, -0.4, 0.6)):
         circle = partition_circle(Arrangement(w, b))
         layer = FoldedMLP(w.T, b, W_out, np.zeros(2), "relu", eps=0, kind="none")
         crossed = {}
-        text = f"{circle.n_arcs} arcs, {circle.n_patterns} patterns"
+        text = head = f"{_count(circle.n_arcs, 'arc')}, {_count(circle.n_patterns, 'pattern')}"
         if len(circle.angles):
             k = boundary % len(circle.angles)
             neuron = circle.neurons[k]
@@ -210,8 +212,7 @@ def explore_circle(directions=(30, 150, 260), biases=(0.3, -0.4, 0.6)):
         plane = partition_plane(Arrangement(w, b), half_width=1.7)
         plot_plane(plane, circle=True, marks=crossed, title="the plane and the circle", ax=axes[0])
         axes[0].set_axis_off()
-        title = f"the circle alone: {circle.n_arcs} arcs, {circle.n_patterns} patterns"
-        plot_arcs(circle, marks=crossed, title=title, ax=axes[1])
+        plot_arcs(circle, marks=crossed, title=f"the circle alone: {head}", ax=axes[1])
         return figure, text
 
     controls = {}
@@ -259,11 +260,12 @@ def explore_sphere(n=8, seed=0):
     def render(n, seed, spread, longitude, latitude):
         arrangement, n_circles, n_faces, n_patterns = cut(n, seed, spread)
         figure.wipe()
-        title = f"{n_circles} circles, {n_faces} faces"
+        faces = _count(n_faces, "face")
+        title = f"{_count(n_circles, 'circle')}, {faces}"
         plot_sphere(arrangement, view=(longitude, latitude), pixels=360, title=title, ax=ax)
         return figure, (
-            f"{n} neurons, {n_circles} of them cut the sphere: {n_faces} faces, {n_patterns} patterns\n"
-            f"{n_circles} circles that all cross make n² − n + 2 = {n_regions(n_circles, 2)} faces"
+            f"{_count(n, 'neuron')}, {n_circles} of them cut the sphere: {faces}, {_count(n_patterns, 'pattern')}\n"
+            f"Great circles, or any {n} that all cross, would make n² − n + 2 = {n_regions(n, 2)} faces"
         )
 
     controls = {
@@ -276,7 +278,7 @@ def explore_sphere(n=8, seed=0):
     return Explorer(render, controls)
 
 
-def explore_slice(mlps, x, *, first=0, second=1, title=""):
+def explore_slice(mlps, x, *, names=None, first=0, second=1, title=""):
     """The exact circle of a layer's sphere through two residual vectors, and a stretch of it enlarged.
 
     Parameters
@@ -285,6 +287,8 @@ def explore_slice(mlps, x, *, first=0, second=1, title=""):
         Behind LayerNorm or RMSNorm: ``[fold_layer_norm(mlp_block(model, k)) for k in layers]``.
     x : array_like [n, d], or [n_layers, n, d] for a list
         Residual vectors to choose from: ``residuals(model, text, layers)``.
+    names : list of str, optional
+        What the n vectors are called: the tokens that they stand for.
     first, second : int
         Which two at first.
     title : str
@@ -300,42 +304,54 @@ def explore_slice(mlps, x, *, first=0, second=1, title=""):
     mlps = [mlps] if alone else list(mlps)
     for mlp in mlps:
         require_sphere(mlp)
+    if len({mlp.d_model for mlp in mlps}) != 1:
+        raise ValueError(
+            f"mlps: expected one or more layers of one model, got d_model {[mlp.d_model for mlp in mlps]}. "
+            f"[fold_layer_norm(mlp_block(model, k)) for k in layers] makes them."
+        )
     d = mlps[0].d_model
     x = as_float64(x, "x", shape=("n", d) if alone else (len(mlps), "n", d))
     x = x[None] if alone else x
-    if x.shape[1] < 2:
-        raise ValueError(f"x: expected at least 2 vectors to choose from, got {x.shape[1]}.")
-    figure, axes = new_figure(9.4, 3.9, ncols=2, width_ratios=[1, 1.35])
+    last = x.shape[1] - 1
+    if not (0 <= first <= last and 0 <= second <= last and first != second):
+        raise ValueError(
+            f"first and second: expected two different numbers of vectors, 0 to {last}, got {first} and {second}."
+        )
+    if names is not None and len(names) != x.shape[1]:
+        raise ValueError(f"names: expected one for each of the {x.shape[1]} vectors, got {len(names)}.")
+    names = [str(k) if names is None else f"{k} {names[k]}".strip() for k in range(x.shape[1])]
+    figure, axes = new_figure(8.6, 3.7, ncols=2, width_ratios=[1, 1.3])
+    figure.get_layout_engine().set(rect=(0, 0, 0.97, 1))  # room for the widest number below the window's right end
 
     @lru_cache(maxsize=4)  # what does not change along the circle
     def cut(layer, first, second):
         mlp, pair = mlps[layer], x[layer][[first, second]]
         circle = partition_circle(restrict(mlp, slice_basis(pair, kind=mlp.kind)))
-        z = normalize(pair, kind=mlp.kind)
-        return circle, angle_between(*z), boundary_margin(mlp, z[0]).min()
+        return circle, angle_between(*normalize(pair, kind=mlp.kind))
 
     def render(first, second, where, width, layer=0):
         if first == second:
-            raise ValueError(f"first and second: expected two different vectors, got {first} twice. Move one of them.")
-        circle, apart, margin = cut(layer, first, second)
+            raise ValueError(f"first and second: expected two different vectors, got {names[first]} twice. Move one.")
+        circle, apart = cut(layer, first, second)
         inside = int((circle.angles < apart).sum())
+        nearest = min(circle.angles[0], 2 * np.pi - circle.angles[-1]) if len(circle.angles) else np.inf
         figure.wipe()
-        name = f"{title}{', ' if title else ''}{'' if alone else f'layer {layer}, '}"
-        marks = {str(first): 0.0, str(second): apart, "here": np.radians(where)}
-        plot_arcs(circle, labels=False, marks=marks, title=f"{name}{circle.n_arcs:,} arcs", ax=axes[0])
+        model = f"{title}{', ' if title else ''}{'' if alone else f'layer {layer}, '}"
+        marks = {names[first]: 0.0, names[second]: apart, "here": np.radians(where)}
+        plot_arcs(circle, labels=False, marks=marks, title=model + _count(circle.n_arcs, "arc"), ax=axes[0])
         window = f"{width:g}° of it, around {where:.1f}°"
         plot_arc_window(circle, np.radians(where), np.radians(width), title=window, ax=axes[1])
         return figure, (
-            f"{circle.n_arcs:,} arcs, {circle.n_patterns:,} patterns on the whole circle\n"
-            f"{first} and {second} are {np.degrees(apart):.1f}° apart, with {inside} boundaries between them\n"
-            f"From {first} the nearest boundary in any direction is {np.degrees(margin):.3g}° away"
+            f"{_count(circle.n_arcs, 'arc')}, {_count(circle.n_patterns, 'pattern')} on the whole circle\n"
+            f"{names[first]} and {names[second]} are {np.degrees(apart):.1f}° apart, "
+            f"with {inside} boundaries between them\n"
+            f"The boundary nearest to {names[first]} on this circle is {np.degrees(nearest):.2g}° away"
         )
 
     controls = {} if alone else {"layer": _slider("layer", 0, 0, len(mlps) - 1)}
-    last = x.shape[1] - 1
     controls |= {
-        "first": _slider("first vector", first, 0, last),
-        "second": _slider("second vector", second, 0, last),
+        "first": _chooser("first vector", names, range(len(names)), first),
+        "second": _chooser("second vector", names, range(len(names)), second),
         "where": _slider("where (°)", 20.0, 0.0, 360.0, 0.5),
         "width": _slider("width (°)", 5.0, 0.5, 20.0, 0.5),
     }
@@ -360,29 +376,25 @@ def explore_rotation(mlp, z0, z1, *, title=""):
     """
     require_folded(mlp)
     z0, z1 = (as_float64(z, name, shape=(mlp.d_model,)) for z, name in ((z0, "z0"), (z1, "z1")))
-    found, whole = crossings(mlp, z0, z1), float(angle_between(z0, z1))
-
-    def lengths(angle):
-        frozen, flips = split_change(mlp, z0, rotate(z0, z1, angle))
-        parts = {"output moved": frozen + flips, "first region's map alone": frozen, "flipped neurons": flips}
-        return {name: np.linalg.norm(part, axis=-1) for name, part in parts.items()}
-
-    degrees = np.degrees(whole) * np.linspace(0, 1, 181)
-    curves = lengths(np.radians(degrees))
+    found, whole = crossings(mlp, z0, z1), float(np.degrees(angle_between(z0, z1)))
+    step = 0.5
+    degrees = np.minimum(step * np.arange(np.ceil(whole / step) + 1), whole)  # every place where the slider can be
+    frozen, flips = split_change(mlp, z0, rotate(z0, z1, np.radians(degrees)))
+    parts = {"output moved": frozen + flips, "first region's map alone": frozen, "flipped neurons": flips}
+    curves = {name: np.linalg.norm(part, axis=-1) for name, part in parts.items()}
     figure, ax = new_figure(7.2, 3.8)
 
     def render(angle):
-        at = min(np.radians(angle), whole)
-        passed = found.angles <= at
-        here = ", ".join(f"{name} {length:.3f}" for name, length in lengths(at).items())
+        k = round(angle / step)
+        passed = found.angles <= np.radians(degrees[k])
+        here = ", ".join(f"{name} {lengths[k]:.3f}" for name, lengths in curves.items())
         figure.wipe()
-        where = {"at": np.degrees(at), "title": title or "Along the path"}
+        where = {"at": degrees[k], "title": title or "Along the path"}
         plot_path(degrees, curves, np.degrees(found.angles), ylabel="length", ax=ax, **where)
         return figure, (
-            f"{np.degrees(at):.1f}° of {np.degrees(whole):.1f}°: {passed.sum()} of {len(passed)} boundaries crossed, "
+            f"{degrees[k]:.1f}° of {whole:.1f}°: {passed.sum()} of {len(passed)} boundaries crossed, "
             f"by {len(np.unique(found.neurons[passed]))} neurons\nlengths: {here}"
         )
 
-    step = 0.5
-    end = float(step * np.ceil(np.degrees(whole) / step))
-    return Explorer(render, {"angle": _slider("angle (°)", end / 2, 0.0, end, step)})
+    start = step * (len(degrees) // 2)
+    return Explorer(render, {"angle": _slider("angle (°)", start, 0.0, step * (len(degrees) - 1), step)})
