@@ -137,9 +137,10 @@ class Explorer:
         self.picture = self.box.locator("img")
         self.picture.wait_for()
 
-    @property
-    def numbers(self):
-        return self.box.locator(".lnpoly-numbers").inner_text()
+    def expect(self, line):
+        """Wait for a line of the numbers, which the kernel sends apart from the picture."""
+        includes = "([box, line]) => box.innerText.split('\\n').includes(line)"
+        self.page.wait_for_function(includes, arg=[self.box.element_handle(), line])
 
     def bytes(self):
         """The picture that is shown, as a PNG file."""
@@ -151,10 +152,10 @@ class Explorer:
         row = self.box.locator(".widget-slider").filter(has=self.page.get_by_text(label, exact=True))
         handle = row.get_by_role("slider")
         for _ in range(n):
-            value, before = handle.get_attribute("aria-valuenow"), self.picture.get_attribute("src")
+            value, before = handle.get_attribute("aria-valuetext"), self.picture.get_attribute("src")
             handle.focus()
             self.page.keyboard.press(key)
-            changed = "([handle, value]) => handle.getAttribute('aria-valuenow') !== value"
+            changed = "([handle, value]) => handle.getAttribute('aria-valuetext') !== value"
             self.page.wait_for_function(changed, arg=[handle.element_handle(), value])
             redrawn = "([picture, src]) => picture.src !== src && picture.complete && picture.naturalWidth > 0"
             self.page.wait_for_function(redrawn, arg=[self.picture.element_handle(), before])
@@ -183,8 +184,8 @@ def test_circle_moves_by_keyboard_and_its_numbers_are_right(browser, lab):
             expected = crossings_by_hand(directions, biases)
             degrees, neuron, on = expected[boundary]
             line = f"Boundary {boundary}: neuron {neuron} switches {'on' if on else 'off'} at {degrees:.1f}°"
-            page.wait_for_function("([box, line]) => box.innerText.includes(line)", arg=[explorer.box.element_handle(), line])
-            assert explorer.numbers.startswith(f"{len(expected)} arcs, {len(expected)} patterns")
+            explorer.expect(line)
+            explorer.expect(f"{len(expected)} arcs, {len(expected)} patterns")
         assert explorer.bytes()[:8] == first[:8] == b"\x89PNG\r\n\x1a\n" and explorer.bytes() != first
         SCREENSHOTS.mkdir(exist_ok=True)
         page.screenshot(path=SCREENSHOTS / "jupyterlab-circle.png")
@@ -202,7 +203,7 @@ def test_sphere_moves_by_keyboard_and_its_numbers_are_right(browser, lab):
         sphere, n_cutting = partition_sphere(arrangement), int((np.abs(0.5 * rows[:, 3]) < 1).sum())
         assert sphere.n_faces == count_faces(arrangement)
         expected = f"11 neurons, {n_cutting} of them cut the sphere: {sphere.n_faces} faces, {sphere.n_patterns} patterns"
-        page.wait_for_function("([box, line]) => box.innerText.includes(line)", arg=[explorer.box.element_handle(), expected])
+        explorer.expect(expected)
         assert explorer.bytes()[:8] == first[:8] == b"\x89PNG\r\n\x1a\n" and explorer.bytes() != first
         SCREENSHOTS.mkdir(exist_ok=True)
         page.screenshot(path=SCREENSHOTS / "jupyterlab-sphere.png")
