@@ -24,7 +24,6 @@ from .rotation import angle_between, crossings, rotate, split_change
 from .slices import Arrangement, restrict, slice_basis
 from .sphere import count_faces, n_regions, partition_sphere
 
-
 # A picture's text for screen readers, where no eye sees it: an Image has none of its own, and with a tooltip, which it
 # has in name, ipywidgets 8 fails to show it in the browser
 _UNSEEN = "position: absolute; width: 1px; height: 1px; overflow: hidden; clip-path: inset(50%)"
