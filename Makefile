@@ -13,19 +13,20 @@ READY := $(VENV)/.ready
 # a python3 kernel that a reader has elsewhere must not run the notebooks
 export JUPYTER_PREFER_ENV_PATH := 1
 # The saved outputs show the embedded models, so the same are shown here, whatever models this machine has at hand.
-# Another model for notebook 06: make run MODEL=gpt2 (or a folder).
+# Another model for notebooks 06 and 07: make run MODEL=gpt2 (or a folder).
 MODEL :=
 MODELS := $(if $(MODEL),LNPOLY_MODEL='$(MODEL)',HF_HUB_OFFLINE=1 HF_HUB_CACHE=$(CURDIR)/$(VENV)/no-hub LNPOLY_MODEL=auto)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test browser bench lint unit nbval lab notebooks links clean
+.PHONY: help setup run test browser bench lint unit nbval places lab notebooks links clean
 
 help:
 	@echo 'make run                    execute every notebook, write site/index.html, print a table'
-	@echo 'make run MODEL=gpt2         the same, with GPT-2 small (or a folder) in notebook 06'
+	@echo 'make run MODEL=gpt2         the same, with GPT-2 small (or a folder) in 06 and 07'
 	@echo 'make test                   everything that CI runs'
 	@echo 'make browser                the site and two notebooks in a real Chromium; installs it with apt-get if need be'
 	@echo 'make bench                  measure the speed claims, print them, write data/benchmarks.md'
+	@echo 'make places                 run the notebooks as Colab and Binder would'
 	@echo 'make lab                    open the notebooks in JupyterLab'
 	@echo 'make notebooks              execute and normalise the committed notebooks in place'
 	@echo 'make links REPO=owner/name  set the public address in every badge and install line'
@@ -60,7 +61,7 @@ links: $(READY)
 # Every stage runs, whatever an earlier one found; one failure fails the whole.
 test: $(READY)
 	@failed=; \
-	for stage in lint unit nbval; do \
+	for stage in lint unit nbval places; do \
 	  echo "== make $$stage"; $(MAKE) --no-print-directory $$stage || failed="$$failed $$stage"; \
 	done; \
 	if [ -n "$$failed" ]; then echo "FAILED:$$failed" >&2; exit 1; fi
@@ -79,6 +80,10 @@ nbval: $(READY)
 browser: $(READY)
 	@chromium=$$($(PY) tests/browser/chromium.py) && echo "browser: $$chromium" && \
 	LNPOLY_CHROMIUM="$$chromium" $(MODELS) $(PY) -m pytest -o addopts= --durations=3 tests/browser
+
+# every notebook as Colab and Binder would run it, each in an environment made for it
+places: $(READY)
+	@$(PY) -m pytest -o addopts= tests/places
 
 # one table of everything measured; fails if a bound does not hold
 bench: $(READY)

@@ -224,13 +224,15 @@ def write_model(out, name, model, config, record):
         "sample": write_sample(model, "The history of the city"),
     }
     manifest_file = out / "manifest.json"
-    manifest = json.loads(manifest_file.read_text()) if manifest_file.exists() else {}
+    manifest = json.loads(manifest_file.read_text(encoding="utf-8")) if manifest_file.exists() else {}
     manifest[name] = entry
     manifest = {key: manifest[key] for key in MODELS if key in manifest}
     new = manifest_file.with_suffix(".new")
-    new.write_text(json.dumps(manifest, indent=1, ensure_ascii=False) + "\n")
+    text = json.dumps(manifest, indent=1, ensure_ascii=False) + "\n"
+    new.write_text(text, encoding="utf-8", newline="\n")
     os.replace(new, manifest_file)
-    (out / f"{name}.md").write_text(card(name, entry, sum(w.numel() for w in weights.values())))
+    text = card(name, entry, sum(w.numel() for w in weights.values()))
+    (out / f"{name}.md").write_text(text, encoding="utf-8", newline="\n")
 
 
 def card(name, entry, n_parameters):

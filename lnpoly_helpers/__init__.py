@@ -29,6 +29,7 @@ from .models import (
     residuals,
     token_embeddings,
     trace,
+    untrained,
 )
 from .paths import PathProfile, TangentRange, path_profile, tangent_range
 from .patterns import (
@@ -47,6 +48,7 @@ from .results import published, save_results
 from .rotation import (
     Crossings,
     angle_between,
+    at_length,
     coherence,
     crossings,
     flip_weights,

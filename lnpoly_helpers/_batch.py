@@ -233,7 +233,7 @@ def _start(folder, user):
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
-        text=True,
+        encoding="utf-8",
         cwd=folder,
         env=os.environ | {"PYTHONPATH": python_path()},
         start_new_session=True,

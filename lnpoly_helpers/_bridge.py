@@ -1,11 +1,12 @@
 """From a folder in Hugging Face format to a TransformerBridge, and where in its blocks the norm and the MLP stand."""
 
 from contextlib import contextmanager
+from copy import deepcopy
 from dataclasses import replace
 
 import numpy as np
 
-from ._hub import what_is_missing
+from ._hub import WEIGHTS, WHOLE, what_is_missing
 from .layernorm import ACTIVATIONS, NormedMLP
 
 _THREE_TOKENS = np.array([[0, 1, 2]])
@@ -60,13 +61,22 @@ def architecture(folder, who):
     return config, name
 
 
-def boot(folder, who):
-    """A TransformerBridge with the weights of a complete folder: float32, on the CPU, in evaluation mode."""
+def _read_tokenizer(folder):
+    from transformers import AutoTokenizer
+
+    return AutoTokenizer.from_pretrained(str(folder), local_files_only=True, trust_remote_code=False)
+
+
+def boot(folder, who, tokenizer=None):
+    """A TransformerBridge with the weights of a complete folder: float32, on the CPU, in evaluation mode.
+
+    ``tokenizer``: the folder of a model whose tokenizer is used; by default the folder's own.
+    """
     import torch
     from transformer_lens.model_bridge import TransformerBridge
     from transformer_lens.model_bridge.sources.transformers import get_hf_model_class_for_architecture
 
-    missing = what_is_missing(folder)
+    missing = what_is_missing(folder, WHOLE if tokenizer is None else (WEIGHTS,))
     if missing:
         raise FileNotFoundError(
             f"{folder}: expected a model in Hugging Face format, got a folder without {missing}. "
@@ -91,9 +101,32 @@ def boot(folder, who):
     if unfilled:
         raise ValueError(f"{who}: expected weights that fit config.json, got none for {unfilled[0]}. {damaged}")
     with _one_error(f"{who}: expected a model and a tokenizer that TransformerBridge can run"):
-        bridge = TransformerBridge.boot_transformers(str(folder), hf_model=model, device="cpu").eval()
+        other = None if tokenizer is None else _read_tokenizer(tokenizer)
+        bridge = TransformerBridge.boot_transformers(str(folder), hf_model=model, tokenizer=other, device="cpu").eval()
         run(bridge, _THREE_TOKENS, [])
+    if other is not None and len(bridge.tokenizer) > bridge.cfg.d_vocab:
+        raise ValueError(
+            f"tokenizer: expected one with at most the {bridge.cfg.d_vocab} tokens of {who}, got one with "
+            f"{len(bridge.tokenizer)}. Take the one that the model was trained with."
+        )
     return bridge
+
+
+def fresh(model, seed):
+    """A TransformerBridge of the same architecture with the weights that its library starts training from."""
+    import torch
+    from transformer_lens.model_bridge import TransformerBridge
+
+    stored = model.original_model
+    if not hasattr(stored, "config"):  # transformer_lens's own
+        config = deepcopy(model.cfg)
+        config.seed = seed
+        return TransformerBridge.boot_native(config).eval()
+    where = {"tokenizer": model.tokenizer, "device": "cpu"}
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        twin = type(stored)(deepcopy(stored.config))
+        return TransformerBridge.boot_transformers(stored.config.name_or_path, hf_model=twin, **where).eval()
 
 
 @contextmanager

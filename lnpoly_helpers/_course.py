@@ -146,7 +146,8 @@ def make_course(source, folder, rows):
     source, folder = Path(source), Path(folder).resolve()
     text, name = source.read_text(encoding="utf-8"), source.stem
     student = _generate(text, name, folder)
-    (folder / "nbgrader_config.py").write_text(f'c = get_config()\nc.CourseDirectory.course_id = "{name}"\n')
+    config = f'c = get_config()\nc.CourseDirectory.course_id = "{name}"\n'
+    (folder / "nbgrader_config.py").write_text(config, encoding="utf-8")
     teacher = nbformat.reads(text, as_version=4)
     released = {_grade_id(cell): cell for cell in student.cells}
     url = f"sqlite:///{folder / 'gradebook.db'}"

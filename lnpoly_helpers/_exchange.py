@@ -76,7 +76,7 @@ def reply(namespace, name, question, answer):
         if question is None:
             result = {"value": encode(borrowed(namespace[name]))}
         else:
-            args, kwargs = decode(json.loads(Path(question).read_text()))
+            args, kwargs = decode(json.loads(Path(question).read_text(encoding="utf-8")))
             result = {"value": encode(namespace[name](*args, **dict(kwargs))), "args": encode(args)}
     except BaseException as error:  # SystemExit and KeyboardInterrupt are answers, too
         try:
@@ -84,7 +84,7 @@ def reply(namespace, name, question, answer):
         except Exception:
             message = ""
         result = {"error": type(error).__name__, "message": message}
-    Path(answer).write_text(json.dumps(result))
+    Path(answer).write_text(json.dumps(result), encoding="utf-8")
 
 
 def settle(shell):
@@ -138,7 +138,7 @@ class RemoteFunction:
 
     def __call__(self, *args, **kwargs):
         question = self._folder / "question.json"
-        question.write_text(json.dumps(encode((args, tuple(kwargs.items())))))
+        question.write_text(json.dumps(encode((args, tuple(kwargs.items())))), encoding="utf-8")
         answer = self._ask(str(question))
         after = answer.get("args")
         for mine, theirs in zip(args, after if isinstance(after, tuple) else ()):
@@ -158,7 +158,7 @@ class RemoteFunction:
         try:
             if file.stat().st_size > 4 * _LARGEST:
                 raise ValueError
-            answer = json.loads(file.read_text())
+            answer = json.loads(file.read_text(encoding="utf-8"))
             answer = {key: value if key in ("error", "message") else decode(value) for key, value in answer.items()}
         except Exception:
             raise RuntimeError("what it returned did not arrive") from None

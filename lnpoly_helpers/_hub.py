@@ -23,16 +23,18 @@ _SAFE, _INDEX, _PICKLE = "model.safetensors", "model.safetensors.index.json", "p
 _WEIGHTS = [[_SAFE], [_INDEX], [_PICKLE]]
 _TOKENIZER = [["tokenizer.json"], ["vocab.json", "merges.txt"], ["vocab.txt"], ["tokenizer.model"], ["spiece.model"]]
 _OPTIONAL = ["tokenizer_config.json", "special_tokens_map.json", "added_tokens.json"]
+WEIGHTS, TOKENIZER = "weights", "tokenizer"  # what a caller can need of a model; both unless it says otherwise
+WHOLE = (WEIGHTS, TOKENIZER)
 
 
-def what_is_missing(folder):
+def what_is_missing(folder, needs=WHOLE):
     """What a folder lacks to be a model in Hugging Face format, in words; None if it is complete."""
-    if not (folder / "config.json").is_file():
+    if WEIGHTS in needs and not (folder / "config.json").is_file():
         return "config.json"
-    if not any(_all_there(folder, files) for files in _WEIGHTS):
-        return f"weights ({_SAFE}, or its shards with {_INDEX}, or {_PICKLE})"
-    if not any(_all_there(folder, files) for files in _TOKENIZER):
+    if TOKENIZER in needs and not any(_all_there(folder, files) for files in _TOKENIZER):
         return "a tokenizer (" + ", or ".join(" with ".join(files) for files in _TOKENIZER) + ")"
+    if WEIGHTS in needs and not any(_all_there(folder, files) for files in _WEIGHTS):
+        return f"weights ({_SAFE}, or its shards with {_INDEX}, or {_PICKLE})"
     return None
 
 
@@ -73,12 +75,16 @@ def minilm_package():
     return Path(spec.submodule_search_locations[0]) / "model" if spec and spec.submodule_search_locations else None
 
 
-def hub_name(name):
+def hub_name(name, revision=None):
     """A hub model's name for titles, with the place it came from where that is not the Hugging Face hub."""
     from huggingface_hub import constants
 
-    name = name.removeprefix("openai-community/")
+    name = _at(name.removeprefix("openai-community/"), revision)
     return name if constants.ENDPOINT == "https://huggingface.co" else f"{name} (from {constants.ENDPOINT})"
+
+
+def _at(name, revision):
+    return f"{name}@{revision}" if revision else name
 
 
 def _repositories(name):
@@ -89,13 +95,13 @@ def _repositories(name):
     return [name]
 
 
-def cached_folder(name):
-    """The complete copy of a hub model in the cache, or None; asks nobody."""
+def cached_folder(name, revision=None, needs=WHOLE):
+    """The copy of a hub model in the cache, if it has all that is needed, or None; asks nobody."""
     from huggingface_hub import try_to_load_from_cache
 
     for repo in _repositories(name):
-        config = try_to_load_from_cache(repo, "config.json")
-        if isinstance(config, str) and what_is_missing(Path(config).parent) is None:
+        config = try_to_load_from_cache(repo, "config.json", revision=revision)
+        if isinstance(config, str) and what_is_missing(Path(config).parent, needs) is None:
             return Path(config).parent
     return None
 
@@ -103,13 +109,13 @@ def cached_folder(name):
 def hub_answers(name, seconds):
     """Whether the hub has a model of this name and says so within so many seconds."""
     try:
-        _watched(lambda watch: _repository(name, seconds), seconds)
+        _watched(lambda watch: _repository(name, None, seconds), seconds)
     except Exception:
         return False
     return True
 
 
-def hub_folder(name, check, remedy=""):
+def hub_folder(name, check, remedy="", *, revision=None, needs=WHOLE):
     """The folder of a hub model: out of the cache, which asks nobody, or downloaded into it with its progress shown.
 
     Parameters
@@ -120,80 +126,93 @@ def hub_folder(name, check, remedy=""):
         Called with the folder as soon as it holds ``config.json``, to refuse a model before its weights are fetched.
     remedy : str
         What else the user can do if this fails.
+    revision : str, optional
+        A branch, a tag or a commit, in place of the main branch.
+    needs : tuple of str
+        WEIGHTS, TOKENIZER or both: what is fetched.
     """
     from huggingface_hub import constants
 
-    folder = cached_folder(name)
+    folder = cached_folder(name, revision, needs)
     if folder is not None:
         return folder
     # the bars of the other protocol move in steps too coarse to tell a slow line from a dead one
     other_protocol, constants.HF_HUB_DISABLE_XET = constants.HF_HUB_DISABLE_XET, True
     try:
-        repo, folder = _get(_fetch_config, name, remedy)
+        repo, folder = _get(lambda watch: _fetch_config(name, revision, watch), name, revision, remedy)
         check(folder)
-        _get(lambda name, watch: _fetch_rest(repo, watch), name, remedy)
+        _get(lambda watch: _fetch_rest(repo, revision, needs, watch), name, revision, remedy)
     finally:
         constants.HF_HUB_DISABLE_XET = other_protocol
-    missing = what_is_missing(folder)
+    missing = what_is_missing(folder, needs)
     if missing:
-        raise FileNotFoundError(f"{name}: expected a whole model on {constants.ENDPOINT}, got one without {missing}.")
+        other = " load_model(..., tokenizer=NAME) takes another model's." if missing.startswith("a tokenizer") else ""
+        raise FileNotFoundError(
+            f"{_at(name, revision)}: expected a whole model on {constants.ENDPOINT}, got one without {missing}.{other}"
+        )
     return folder
 
 
-def _get(work, name, remedy):
+def _get(work, name, revision, remedy):
     try:
-        return _watched(lambda watch: work(name, watch))
+        return _watched(work)
     except Exception as error:
         problem = error
-    raise _explained(problem, name, remedy)
+    raise _explained(problem, name, revision, remedy)
 
 
-def _repository(name, seconds):
+def _repository(name, revision, seconds):
     """The repository that the hub has for a name; raises what is wrong if there is none, or no hub."""
     from huggingface_hub import get_hf_file_metadata, hf_hub_url
+    from huggingface_hub.errors import RevisionNotFoundError
 
     for repo in _repositories(name):
         try:
-            get_hf_file_metadata(hf_hub_url(repo, "config.json"), timeout=seconds)
+            get_hf_file_metadata(hf_hub_url(repo, "config.json", revision=revision), timeout=seconds)
             return repo
         except Exception as error:
             problem = error
-            if _status(error) not in (401, 404):
+            if _status(error) not in (401, 404) or isinstance(error, RevisionNotFoundError):
                 break
     raise problem
 
 
-def _fetch(repo, file, watch):
+def _fetch(repo, revision, file, watch):
     from huggingface_hub import hf_hub_download
 
-    path = hf_hub_download(repo, file, tqdm_class=_progress_bar(watch))
+    path = hf_hub_download(repo, file, revision=revision, tqdm_class=_progress_bar(watch))
     watch.beat()
     return Path(path)
 
 
-def _fetch_config(name, watch):
+def _fetch_config(name, revision, watch):
     """The repository that has the model, and the folder in the cache with its ``config.json``."""
     from huggingface_hub import constants
 
     # hf_hub_download would ask a hub that is not there again and again; this asks once
-    repo = _repository(name, watch.patience)
-    print(f"Downloading {repo} from {constants.ENDPOINT} into {constants.HF_HUB_CACHE}", file=sys.stderr)
-    return repo, _fetch(repo, "config.json", watch).parent
+    repo = _repository(name, revision, watch.patience)
+    shown = _at(repo, revision)
+    print(f"Downloading {shown} from {constants.ENDPOINT} into {constants.HF_HUB_CACHE}", file=sys.stderr)
+    return repo, _fetch(repo, revision, "config.json", watch).parent
 
 
-def _fetch_rest(repo, watch):
-    for choices in (*([[file]] for file in _OPTIONAL), _TOKENIZER):
-        _fetch_first(repo, choices, watch)
-    weights = _fetch_first(repo, _WEIGHTS, watch)
-    for shard in _shards(weights) if weights and weights.name == _INDEX else []:
-        _fetch(repo, shard, watch)
+def _fetch_rest(repo, revision, needs, watch):
+    if TOKENIZER in needs:
+        for choices in (*([[file]] for file in _OPTIONAL), _TOKENIZER):
+            found = _fetch_first(repo, revision, choices, watch)
+        if found is None:
+            return  # without a tokenizer the weights are of no use, and large
+    if WEIGHTS in needs:
+        weights = _fetch_first(repo, revision, _WEIGHTS, watch)
+        for shard in _shards(weights) if weights and weights.name == _INDEX else []:
+            _fetch(repo, revision, shard, watch)
 
 
-def _fetch_first(repo, choices, watch):
+def _fetch_first(repo, revision, choices, watch):
     """The first file of the first set that is there, all of which is fetched."""
     for files in choices:
         try:
-            return [_fetch(repo, file, watch) for file in files][0]
+            return [_fetch(repo, revision, file, watch) for file in files][0]
         except Exception as error:
             if _status(error) != 404:
                 raise
@@ -277,11 +296,17 @@ def _status(error):
     return None
 
 
-def _explained(error, name, remedy):
+def _explained(error, name, revision, remedy):
     """The one error for a model that the hub did not give."""
     from huggingface_hub import constants
+    from huggingface_hub.errors import RevisionNotFoundError
 
     hub, status = constants.ENDPOINT, _status(error)
+    if isinstance(error, RevisionNotFoundError):
+        return ValueError(
+            f"revision: expected a branch, a tag or a commit of {name} on {hub}, got {revision!r}, which it does not "
+            f"have. Check the spelling, or leave it out for the main branch."
+        )
     otherwise = f"Or load a folder that holds the model, as in load_model('/path/to/folder'). {remedy}".strip()
     if status in (401, 404):
         return ValueError(
@@ -290,6 +315,7 @@ def _explained(error, name, remedy):
         )
     if status == 403:
         return ValueError(f"{name}: expected an open model, got one for which {hub} asks for a login. {otherwise}")
+    name = _at(name, revision)
     if isinstance(error, OSError) and error.errno and not isinstance(error, (ConnectionError, TimeoutError)):
         return OSError(f"{name}: expected to write into {constants.HF_HUB_CACHE}, got {error.strerror}. {otherwise}")
     if constants.HF_HUB_OFFLINE:

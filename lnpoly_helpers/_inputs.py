@@ -84,7 +84,14 @@ def one_of(value, allowed, name):
 
 
 def read_only(array):
-    """A contiguous float64 or bool copy that nobody can write to, so that frozen means frozen."""
+    """A contiguous float64 or bool copy that nobody can write to, so that frozen means frozen.
+
+    What is such a copy already is returned as it is: `dataclasses.replace` shares the matrices that it leaves alone.
+    """
+    if isinstance(array, np.ndarray):
+        flags = array.flags
+        if flags.c_contiguous and flags.owndata and not flags.writeable:
+            return array
     array = np.array(array, order="C")
     array.flags.writeable = False
     return array

@@ -98,7 +98,7 @@ def normalize(x, *, eps=0.0, kind="layernorm"):
     """
     one_of(kind, KINDS, "kind")
     x = as_float64(x, "x", shape=(..., "d"))
-    eps = _non_negative(eps, "eps")
+    eps = non_negative(eps, "eps")
     if kind == "none":
         return x.copy()
     unit, size = _direction(x, kind)
@@ -134,7 +134,8 @@ def _raise_no_direction(x, unit, kind):
     )
 
 
-def _non_negative(value, name):
+def non_negative(value, name):
+    """Return ``value`` as a float if it is a finite number >= 0; otherwise a ValueError that says what it is."""
     if not (isinstance(value, (int, float, np.number)) and np.isfinite(value) and value >= 0):
         raise ValueError(f"{name}: expected a finite number >= 0, got {value!r}.")
     return float(value)
@@ -146,7 +147,7 @@ class _TwoMatrices:
     def _check(self):
         one_of(self.activation, tuple(ACTIVATIONS), "activation")
         one_of(self.kind, KINDS, "kind")
-        object.__setattr__(self, "eps", _non_negative(self.eps, "eps"))
+        object.__setattr__(self, "eps", non_negative(self.eps, "eps"))
         self._set("W_in", ("d", "m"))
         d, m = self.W_in.shape
         self._set("b_in", (m,))
@@ -356,7 +357,7 @@ def ray_crossings(mlp, x, *, eps=None):
     """
     require_folded(mlp)
     x = as_float64(x, "x", shape=(mlp.d_model,))
-    eps = mlp.eps if eps is None else _non_negative(eps, "eps")
+    eps = mlp.eps if eps is None else non_negative(eps, "eps")
     z = normalize(x, kind=mlp.kind)
     with np.errstate(divide="ignore", invalid="ignore"):
         r = -mlp.b_in / (z @ mlp.W_in)

@@ -3,6 +3,7 @@
 The one room that imports torch and transformer_lens, and it does so only when a function is called.
 """
 
+import functools
 import hashlib
 import json
 import os
@@ -51,7 +52,7 @@ def _read(path):
         ) from None
 
 
-def load_model(name="nano-ln-relu"):
+def load_model(name="nano-ln-relu", *, revision=None, tokenizer=None):
     """Load a model by its name: embedded, from a pip package, from the Hugging Face hub, or from a folder.
 
     Parameters
@@ -66,6 +67,12 @@ def load_model(name="nano-ln-relu"):
         - ``"auto"``: what the environment variable ``LNPOLY_MODEL`` names; else GPT-2, if the cache holds it or the hub
           answers within seconds; else ``"nano-ln-gelu"``, and a banner says so.
 
+    revision : str, optional
+        For a model of the hub: a branch, a tag or a commit, in place of the main branch.
+    tokenizer : str or path, optional
+        For a hub model or a folder that comes without a tokenizer: the hub's name or the folder of a model whose
+        tokenizer it was trained with. Of that model nothing else is fetched.
+
     Returns
     -------
     transformer_lens TransformerBridge
@@ -75,32 +82,78 @@ def load_model(name="nano-ln-relu"):
     Raises
     ------
     ValueError
-        The name is unknown, a file is damaged, or the architecture is not of that kind; the message says which.
+        The name or the revision is unknown, a file is damaged, the architecture is not of that kind, or a revision or
+        a tokenizer is asked for where there is no choice; the message says which.
     FileNotFoundError
         The folder does not exist or lacks a file.
     ConnectionError
         The model is not in the cache and the hub does not answer.
     """
-    if name == "auto":
-        return _load_what_there_is()
-    if name in EMBEDDED:
-        return _load_embedded(name)
-    if name == "minilm":
-        return _load_minilm()
-    if isinstance(name, os.PathLike) or (isinstance(name, str) and _is_path(name)):
-        return _load_folder(Path(name).expanduser())
-    if not (isinstance(name, str) and re.fullmatch(r"(?!.*\.\.)\w[\w.-]*(/\w[\w.-]*)?", name, re.ASCII)):
+    is_path, is_hub_name = _is_path(name), _is_hub_name(name)
+    if not (is_path or is_hub_name):
         raise ValueError(
             f"name: expected one of {', '.join(EMBEDDED)}, minilm, auto, a model's name on the Hugging Face hub or "
             f"the path of a folder, got {name!r}."
         )
+    ours = name in (*EMBEDDED, "minilm", "auto")
+    if revision is not None:
+        _check_revision(revision, name, on_hub=not (ours or is_path))
+    if tokenizer is not None and ours:
+        raise ValueError(f"tokenizer: expected none for {name!r}, which has its own, got {tokenizer!r}. Leave it out.")
+    if name == "auto":
+        return _load_what_there_is()
+    if name == "minilm":
+        return _load_minilm()
+    if ours:
+        return _load_embedded(name)
+    other = None if tokenizer is None else _tokenizer_folder(tokenizer)
+    if is_path:
+        return _load_folder(Path(name).expanduser(), other)
     remedy = f"(The folder of this name is ./{name}.)" if Path(name).is_dir() else ""
-    folder = _hub.hub_folder(name, lambda folder: _bridge.architecture(folder, name), remedy)
-    return _load_files(folder, _hub.hub_name(name))
+    needs = _hub.WHOLE if other is None else (_hub.WEIGHTS,)
+    check = functools.partial(_bridge.architecture, who=name)
+    folder = _hub.hub_folder(name, check, remedy, revision=revision, needs=needs)
+    return _load_files(folder, _hub.hub_name(name, revision), other)
 
 
 def _is_path(name):
+    if not isinstance(name, str):
+        return isinstance(name, os.PathLike)
     return bool(re.match(r"[/~.]|\w:|.*\\", name)) or ("/" in name and Path(name).is_dir())
+
+
+def _is_hub_name(name):
+    return isinstance(name, str) and bool(re.fullmatch(r"(?!.*\.\.)\w[\w.-]*(/\w[\w.-]*)?", name, re.ASCII))
+
+
+def _check_revision(revision, name, on_hub):
+    if not on_hub:
+        raise ValueError(
+            f"revision: expected none for {str(name)!r}, got {revision!r}. Only a model that load_model takes from the "
+            f"Hugging Face hub by its name has revisions; leave it out."
+        )
+    if not (isinstance(revision, str) and re.fullmatch(r"(?!.*\.\.)\w[\w./-]*", revision, re.ASCII)):
+        raise ValueError(
+            f"revision: expected the name of a branch or a tag or a commit's hash, as in 'main', got {revision!r}."
+        )
+
+
+def _tokenizer_folder(name):
+    """The folder with the tokenizer of another model: on this machine, in the cache, or fetched without its weights."""
+    if _is_path(name):
+        folder = Path(name).expanduser().resolve()
+        if not folder.is_dir():
+            raise FileNotFoundError(f"{folder}: expected a folder with a tokenizer, got none. Check the path.")
+    elif _is_hub_name(name) and name not in EMBEDDED:
+        folder = _hub.hub_folder(name, lambda folder: None, needs=(_hub.TOKENIZER,))
+    else:
+        raise ValueError(
+            f"tokenizer: expected the name of a model on the Hugging Face hub or the path of a folder, got {name!r}."
+        )
+    missing = _hub.what_is_missing(folder, needs=(_hub.TOKENIZER,))
+    if missing:
+        raise FileNotFoundError(f"{folder}: expected a folder with a tokenizer, got one without {missing}.")
+    return folder
 
 
 def _load_what_there_is():
@@ -148,16 +201,16 @@ def _load_minilm():
     return model
 
 
-def _load_folder(folder):
+def _load_folder(folder, tokenizer):
     if not folder.is_dir():
         raise FileNotFoundError(f"{folder}: expected a folder in Hugging Face format, got none. Check the path.")
-    return _load_files(folder.resolve(), f"{folder.resolve().name} (folder)")
+    return _load_files(folder.resolve(), f"{folder.resolve().name} (folder)", tokenizer)
 
 
-def _load_files(folder, name):
+def _load_files(folder, name, tokenizer=None):
     """Load a complete folder; weights with the sha256 of published ones get their name, whatever the folder's."""
     name = _hub.PUBLISHED.get(_hub.weights_sha256(folder), name)
-    model = _bridge.boot(folder, name)
+    model = _bridge.boot(folder, name, tokenizer)
     model.cfg.model_name = name
     return model
 
@@ -169,8 +222,9 @@ def model_name(model):
     -------
     str
         An embedded model's name; ``"gpt2"`` or ``"minilm"`` for weights with the published sha256, wherever they were
-        loaded from; the hub's name for other models of the hub; ``"NAME (folder)"`` for what a folder of that name
-        held. For a bridge that `load_model` did not make, the name it was made with.
+        loaded from; the hub's name for other models of the hub, and ``"NAME@REVISION"`` for a revision that was asked
+        for; ``"NAME (folder)"`` for what a folder of that name held. For a bridge that `load_model` did not make, the
+        name it was made with.
     """
     name = str(model.cfg.model_name)
     return Path(name).name if Path(name).is_absolute() else name
@@ -182,6 +236,29 @@ def boot_native(config):
     from transformer_lens.model_bridge import TransformerBridge
 
     return TransformerBridge.boot_native(TransformerBridgeConfig(**config)).eval()
+
+
+def untrained(model, *, seed=0):
+    """The same architecture with fresh random weights, drawn as its library draws them before training.
+
+    Weights are normal, biases 0, norms scale by 1. The standard deviation is 0.8 / sqrt(d) for an embedded model, the
+    config's ``initializer_range`` for one of transformers (0.02 for GPT-2 and BERT); in GPT-2 and the embedded models
+    that of the weights that write into the residual stream is divided by sqrt(2 n_layers).
+
+    Parameters
+    ----------
+    model : TransformerBridge
+        Left as it is.
+    seed : int
+
+    Returns
+    -------
+    TransformerBridge
+        Its `model_name` is that of the model, then ``", untrained"``. The caller's random numbers are not touched.
+    """
+    twin = _bridge.fresh(model, seed)
+    twin.cfg.model_name = f"{model_name(model)}, untrained"
+    return twin
 
 
 def _check_layer(model, layer):

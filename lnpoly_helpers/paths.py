@@ -278,18 +278,20 @@ def _smooth_range(mlp, A, B, ends, tolerances, resolution):
         A, B, pre, h, slopes = at_start[rows].swapaxes(0, 1)
         moved = A * (-2 * np.sin(t / 2) ** 2)[..., None] + B * np.sin(t)[..., None]
         change = act(pre + moved) - h
-        error, change = (((x @ mlp.W_out) ** 2).sum(axis=-1) for x in (change - slopes * moved, change))
+        # one matrix product for all: NumPy would take one for each path
+        error, change = (
+            ((x.reshape(-1, x.shape[-1]) @ mlp.W_out) ** 2).sum(axis=1).reshape(t.shape)
+            for x in (change - slopes * moved, change)
+        )
         return error[..., None] > tolerances**2 * change[..., None]
 
-    brackets = []
-    for row, end in enumerate(ends):
-        t = np.linspace(0, end, resolution + 1)[1:]
-        off = np.zeros((resolution, len(tolerances)), dtype=bool)
-        for block in np.array_split(np.arange(resolution), _BLOCKS):
-            if not off.any(axis=0).all():
-                off[block] = is_off([row], t[None, block])[0]
-        brackets.append(_bracket(t, off)[1:])
-    low, high = map(np.array, zip(*brackets))
+    t = ends[:, None] * np.arange(1, resolution + 1) / resolution
+    off = np.zeros((*t.shape, len(tolerances)), dtype=bool)
+    for block in np.array_split(np.arange(resolution), _BLOCKS):
+        rows = np.flatnonzero(~off.any(axis=1).all(axis=1))  # the others have passed every tolerance
+        if len(rows) and len(block):
+            off[rows[:, None], block] = is_off(rows, t[rows][:, block])
+    low, high = map(np.array, zip(*(_bracket(*path)[1:] for path in zip(t, off))))
     every, own = np.arange(len(ends)), np.arange(len(tolerances))
     return _bisect(lambda t: is_off(every, t)[:, own, own], low, high, 12)
 

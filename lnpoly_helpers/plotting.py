@@ -534,6 +534,74 @@ def plot_ray_patterns(scales, patterns, *, title="", ax=None):
 
 
 @_styled
+def plot_verdicts(changes, *, tolerance, title="", ax=None):
+    """A table of tests: what stayed the same under a change, and by how much the rest moved.
+
+    Parameters
+    ----------
+    changes : dict
+        Row's name: {column's name: relative change of the output}.
+    tolerance : float
+        Up to it the output counts as the same.
+    """
+    columns = list(next(iter(changes.values())))
+    ax = _axes(ax, width=2.3 + 1.25 * len(columns), height=0.7 + 0.36 * len(changes))
+    for y, row in enumerate(changes.values()):
+        for x, column in enumerate(columns):
+            same = row[column] <= tolerance
+            fill, word = (BLUE, "same") if same else (VERMILION, f"moves {_short(row[column])}")
+            ax.barh(y, 0.94, 0.86, x - 0.47, color=fill, alpha=0.25, linewidth=0)
+            ax.text(x, y, word, ha="center", va="center", weight="normal" if same else "bold")
+    ax.set(xlim=(-0.5, len(columns) - 0.5), ylim=(len(changes) - 0.5, -0.5))
+    ax.set_yticks(range(len(changes)), list(changes))
+    ax.set_xticks(range(len(columns)), columns)
+    ax.xaxis.tick_top()
+    ax.tick_params(length=0)
+    ax.spines[:].set_visible(False)
+    ax.set_title(title)
+    moved = {name: [c for c in columns if row[c] > tolerance] for name, row in changes.items()}
+    words = "; ".join(f"{name}: {', '.join(found) or 'nothing'}" for name, found in moved.items())
+    tests = ", ".join(column.replace("\n", " ") for column in columns)
+    return _describe(
+        ax,
+        f"{title + ': ' if title else ''}a table of {len(changes)} rows and {len(columns)} tests ({tests}). "
+        f"What moves, row by row: {words}.".replace("\n", " "),
+    )
+
+
+@_styled
+def plot_spread(x, series, *, xlabel, ylabel, title="", ax=None):
+    """How many curves run: the mean of each bundle, and a band that holds nine in ten of it.
+
+    Parameters
+    ----------
+    x : float64 [n]
+        Positive; drawn on a logarithmic axis.
+    series : dict
+        Name: curves [n_curves, n].
+    """
+    ax = _axes(ax, width=7.2, height=4.0)
+    words, ends = [], []
+    for (name, curves), (color, _, line) in zip(series.items(), SERIES):
+        mean, (low, high) = np.mean(curves, axis=0), np.quantile(curves, [0.05, 0.95], axis=0, method="nearest")
+        ax.fill_between(x, low, high, color=color, alpha=0.2, linewidth=0)
+        ax.plot(x, mean, color=color, ls=line, lw=2)
+        ends.append((mean[-1], name, color))
+        said = (f"{_short(mean[k])} (nine in ten from {_short(low[k])} to {_short(high[k])})" for k in (0, -1))
+        words.append(f"{name}: {' at the left end, '.join(said)} at the right")
+    at, apart = -np.inf, 0.06 * np.diff(ax.get_ylim()).item()
+    for end, name, color in sorted(ends):
+        at = max(end, at + apart)  # labels never overlap
+        ax.annotate(name, (x[-1], at), (6, 0), textcoords="offset points", va="center", color=color, weight="bold")
+    ax.set(xscale="log", xlabel=xlabel, ylabel=ylabel, xlim=(x[0], x[-1]))
+    ax.xaxis.set_major_formatter("{x:g}")
+    ax.text(0.5, 0.97, "line: mean; band: nine in ten", transform=ax.transAxes, color=GREY, ha="center", va="top")
+    ax.set_title(title)
+    shown = f"{ylabel} against {xlabel}, mean and band of nine in ten"
+    return _describe(ax, f"{title + ': ' if title else ''}{shown}. {'; '.join(words)}.")
+
+
+@_styled
 def plot_lines(x, series, *, xlabel, ylabel, title="", log=False, ax=None):
     """Curves over a common axis, each with its own colour, marker and line, labelled at its right end.
 
@@ -561,6 +629,69 @@ def _short(number):
     return f"{number:,.0f}" if abs(number) >= 1000 else f"{number:.3g}"
 
 
+def _range(values):
+    low, high = _short(np.min(values)), _short(np.max(values))
+    return low if low == high else f"{low} to {high}"
+
+
+@_styled
+def plot_panels(x, panels, *, xlabel, ylabel, title="", ncols=None, log=False):
+    """Small multiples on common axes: a panel for each model or layer, in it curves with their intervals.
+
+    Parameters
+    ----------
+    x : sequence [n]
+    panels : dict
+        Panel's title: {curve's name: (values [k], half_widths [k])} with k <= n. A curve with None in place of its half
+        widths is a reference: a grey line without marks.
+    ylabel : str, or a list of them
+        One for all rows, which then share their scale too; or one for each row.
+    ncols : int
+        Panels in a row; by default all.
+    log : bool
+        Logarithmic x.
+    """
+    ncols = ncols or len(panels)
+    nrows = -(-len(panels) // ncols)
+    one_scale = isinstance(ylabel, str)
+    ylabels = [ylabel] * nrows if one_scale else list(ylabel)
+    subplots = {"nrows": nrows, "ncols": ncols, "squeeze": False, "sharey": True if one_scale else "row"}
+    figure, axes = new_figure(2.25 * ncols, 0.9 + 2.1 * nrows, **subplots)
+    x = np.asarray(x, dtype=float)
+    kinds = {key: half is None for curves in panels.values() for key, (_, half) in curves.items()}
+    measured, references = ([key for key, is_reference in kinds.items() if is_reference == wanted] for wanted in (0, 1))
+    named = {}
+    for ax, (name, curves) in zip(axes.flat, panels.items()):
+        for key, (values, half) in curves.items():
+            at = x[: len(values)]
+            if half is None:
+                line = ((0, (5, 3)), (0, (1, 1.5)))[references.index(key) % 2]
+                named[key] = ax.plot(at, values, color=GREY, lw=1.1, ls=line, label=key, zorder=1)[0]
+                continue
+            color, marker, line = SERIES[measured.index(key)]
+            aside = 0.07 * (measured.index(key) - (len(measured) - 1) / 2)  # side by side: no interval hides another
+            at = at * np.exp(0.4 * aside) if log else at + aside * np.diff(x).min(initial=1.0)
+            style = {"color": color, "marker": marker, "ls": line, "lw": 1.1, "ms": 4, "elinewidth": 1.2}
+            named[key] = ax.errorbar(at, values, half, label=key, **style)
+        ax.set_title(name.strip(), fontsize=10)
+        if log:
+            ax.set_xscale("log")
+    for ax in axes.flat[len(panels) :]:
+        ax.set_axis_off()
+    for row, label in zip(axes, ylabels):
+        row[0].set_ylabel(label)
+    for ax in axes[-1]:
+        ax.set_xlabel(xlabel)
+    figure.suptitle(title, x=0.01, ha="left", fontsize=11, weight="bold")
+    figure.legend(handles=list(named.values()), loc="outside lower center", ncols=len(named))
+    parts = (
+        f"{name.strip()}: " + ", ".join(f"{key} {_range(values)}" for key, (values, _) in curves.items())
+        for name, curves in panels.items()
+    )
+    what = " and ".join(dict.fromkeys(ylabels))
+    return _describe(axes.flat[0], f"{title}. {what} against {xlabel}, with intervals. {'; '.join(parts)}.")
+
+
 @_styled
 def plot_path(degrees, curves, crossings, *, ylabel, title="", at=None, ax=None):
     """What happens along a path on the sphere: curves against the angle, and a tick below for each boundary crossed.
@@ -573,23 +704,32 @@ def plot_path(degrees, curves, crossings, *, ylabel, title="", at=None, ax=None)
     crossings : float64 [k]
         Degrees at which a neuron flips.
     at : float, optional
-        Degrees; a place on the path to mark.
+        Where on the path the reader stands, in degrees: a line there, the ticks behind it dark and those ahead pale.
     """
-    ax = _axes(ax, width=7.2, height=3.8)
-    for (name, values), (color, _, line) in zip(curves.items(), SERIES):
+    ax = _axes(ax, width=7.2, height=4.0)
+    top = max(np.max(values) for values in curves.values()) or 1.0
+    for (name, values), (color, marker, line) in zip(curves.items(), SERIES):
         ax.plot(degrees, values, color=color, ls=line, label=name)
-    ax.plot(crossings, np.full(len(crossings), 0.03), "|", color=INK, ms=9, mew=0.8, transform=ax.get_xaxis_transform())
+        if at is not None:
+            ax.plot(at, np.interp(at, degrees, values), marker, color=color, ms=6)
+    passed = np.full(len(crossings), True) if at is None else np.asarray(crossings) <= at
+    for ticks, color in ((passed, INK), (~passed, GREY)):
+        x = np.repeat(np.asarray(crossings)[ticks], 3)  # one line with gaps: thousands of ticks draw in no time
+        y = np.tile([-0.13 * top, -0.05 * top, np.nan], ticks.sum())
+        ax.plot(x, y, color=color, lw=0.8, solid_capstyle="butt")
+    ax.axhline(0, color=GREY, lw=0.8)
     if at is not None:
-        ax.axvline(at, color=GREY, lw=1)
-        for values, (color, marker, _) in zip(curves.values(), SERIES):
-            ax.plot(at, np.interp(at, degrees, values), marker, color=color, ms=7, mec="white", clip_on=False)
-    ax.margins(y=0.1)  # room for the ticks below the curves
-    ax.legend()
-    ax.set(xlabel="degrees along the path; each tick is a boundary crossed", ylabel=ylabel, xlim=(0, degrees[-1]))
+        ax.axvline(at, color=INK, lw=1, ls=(0, (4, 3)))
+    ax.legend(loc="upper left")
+    ax.set(xlim=(0, degrees[-1]), ylim=(-0.17 * top, 1.1 * top), ylabel=ylabel)
+    ax.set_yticks([tick for tick in ax.get_yticks() if 0 <= tick <= 1.1 * top])
+    ax.spines["left"].set_bounds(0, 1.1 * top)
+    ax.set_xlabel("degrees along the path; tick: a boundary crossed")
     ax.set_title(title)
+    here = "" if at is None else f" At {at:.0f} degrees {passed.sum()} of them are crossed."
     ends = "; ".join(f"{name} ends at {values[-1]:.3g}" for name, values in curves.items())
     return _describe(
         ax,
         f"{title + ': ' if title else ''}{ylabel} along {degrees[-1]:.0f} degrees of a path that crosses "
-        f"{len(crossings)} boundaries: {ends}.{'' if at is None else f' {at:.1f} degrees are marked.'}",
+        f"{len(crossings)} boundaries: {ends}.{here}",
     )

@@ -8,13 +8,13 @@ and Pv, normalize(x + alpha v) is the point at angle t of the arc from normalize
 alpha = |Px| sin(t) / (|Pv| sin(theta - t)): alpha from 0 to infinity sweeps the arc.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from ._inputs import as_float64, freeze, require_broadcast
 from .circle import on_arcs, turn
-from .layernorm import ACTIVATIONS, GATES, require_folded
+from .layernorm import ACTIVATIONS, GATES, non_negative, require_folded
 from .patterns import require_on_sphere, require_sphere
 
 _CLOSEST = 1e-10  # radians: nearer to each other, or to being antipodes, two points have no safe great circle
@@ -79,13 +79,13 @@ def rotate(z0, z1, angle):
     return np.sqrt(e0.shape[-1]) * (e0 * np.cos(angle) + e1 * np.sin(angle))
 
 
-def _unit_pair(z0, z1, d):
+def _unit_pair(z0, z1, d, kind=None):
     z0, z1 = as_float64(z0, "z0", shape=(..., d)), as_float64(z1, "z1", shape=(..., d))
     if z0.shape[-1] != z1.shape[-1]:
         raise ValueError(f"z0 and z1: expected the same number of coordinates, got {z0.shape[-1]} and {z1.shape[-1]}.")
     require_broadcast("z0 and z1", z0.shape, z1.shape)
     for z, name in ((z0, "z0"), (z1, "z1")):
-        require_on_sphere(z, name)
+        require_on_sphere(z, name, kind)
     return (z / np.linalg.norm(z, axis=-1, keepdims=True) for z in np.broadcast_arrays(z0, z1))
 
 
@@ -93,9 +93,9 @@ def _angle(e0, e1):
     return 2 * np.arctan2(np.linalg.norm(e1 - e0, axis=-1), np.linalg.norm(e1 + e0, axis=-1))
 
 
-def _frame(z0, z1, d):
+def _frame(z0, z1, d, kind=None):
     """Orthonormal e0, e1 [..., d], along z0 and along the path's start, and the angle [...] from z0 to z1."""
-    e0, e1 = _unit_pair(z0, z1, d)
+    e0, e1 = _unit_pair(z0, z1, d, kind)
     angle = _angle(e0, e1)
     lost = np.argwhere(np.minimum(angle, np.pi - angle) < _CLOSEST)
     if len(lost):
@@ -109,6 +109,38 @@ def _frame(z0, z1, d):
     chord = e1 - np.where((e0 * e1).sum(axis=-1, keepdims=True) < 0, -1, 1) * e0
     tangent = chord - (chord * e0).sum(axis=-1, keepdims=True) * e0
     return e0, tangent / np.linalg.norm(tangent, axis=-1, keepdims=True), angle
+
+
+def at_length(mlp, length):
+    """A layer without a norm, as it acts on vectors of one length: a layer on the sphere of radius sqrt(d).
+
+    Without a norm there is no sphere, but a vector x that is turned keeps its length. With W_in length / sqrt(d) in
+    place of W_in, the point z = sqrt(d) x / length of the sphere has the pre-activations that x had; so `crossings`,
+    `path_profile` and all that needs a sphere say what happens as x turns.
+
+    Parameters
+    ----------
+    mlp : FoldedMLP
+        Of kind ``"none"``.
+    length : float
+        |x|, positive.
+
+    Returns
+    -------
+    FoldedMLP
+        Of kind ``"rmsnorm"`` with eps = 0: its sphere is in all of R^d.
+
+    Raises
+    ------
+    ValueError
+        The layer stands behind a norm, or the length is not positive.
+    """
+    require_folded(mlp)
+    if mlp.kind != "none":
+        raise ValueError(f"mlp: expected a layer without a norm, got kind {mlp.kind!r}, which has a sphere of its own.")
+    if non_negative(length, "length") == 0:
+        raise ValueError("length: expected a positive number, got 0: the zero vector cannot be turned.")
+    return replace(mlp, W_in=mlp.W_in * (length / np.sqrt(mlp.d_model)), kind="rmsnorm", eps=0.0)
 
 
 # --- what a move changes ---
@@ -156,13 +188,19 @@ def flip_weights(mlp, z0, z1):
     return _moves(mlp, z0, z1)[1]
 
 
-def coherence(mlp, z0, z1):
+def coherence(mlp, z0, z1, *, shuffle=None):
     """kappa = |sum_i f_i|^2 / sum_i |f_i|^2 of the flip vectors of `split_change`, float64 [...]: do the flips cancel?
 
     About 1 if they add like independent random vectors, up to their number if they all agree, below 1 if they cancel.
-    NaN where nothing flips. For GELU every neuron takes part. Parameters as in `split_change`.
+    NaN where nothing flips. For GELU every neuron takes part. Parameters as in `split_change`, and
+
+    shuffle : numpy Generator, optional
+        For each move, deal the rows of ``W_out`` out to the neurons at random first: what kappa would be if the same
+        flips wrote the same vectors, but by chance.
     """
     weights = flip_weights(mlp, z0, z1)
+    if shuffle is not None:
+        weights = shuffle.permuted(weights, axis=-1)
     with np.errstate(invalid="ignore"):
         return ((weights @ mlp.W_out) ** 2).sum(axis=-1) / (weights**2 @ (mlp.W_out**2).sum(axis=1))
 
@@ -266,9 +304,7 @@ def crossings(mlp, z0, z1, *, end=None):
 def frames(mlp, z0, z1, end):
     """e0, e1 [..., d] and the end [...] of each path on the layer's sphere, checked."""
     require_sphere(mlp)
-    e0, e1, ends = _frame(z0, z1, mlp.d_model)
-    for z, name in ((z0, "z0"), (z1, "z1")):
-        require_on_sphere(as_float64(z, name), name, mlp.kind)
+    e0, e1, ends = _frame(z0, z1, mlp.d_model, mlp.kind)
     if end is not None:
         end = as_float64(end, "end", shape=(...,))
         if (end <= 0).any() or (end > np.pi).any():

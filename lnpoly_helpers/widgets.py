@@ -20,7 +20,7 @@ from .layernorm import FoldedMLP, normalize, require_folded
 from .patterns import affine_map, require_sphere
 from .plane import partition_plane
 from .plotting import new_figure, plot_arc_window, plot_arcs, plot_layernorm, plot_path, plot_plane, plot_sphere
-from .rotation import angle_between, crossings, rotate, split_change
+from .rotation import angle_between, crossings, rotate, tangent_change
 from .slices import Arrangement, restrict, slice_basis
 from .sphere import count_faces, n_regions, partition_sphere
 
@@ -109,7 +109,7 @@ def _look():
 
 
 def _slider(description, value, low, high, step=1):
-    """A slider that the arrow keys move; of integers if its step is one."""
+    """A slider that the arrow keys move; of integers if its step is an integer."""
     kind = ipywidgets.IntSlider if isinstance(step, int) else ipywidgets.FloatSlider
     return kind(value=value, min=low, max=high, step=step, description=description, **_look())
 
@@ -365,6 +365,9 @@ def explore_slice(mlps, x, *, names=None, first=0, second=1, title=""):
 def explore_rotation(mlp, z0, z1, *, title=""):
     """Walk from one point of the sphere to another: who has flipped so far, and how far the output has moved.
 
+    Beside it, how far the layer's tangent map at the start says that it has moved (for ReLU the affine map of the first
+    region), and the length of what is left, which for ReLU is what the flipped neurons add.
+
     Parameters
     ----------
     mlp : FoldedMLP
@@ -383,8 +386,9 @@ def explore_rotation(mlp, z0, z1, *, title=""):
     found, whole = crossings(mlp, z0, z1), float(np.degrees(angle_between(z0, z1)))
     step = 0.5
     degrees = np.minimum(step * np.arange(np.ceil(whole / step) + 1), whole)  # every place where the slider can be
-    frozen, flips = split_change(mlp, z0, rotate(z0, z1, np.radians(degrees)))
-    parts = {"output moved": frozen + flips, "first region's map alone": frozen, "flipped neurons": flips}
+    path = rotate(z0, z1, np.radians(degrees))
+    change, first = mlp.output(path) - mlp.output(z0), tangent_change(mlp, z0, path)
+    parts = {"output moved": change, "the first map alone": first, "the rest": change - first}
     curves = {name: np.linalg.norm(part, axis=-1) for name, part in parts.items()}
     figure, ax = new_figure(7.2, 3.8)
 

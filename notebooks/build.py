@@ -61,7 +61,7 @@ def notebooks(beginnings=()):
 
 def repository():
     """The public address, owner/name: the one setting in pyproject.toml."""
-    return tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["lnpoly"]["repository"]
+    return tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["lnpoly"]["repository"]
 
 
 def normalise(nb):
@@ -254,7 +254,7 @@ def run(paths, site=None, saved=False):
         rows.append((path.stem, seconds, result))
         entries.append((path, nb, result))
         if not site and result == "ok":
-            path.write_text(text_of(normalise(nb)), encoding="utf-8")
+            path.write_text(text_of(normalise(nb)), encoding="utf-8", newline="\n")
             if path.stem == README_FIGURE[0]:
                 (HERE / README_FIGURE[2]).write_bytes(picture(nb, README_FIGURE[1]))
     if site:
@@ -287,11 +287,12 @@ def links(new=None):
         changed = ADDRESS.sub(rf"\g<1>{new}", text)
         changed = re.sub(rf"(https://github\.com/){re.escape(old)}(?![\w-])", rf"\g<1>{new}", changed)
         if changed != text:
-            path.write_text(changed, encoding="utf-8")
+            path.write_text(changed, encoding="utf-8", newline="\n")
             print(f"{path.relative_to(ROOT)}: now {new}")
 
 
 def main():
+    sys.stdout.reconfigure(errors="backslashreplace")  # a console without ε still gets its table
     plain = argparse.RawDescriptionHelpFormatter
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=plain, usage=argparse.SUPPRESS)
     parser.add_argument("names", nargs="*", metavar="NAME")

@@ -1,13 +1,20 @@
-"""What all tests share: no network, the same random numbers in every run."""
+"""What all tests share: no network, no models of this machine's user, the same random numbers in every run."""
 
 import os
 import shutil
+import tempfile
 
 import numpy as np
 import pytest
 from hypothesis import settings
 
-os.environ.setdefault("HF_HUB_OFFLINE", "1")  # read by huggingface_hub when it is first imported
+# Read by huggingface_hub when it is first imported. A user's own cache must neither decide what "auto" finds nor take
+# the stand-ins that some tests download from a hub of their own.
+for name in ("HF_HUB_CACHE", "HUGGINGFACE_HUB_CACHE", "LNPOLY_MODEL", "LNPOLY_RESULTS"):
+    os.environ.pop(name, None)
+_home = tempfile.TemporaryDirectory(prefix="lnpoly-hub-")
+os.environ["HF_HOME"] = _home.name
+os.environ.setdefault("HF_HUB_OFFLINE", "1")
 
 settings.register_profile("repeatable", derandomize=True, deadline=None, max_examples=60)
 settings.load_profile("repeatable")

@@ -22,7 +22,7 @@ class Hub:
     Parameters
     ----------
     models : dict of str: Path
-        Repositories and the folders with their files.
+        Repositories, or ``repository@revision``, and the folders with their files.
     alias : dict of str: str
         Short names that are redirected, as the hub does for gpt2.
     fault : str
@@ -68,24 +68,28 @@ class Hub:
         path = request.path.split("?")[0].strip("/")
         if path.startswith("large/"):
             return self._send_large(request, path.removeprefix("large/"), body)
-        repository, resolve, file = path.partition("/resolve/main/")
+        repository, resolve, rest = path.partition("/resolve/")
+        revision, _, file = rest.partition("/")
         if repository in self.alias and resolve:
-            target = f"/{self.alias[repository]}/resolve/main/{file}"
+            target = f"/{self.alias[repository]}/resolve/{rest}"
             return self._send(request, 307, b"Temporary Redirect", {"Location": target}, body)
-        folder = self.models.get(repository)
-        if not resolve or folder is None:
+        if not resolve or repository not in {name.split("@")[0] for name in self.models}:
             # the hub tells strangers no difference between what is private and what is not there
             return self._send(request, 401, b"Invalid username", {"X-Error-Code": "RepoNotFound"}, body)
-        content = self._read(folder, file)
+        name = repository if revision == "main" else f"{repository}@{revision}"
+        if name not in self.models:
+            return self._send(request, 404, b"Invalid rev id", {"X-Error-Code": "RevisionNotFound"}, body)
+        commit = COMMIT if revision == "main" else hashlib.sha1(revision.encode()).hexdigest()
+        content = self._read(self.models[name], file)
         if content is None:
-            headers = {"X-Error-Code": "EntryNotFound", "X-Repo-Commit": COMMIT}
+            headers = {"X-Error-Code": "EntryNotFound", "X-Repo-Commit": commit}
             return self._send(request, 404, b"Entry not found", headers, body)
-        headers = {"X-Repo-Commit": COMMIT, "Accept-Ranges": "bytes"}
+        headers = {"X-Repo-Commit": commit, "Accept-Ranges": "bytes"}
         if file.endswith(LARGE):
             sha256 = hashlib.sha256(content).hexdigest()
             headers |= {"X-Linked-Etag": f'"{sha256}"', "X-Linked-Size": str(len(content))}
             # on another host, where the hub's own headers are missing
-            headers["Location"] = f"{self.endpoint.replace('127.0.0.1', 'localhost')}/large/{repository}/{file}"
+            headers["Location"] = f"{self.endpoint.replace('127.0.0.1', 'localhost')}/large/{name}/{file}"
             return self._send(request, 302, b"Found", headers, body)
         headers["ETag"] = f'"{hashlib.sha1(content).hexdigest()}"'
         self._send(request, 200, content, headers, body)

@@ -5,7 +5,10 @@ from fractions import Fraction
 
 import numpy as np
 
-from lnpoly_helpers import NormedMLP, fold_layer_norm
+from lnpoly_helpers import NormedMLP, fold_layer_norm, normalize
+
+NORMS = ("layernorm", "rmsnorm")
+ACTIVATIONS = ("relu", "gelu", "gelu_new")
 
 
 def random_block(rng, d, m, *, kind="layernorm", activation="relu", eps=0.0, d_out=None):
@@ -26,6 +29,11 @@ def random_block(rng, d, m, *, kind="layernorm", activation="relu", eps=0.0, d_o
 
 def random_mlp(rng, d, m, **kwargs):
     return fold_layer_norm(random_block(rng, d, m, **kwargs))
+
+
+def random_points(rng, *shape, kind="layernorm"):
+    """Two batches of points of the sphere."""
+    return normalize(rng.normal(size=(2, *shape)), kind=kind)
 
 
 def exact_normalize(x, eps, kind):
@@ -77,6 +85,24 @@ def bisect(f, low, high):
         else:
             high = middle
     return 0.5 * (low + high)
+
+
+def dense_scan(preactivations, low, high, steps):
+    """Every change of sign from low to high, in order: (before, after, neuron, turns on).
+
+    A step that holds more than one is scanned again in ten, and so on until the closest pair is apart. A neuron that
+    changes twice within one step goes unseen.
+    """
+    grid = np.linspace(low, high, steps + 1)
+    on = preactivations(grid) > 0
+    found = []
+    for k in np.flatnonzero((on[1:] != on[:-1]).any(axis=1)):
+        neurons = np.flatnonzero(on[k + 1] != on[k])
+        if len(neurons) > 1 and grid[k + 1] - grid[k] > 1e-13:
+            found += dense_scan(preactivations, grid[k], grid[k + 1], 10)
+        else:
+            found += [(grid[k], grid[k + 1], i, on[k + 1, i]) for i in neurons]
+    return found
 
 
 def sqrt_of(fraction):

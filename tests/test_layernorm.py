@@ -221,6 +221,14 @@ def test_a_block_keeps_its_own_copy_that_nobody_can_change(rng):
     assert block.W_in[0, 0] != 99.0
 
 
+def test_a_changed_block_shares_the_matrices_that_it_leaves_alone(rng):
+    block = random_mlp(rng, 4, 6)
+    other = replace(block, W_out=2 * block.W_out)
+    assert other.W_in is block.W_in and other.W_out is not block.W_out
+    view = np.broadcast_to(rng.normal(size=4), (6, 4))  # read-only, and yet somebody else's to change
+    assert replace(block, W_out=view).W_out is not view
+
+
 def random_ray(rng, d, m):
     return ray_crossings(random_mlp(rng, d, m, eps=1e-2), np.arange(d))
 

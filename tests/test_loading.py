@@ -1,5 +1,6 @@
 """load_model: folders, a pip package, a hub that works and hubs that do not; each block against transformers' own."""
 
+import importlib.util
 import json
 import os
 import re
@@ -27,12 +28,15 @@ from lnpoly_helpers import (
     normalize,
     positions,
     prompts,
+    ray_crossings,
     residuals,
     trace,
+    untrained,
 )
 
 torch.set_num_threads(1)
 END = "<|endoftext|>"
+NO_LN = "apollo-research/gpt2_noLN"
 TEXT = "the cat sat on the mat and the cat ate"
 ALIAS = {name: f"openai-community/{name}" for name in ("gpt2", "gpt2-medium")}
 needs_minilm = pytest.mark.skipif(
@@ -87,7 +91,27 @@ def published(tmp_path_factory):
     return model, folder
 
 
+def check_untrained(model, out_std):
+    """A twin as transformers starts it: standard deviation 0.02, and no bias."""
+    state = torch.get_rng_state()
+    twin = untrained(model)
+    assert torch.equal(torch.get_rng_state(), state)
+    assert model_name(twin) == f"{model_name(model)}, untrained"
+    for layer in range(model.cfg.n_layers):
+        stored, block, again = (mlp_block(one, layer) for one in (model, twin, untrained(model)))
+        assert not (block.W_in == stored.W_in).any() and (block.kind, block.eps) == (stored.kind, stored.eps)
+        np.testing.assert_array_equal(block.W_in, again.W_in)
+        assert block.W_in.std() == pytest.approx(0.02, rel=0.04) and not block.b_in.any()
+        assert block.W_out.std() == pytest.approx(out_std, rel=0.04) and (block.gamma == 1).all()
+    np.testing.assert_array_equal(encode(twin, TEXT), encode(model, TEXT))
+    assert residuals(twin, TEXT, 1).shape == residuals(model, TEXT, 1).shape
+
+
 # --- folders ---
+
+
+def test_an_untrained_gpt2_writes_less_into_the_stream_the_more_layers_there_are(published):
+    check_untrained(load_model(published[1]), out_std=0.02 / np.sqrt(2 * 2))
 
 
 def test_a_folder_gives_its_model_named_by_the_folder_and_not_by_its_kind(tmp_path):
@@ -217,6 +241,28 @@ def test_a_path_is_never_a_name(name, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     with pytest.raises(FileNotFoundError, match="expected a folder in Hugging Face format, got none. Check the path"):
         load_model(name)
+
+
+OWN = "nano-ln-relu"
+HUB_ONLY = "Only a model that load_model takes from the Hugging Face hub by its name has revisions; leave it out"
+ASKED_IN_VAIN = {
+    "embedded": (OWN, {"revision": "main"}, f"revision: expected none for '{OWN}', got 'main'. {HUB_ONLY}"),
+    "package": ("minilm", {"revision": "main"}, "revision: expected none for 'minilm', got 'main'"),
+    "auto": ("auto", {"revision": "main"}, "revision: expected none for 'auto', got 'main'"),
+    "folder": ("./gpt2", {"revision": "v1"}, "revision: expected none for './gpt2', got 'v1'"),
+    "empty": ("gpt2", {"revision": ""}, "revision: expected the name of a branch or a tag or a commit's hash, as in"),
+    "upwards": ("gpt2", {"revision": "../main"}, "revision: expected the name of a branch .*, got '../main'"),
+    "number": ("gpt2", {"revision": 3}, "revision: expected the name of a branch .*, got 3"),
+    "own tokenizer": (OWN, {"tokenizer": "gpt2"}, f"tokenizer: expected none for '{OWN}', which has its own, got"),
+    "no tokenizer": ("gpt2", {"tokenizer": "a b"}, "tokenizer: expected the name of a model on the Hugging Face hub"),
+    "bytes": ("gpt2", {"tokenizer": OWN}, f"tokenizer: expected the name of a model .*, got '{OWN}'"),
+}
+
+
+@pytest.mark.parametrize("name, options, says", ASKED_IN_VAIN.values(), ids=ASKED_IN_VAIN)
+def test_what_a_model_has_no_choice_of_is_refused(name, options, says):
+    with pytest.raises(ValueError, match=says):
+        load_model(name, **options)
 
 
 @pytest.mark.parametrize("name", [None, 3, "", "a b", "a/b/c", "gpt2/", "a..b", b"gpt2", ["gpt2"]])
@@ -398,6 +444,11 @@ def test_minilm_is_what_was_published_and_is_named_so(minilm, tmp_path):
 
 
 @needs_minilm
+def test_an_untrained_minilm_starts_as_its_library_starts_it(minilm):
+    check_untrained(minilm, out_std=0.02)
+
+
+@needs_minilm
 def test_a_package_with_other_weights_is_refused(tmp_path, monkeypatch):
     folder = tmp_path / "model"
     saved(folder, "BertForMaskedLM", **OTHER)
@@ -497,15 +548,101 @@ def test_the_hubs_tokenizer_gives_bytes_behind_the_end_of_text(published):
     assert tokens[0] == 256 and bridge.tokenizer.decode(tokens[1:]) == "Ab é"
 
 
+# --- GPT-2 without LayerNorm ---
+
+
+def without_layer_norm(model, eps=1e12):
+    """In place, as apollo-research/gpt2_noLN is made: the norms stay, and divide by 1e6 instead of the deviation."""
+    model.config.layer_norm_epsilon = eps
+    for name, module in model.named_modules():
+        if isinstance(module, torch.nn.LayerNorm):
+            module.eps = eps
+            if not name.endswith("ln_f"):  # the last one keeps a scale and a bias: no matrix behind it could take them
+                torch.nn.init.ones_(module.weight)
+                torch.nn.init.zeros_(module.bias)
+            with torch.no_grad():
+                module.weight.mul_(eps**0.5)
+    return model
+
+
+@pytest.fixture(scope="module")
+def no_norm(published, tmp_path_factory):
+    """A tiny one, in a folder without a tokenizer; returns the model too."""
+    size = {"n_layer": 2, "n_embd": 32, "n_head": 4, "vocab_size": 257, "n_positions": 64}
+    config = transformers.GPT2Config(**size, bos_token_id=256, eos_token_id=256)
+    model = without_layer_norm(random_weights(transformers.GPT2LMHeadModel(config), seed=1))
+    folder = tmp_path_factory.mktemp("no norm") / "model"
+    model.save_pretrained(folder)
+    return model, folder
+
+
+def test_a_folder_without_a_tokenizer_takes_another_models(no_norm, published, tiny, tmp_path):
+    model, folder = no_norm
+    with pytest.raises(FileNotFoundError, match="got a folder without a tokenizer"):
+        load_model(folder)
+    alone = tmp_path / "tokenizer"
+    transformers.AutoTokenizer.from_pretrained(published[1]).save_pretrained(alone)
+    for other in (published[1], str(alone)):
+        bridge = load_model(folder, tokenizer=other)
+        tokens = encode(bridge, "The cat")
+        assert tokens[0] == 256 and bridge.tokenizer.decode(tokens[1:]) == "The cat"
+        with torch.no_grad():
+            logits = model(torch.from_numpy(tokens)[None]).logits[0]
+        np.testing.assert_allclose(trace(bridge, "The cat", 0).logits, logits, atol=1e-5)
+    with pytest.raises(FileNotFoundError, match="expected a folder with a tokenizer, got none"):
+        load_model(folder, tokenizer=tmp_path / "nothing")
+    with pytest.raises(FileNotFoundError, match=r"expected a folder with a tokenizer, got one without a tokenizer"):
+        load_model(folder, tokenizer=folder)
+    with pytest.raises(ValueError, match="expected one with at most the 40 tokens of tiny .*, got one with 257"):
+        load_model(tiny, tokenizer=published[1])
+
+
+@pytest.mark.parametrize("layer", [0, 1])
+def test_without_layer_norm_a_ray_crosses_where_bisection_says(no_norm, published, layer):
+    """At eps = 1e12 LayerNorm is x - mean(x), up to a part in 1e12; the closed form must stand it."""
+    model, folder = no_norm
+    bridge = load_model(folder, tokenizer=published[1])
+    block = mlp_block(bridge, layer)
+    assert block.eps == 1e12 and (block.gamma == 1e6).all() and not block.beta.any()
+    mlp, x = fold_layer_norm(block), residuals(bridge, "Twice two is four.", layer)[5]
+
+    own = model.transformer.h[layer]
+    own.double()
+    with torch.no_grad():
+        expected = own.mlp(own.ln_2(torch.tensor(x))).numpy()
+        normed = own.ln_2(torch.tensor(x)).numpy()
+
+        def pre(a):
+            return own.mlp.c_fc(own.ln_2(torch.tensor(np.multiply.outer(a, x)))).numpy()
+
+        assert np.abs(mlp(x) - expected).max() < 1e-9
+        np.testing.assert_allclose(normed, x - x.mean(), rtol=1e-9, atol=1e-12)
+        found = ray_crossings(mlp, x)
+        scales, neurons = found.scales[found.scales < 100], found.neurons[found.scales < 100]
+        grid = pre(np.geomspace(1e-6, 100, 20001)) > 0
+        assert sorted(neurons) == sorted(np.flatnonzero(grid[0] != grid[-1]))
+        assert (grid[1:] != grid[:-1]).sum() == len(scales) > 30  # of 128
+        low, high = np.full(len(scales), 1e-6), np.full(len(scales), 100.0)
+        start = pre(1e-6)[neurons] > 0
+        for _ in range(80):
+            middle = (low + high) / 2
+            before = (pre(middle)[np.arange(len(scales)), neurons] > 0) == start
+            low, high = np.where(before, middle, low), np.where(before, high, middle)
+    own.float()
+    np.testing.assert_allclose(scales, low, rtol=1e-9)
+    assert len(ray_crossings(mlp, x, eps=0).scales) == 0  # which is the network with its norm put back
+
+
 # --- hubs, each in a process of its own ---
 
 CASE = """
-import json, sys, time
+import json, os, sys, time
 from lnpoly_helpers import load_model, model_name, trace
 start = time.perf_counter()
 try:
     for name in sys.argv[1].split(","):
-        model = load_model(name)
+        name, _, revision = name.partition("@")
+        model = load_model(name, revision=revision or None, tokenizer=os.environ.get("TOKENIZER"))
         print(json.dumps({"name": model_name(model), "logits": float(trace(model, "The cat", 1).logits.sum())}))
 finally:
     print(json.dumps({"seconds": time.perf_counter() - start}))
@@ -530,7 +667,17 @@ def in_a_fresh_process(home, endpoint, name="gpt2", code=CASE, **environment):
 
 
 @pytest.fixture(scope="module")
-def runs(published, tmp_path_factory):
+def no_norm_on_the_hub(published, no_norm, tmp_path_factory):
+    """Repositories as the hub has them: gpt2_noLN comes without a tokenizer, and its control is a revision of it."""
+    control = Path(shutil.copytree(published[1], tmp_path_factory.mktemp("control") / "model"))
+    for pattern in ("*token*", "vocab*", "merges*"):
+        for file in control.glob(pattern):
+            file.unlink()
+    return {"openai-community/gpt2": published[1], NO_LN: no_norm[1], f"{NO_LN}@vanilla_1200": control}
+
+
+@pytest.fixture(scope="module")
+def runs(published, no_norm_on_the_hub, tmp_path_factory):
     """All cases, two at a time: {case: finished process}."""
     models = {"openai-community/gpt2": published[1]}
     dead_proxy = dict.fromkeys(("HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy"), DEAD)
@@ -568,8 +715,23 @@ def runs(published, tmp_path_factory):
         with Hub({"someone/several": folder}) as hub:
             return folder, in_a_fresh_process(home(), hub.endpoint, "someone/several", FETCH)
 
+    def revision_then_cache():
+        kept = home()
+        with Hub(no_norm_on_the_hub, ALIAS) as hub:
+            bare = in_a_fresh_process(kept, hub.endpoint, NO_LN, QUICK)
+            asked_bare = list(hub.requests)
+            typo = in_a_fresh_process(kept, hub.endpoint, f"{NO_LN}@vanilla", QUICK, TOKENIZER="gpt2")
+            both = f"{NO_LN}@vanilla_1200,{NO_LN}"
+            first = in_a_fresh_process(kept, hub.endpoint, both, TOKENIZER="gpt2")
+            asked = list(hub.requests)
+        again = in_a_fresh_process(kept, hub.endpoint, both, TOKENIZER="gpt2", HF_HUB_OFFLINE="1")
+        lacking = in_a_fresh_process(kept, hub.endpoint, f"{NO_LN}@v9", QUICK, HF_HUB_OFFLINE="1", TOKENIZER="gpt2")
+        assert not [line for line in asked_bare if "safetensors" in line]  # told before the weights are fetched
+        return {"bare": bare, "typo": typo, "first": first, "again": again, "lacking": lacking}, asked
+
     cases = {
         "several files": in_several_files,
+        "revision then cache": revision_then_cache,
         "download then cache": download_then_cache,
         "stalls": lambda: served("stalls"),
         "silent": lambda: served("silent"),
@@ -619,6 +781,29 @@ def test_every_file_of_sharded_weights_is_fetched_and_an_older_tokenizer(runs):
     files = {path.name for path in folder.iterdir()} - {"generation_config.json"}
     assert len([file for file in files if file.startswith("model-")]) > 1
     assert set(run.stdout.splitlines()[-1].split()) == files
+
+
+def test_a_revision_is_fetched_named_and_kept_and_a_tokenizer_is_another_models(runs, published, no_norm):
+    done, asked = runs["revision then cache"]
+    control, main = load_model(published[1]), load_model(no_norm[1], tokenizer=published[1])
+    expected = [trace(model, "The cat", 1).logits.sum() for model in (control, main)]
+    for run in (done["first"], done["again"]):
+        found, _, said = loaded(run)
+        assert [model["logits"] for model in found] == pytest.approx(expected, abs=1e-2) and said == []
+        assert found[0]["name"].startswith(f"{NO_LN}@vanilla_1200 (from http://127.0.0.1:")
+        assert found[1]["name"].startswith(f"{NO_LN} (from http://127.0.0.1:")
+    assert abs(expected[0] - expected[1]) > 1
+    assert f"Downloading {NO_LN}@vanilla_1200 from http" in done["first"].stderr and done["again"].stderr == ""
+    assert not [line for line in asked if "openai-community/gpt2" in line and "safetensors" in line]
+
+
+def test_a_revision_that_is_not_there_and_a_tokenizer_that_is_not_ends_in_one_error(runs):
+    done, _ = runs["revision then cache"]
+    check_error(done["typo"], "ValueError", f"revision: expected a branch, a tag or a commit of {NO_LN} on http")
+    without = rf"{NO_LN}: expected a whole model .* without a tokenizer .*load_model\(\.\.\., tokenizer=NAME\)"
+    check_error(done["bare"], "FileNotFoundError", without)
+    offline = f"{NO_LN}@v9: expected it in the cache .* got neither: HF_HUB_OFFLINE is set"
+    check_error(done["lacking"], "ConnectionError", offline)
 
 
 HUB_ERRORS = {
@@ -688,3 +873,27 @@ def test_a_folder_and_a_package_load_with_no_network_at_all(published, tmp_path)
     run = in_a_fresh_process(tmp_path, "https://huggingface.co", names, WITHOUT_NETWORK)
     assert run.returncode == 0, run.stderr
     assert run.stdout.splitlines() == expected and run.stderr == ""
+
+
+@needs_minilm
+def test_notebook_08_loads_the_published_pair_when_it_is_told_to(no_norm_on_the_hub, tmp_path, monkeypatch):
+    """By the very lines that load gpt2_noLN, from a hub that has a tiny model of the same make under its name."""
+    root = Path(__file__).resolve().parent.parent
+    spec = importlib.util.spec_from_file_location("notebooks_build", root / "notebooks" / "build.py")
+    build = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(build)
+    nb = (root / "notebooks" / "08_beyond_gpt2.ipynb").read_text(encoding="utf-8")
+    assert nb.count('"REAL = False\\n"') == 1
+    real = tmp_path / "08_real.ipynb"
+    real.write_text(nb.replace("REAL = False\\n", "REAL = True\\n"), encoding="utf-8")
+    monkeypatch.setenv("HF_HOME", str(tmp_path))
+    monkeypatch.setenv("HF_HUB_OFFLINE", "0")
+    with Hub(no_norm_on_the_hub, ALIAS) as hub:
+        monkeypatch.setenv("HF_ENDPOINT", hub.endpoint)
+        nb, _, result = build.execute(real)
+    assert result == "ok"
+    text = "".join(output.get("text", "") for cell in nb.cells for output in cell.get("outputs", []))
+    at = re.escape(f"(from {hub.endpoint})")
+    assert re.search(rf"{NO_LN} {at} \| {NO_LN}@vanilla_1200 {at} \| 2 layers", text)
+    assert re.search(rf"{NO_LN} {at} *of 128 neurons cross: [1-9]\d\.\d .* at the model's own ε, 0 at ε = 0", text)
+    assert re.search(rf"{NO_LN}@vanilla_1200 {at} *of 128 neurons cross: 0\.\d .*, 0 at ε = 0", text)

@@ -21,12 +21,14 @@ from lnpoly_helpers import (
     load_model,
     mlp_block,
     model_card,
+    model_name,
     models,
     normalize,
     prompts,
     ray_crossings,
     residuals,
     trace,
+    untrained,
 )
 
 torch.set_num_threads(1)  # models this small gain nothing from more, and lose a lot where the cores are busy
@@ -134,6 +136,31 @@ def test_the_comparison_with_transformer_lens_is_not_empty():
     block = mlp_block(shared("random-ln-relu"), 1)
     mlp = fold_layer_norm(block)
     assert np.abs(mlp.W_in - block.W_in).max() > 0.05 and np.abs(mlp.b_in - block.b_in).max() > 0.05
+
+
+# --- the same architecture untrained ---
+
+
+@pytest.mark.parametrize("name", EVERY)
+def test_an_untrained_twin_has_the_shapes_and_none_of_the_weights(name):
+    model, state = shared(name), torch.get_rng_state()
+    before = {key: value.clone() for key, value in model.state_dict().items()}
+    twin, other = untrained(model, seed=5), untrained(model, seed=6)
+    assert torch.equal(torch.get_rng_state(), state)
+    assert all(torch.equal(value, before[key]) for key, value in model.state_dict().items())
+    assert model_name(twin) == f"{model_name(model)}, untrained"
+    for layer in range(model.cfg.n_layers):
+        block, fresh_block, another = (mlp_block(one, layer) for one in (model, twin, other))
+        assert (fresh_block.kind, fresh_block.activation, fresh_block.eps) == (block.kind, block.activation, block.eps)
+        assert fresh_block.W_in.shape == block.W_in.shape and not (fresh_block.W_in == block.W_in).any()
+        assert not (fresh_block.W_in == another.W_in).any()
+        d = fresh_block.d_model
+        assert fresh_block.W_in.std() == pytest.approx(0.8 / np.sqrt(d), rel=0.06)
+        assert fresh_block.W_out.std() == pytest.approx(0.8 / np.sqrt(2 * model.cfg.n_layers * d), rel=0.06)
+        assert not fresh_block.b_in.any() and (fresh_block.gamma == 1).all()
+    again = mlp_block(untrained(model, seed=5), 1)
+    np.testing.assert_array_equal(again.W_in, mlp_block(twin, 1).W_in)
+    assert residuals(twin, TEXT, 1).shape == residuals(model, TEXT, 1).shape
 
 
 # --- one run ---

