@@ -21,9 +21,9 @@ MODELS := $(if $(MODEL),LNPOLY_MODEL='$(MODEL)',HF_HUB_OFFLINE=1 HF_HUB_CACHE=$(
 .PHONY: help setup run test browser bench lint unit nbval places lab notebooks links clean
 
 help:
-	@echo 'make run                    execute every notebook, write site/index.html, print a table'
+	@echo 'make run                    execute every notebook, write the site (site/index.html), print a table'
 	@echo 'make run MODEL=gpt2         the same, with GPT-2 small (or a folder) in 06 and 07'
-	@echo 'make test                   everything that CI runs'
+	@echo 'make test                   every test but those in the browser; CI runs both'
 	@echo 'make browser                the site and two notebooks in a real Chromium; installs it with apt-get if need be'
 	@echo 'make bench                  measure the speed claims, print them, write data/benchmarks.md'
 	@echo 'make places                 run the notebooks as Colab and Binder would'

@@ -141,7 +141,8 @@ def test_notation_names_a_notebook_that_uses_the_symbol():
 GOOD = """<!DOCTYPE html><html lang="en"><head><title>A page</title><link rel="stylesheet" href="site.css"></head><body>
 <a href="#content">Skip</a><header><nav aria-label="Site"><a href="a.html">A</a></nav></header>
 <main id="content"><h1>A page</h1><h2 id="ε">ε</h2><p><a href="a.html#ε">There</a> <a href="#%CE%B5">Here</a>
-<img src="data:," alt="Nothing."> <a href="{ours}/blob/main/README.md">Ours</a></p></main><footer></footer></body></html>
+<img src="data:," alt="Nothing."> <a href="{ours}/blob/main/README.md">Ours</a></p></main>
+<footer></footer></body></html>
 """
 FLAWS = [
     ('lang="en"', "", "language"),
