@@ -18,12 +18,13 @@ MODEL :=
 MODELS := $(if $(MODEL),LNPOLY_MODEL='$(MODEL)',HF_HUB_OFFLINE=1 HF_HUB_CACHE=$(CURDIR)/$(VENV)/no-hub LNPOLY_MODEL=auto)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test bench lint unit nbval places lab notebooks links clean
+.PHONY: help setup run test browser bench lint unit nbval places lab notebooks links clean
 
 help:
-	@echo 'make run                    execute every notebook, write site/index.html, print a table'
+	@echo 'make run                    execute every notebook, write the site (site/index.html), print a table'
 	@echo 'make run MODEL=gpt2         the same, with GPT-2 small (or a folder) in 06 and 07'
-	@echo 'make test                   everything that CI runs'
+	@echo 'make test                   every test but those in the browser; CI runs both'
+	@echo 'make browser                the site and two notebooks in a real Chromium; installs it with apt-get if need be'
 	@echo 'make bench                  measure the speed claims, print them, write data/benchmarks.md'
 	@echo 'make places                 run the notebooks as Colab and Binder would'
 	@echo 'make lab                    open the notebooks in JupyterLab'
@@ -75,6 +76,11 @@ unit: $(READY)
 nbval: $(READY)
 	@$(MODELS) $(PY) -m pytest -o addopts= --nbval --nbval-current-env --nbval-cell-timeout=300 notebooks
 
+# Chromium is not Python's: found, named by LNPOLY_CHROMIUM, or installed
+browser: $(READY)
+	@chromium=$$($(PY) tests/browser/chromium.py) && echo "browser: $$chromium" && \
+	LNPOLY_CHROMIUM="$$chromium" $(MODELS) $(PY) -m pytest -o addopts= --durations=3 tests/browser
+
 # every notebook as Colab and Binder would run it, each in an environment made for it
 places: $(READY)
 	@$(PY) -m pytest -o addopts= tests/places
@@ -87,5 +93,5 @@ bench: $(READY)
 	@$(PY) tests/benchmarks/report.py .benchmarks/last.json
 
 clean:
-	rm -rf site dist build .pytest_cache .ruff_cache .hypothesis .benchmarks
+	rm -rf site screenshots dist build .pytest_cache .ruff_cache .hypothesis .benchmarks
 	find . -name __pycache__ -not -path './$(VENV)/*' -prune -exec rm -rf {} +

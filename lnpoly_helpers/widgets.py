@@ -24,6 +24,10 @@ from .rotation import angle_between, crossings, rotate, tangent_change
 from .slices import Arrangement, restrict, slice_basis
 from .sphere import count_faces, n_regions, partition_sphere
 
+# A picture's text for screen readers, where no eye sees it: an Image has none of its own, and with a tooltip, which it
+# has in name, ipywidgets 8 fails to show it in the browser
+_UNSEEN = "position: absolute; width: 1px; height: 1px; overflow: hidden; clip-path: inset(50%)"
+
 
 class Explorer:
     """Controls, a picture and its numbers, shown together by a notebook.
@@ -53,13 +57,14 @@ class Explorer:
         self.render, self.controls = render, dict(controls)
         self.picture, self.numbers = ipywidgets.Image(format="png"), ipywidgets.HTML()
         self.numbers.add_class("lnpoly-numbers")
+        self._unseen = ipywidgets.HTML(layout=ipywidgets.Layout(height="0", margin="0"))
         self._lines = 1
         self._redraw()  # an error here is the caller's to see
         for control in self.controls.values():
             control.observe(self._update, "value")
         grid = ipywidgets.Layout(display="flex", flex_flow="row wrap")
         sliders = ipywidgets.Box(list(self.controls.values()), layout=grid)
-        self._box = ipywidgets.VBox([sliders, self.numbers, self.picture])
+        self._box = ipywidgets.VBox([sliders, self.numbers, self._unseen, self.picture])
         self._box.add_class("lnpoly-explorer")
 
     @property
@@ -70,8 +75,7 @@ class Explorer:
         figure, text = self.render(**self.values)
         self.picture.value = figure.quick_png()
         self.alt, self.text = figure.alt, text
-        if self.picture.has_trait("tooltip"):  # since ipywidgets 8: what a screen reader says of the picture
-            self.picture.tooltip = self.alt
+        self._unseen.value = f'<span style="{_UNSEEN}">Picture: {html.escape(self.alt, quote=False)}</span>'
         self._say(text)
 
     def _update(self, change):

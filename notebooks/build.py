@@ -2,6 +2,7 @@
 
 usage: python notebooks/build.py [NAME ...]              execute, normalise and write back (NAME: how a notebook begins)
        python notebooks/build.py --site DIR              execute, leave the notebooks alone, write DIR/index.html
+       python notebooks/build.py --site DIR --saved      the same from the saved outputs, without executing
        python notebooks/build.py --check                 name the notebooks that are not in their normal form
        python notebooks/build.py --links [OWNER/NAME]    put the public address into every badge and install line
 
@@ -11,8 +12,9 @@ The .ipynb files are the single source: the site, the outputs and their numbers 
 import argparse
 import base64
 import copy
-import html
+import posixpath
 import re
+import shutil
 import sys
 import time
 import tomllib
@@ -41,47 +43,12 @@ ADDRESS = re.compile(
     re.MULTILINE,
 )
 
-# nbconvert's page with each picture's alternative text, links to the other pages, room on a phone, and no script from
-# elsewhere but MathJax where a notebook has formulas
-PAGE = """{%- extends "lab/index.html.j2" -%}
-{% macro nav() %}<nav><a href="index.html">All notebooks</a>
-{%- for label, stem in resources.neighbours %}<a href="{{ stem }}.html">{{ label }}: {{ stem.replace("_", " ") }}</a>
-{%- endfor %}</nav>{% endmacro %}
-{% block html_head_js_requirejs %}{% endblock %}
-{% block html_head_js_mermaidjs %}{% endblock %}
-{% block html_head_js_mathjax %}{% if resources.has_formulas %}{{ super() }}{% endif %}{% endblock %}
-{% block html_head_css %}<style>
-body.jp-Notebook { max-width: 62rem; margin: 0 auto; padding: 1rem; }
-img { max-width: 100%; height: auto; }
-.jp-RenderedHTMLCommon table { display: block; max-width: 100%; overflow-x: auto; }
-.jp-OutputArea-output pre, .highlight pre { overflow-x: auto; }
-nav { font: 1rem/1.6 system-ui, sans-serif; margin: 0.5rem 0; display: flex; flex-wrap: wrap; gap: 0 1.5rem; }
-nav a { color: #1565c0; }
-@media (max-width: 45rem) {
-  body.jp-Notebook { padding: 0.5rem; }
-  .jp-InputPrompt, .jp-OutputPrompt { display: none; }
-}
-</style>{% endblock %}
-{% block body_header %}{{ super() }}{{ nav() }}{% endblock %}
-{% block body_footer %}{{ nav() }}{{ super() }}{% endblock %}
-{% block data_png scoped %}<div class="jp-RenderedImage jp-OutputArea-output {{ extra_class }}">
-<img alt="{{ output | get_metadata("alt", "image/png") | e }}"
- src="data:image/png;base64,{{ output.data["image/png"] }}">
-</div>{% endblock %}
-"""
-INDEX = """<!DOCTYPE html>
-<html lang="en">
-<head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
-<title>lnpoly: the notebooks</title>
-<style>body {{ font: 1.1rem/1.5 system-ui, sans-serif; max-width: 45rem; margin: 0 auto; padding: 1rem; }}
-li {{ margin: 1rem 0; }} li a {{ font-weight: 600; }} p {{ margin: 0.2rem 0; }}</style></head>
-<body><h1>LayerNorm, spheres and polytopes</h1>
-<ol>
-{items}
-</ol>
-<p><a href="https://github.com/{repository}">The notebooks and their source</a></p>
-</body></html>
-"""
+TEMPLATE = HERE / "site_template"
+# the pages of the site that are no notebooks: their source, file and name in the menu
+TEXTS = [
+    ("notebooks/notation.md", "notation.html", "Notation"),
+    ("notebooks/assignment/README.md", "teachers.html", "For teachers"),
+]
 
 
 def notebooks(beginnings=()):
@@ -167,67 +134,137 @@ def execute(path):
     return nb, time.perf_counter() - start, result
 
 
-def title_and_claim(nb):
-    """The first heading of a notebook and the first sentence below it."""
+def facts(nb):
+    """What a notebook says of itself: title (its first heading), claim and minutes, "" where it does not say."""
     text = "\n".join(cell.source for cell in nb.cells if cell.cell_type == "markdown")
     found = re.search(r"^# +(.+)\n+([^\n#|>][^|>]*?(?:[.!?](?=\s)|\n\n))?", text + "\n\n", re.MULTILINE)
-    return (found[1].strip(), (found[2] or "").strip()) if found else ("", "")
+    rows = dict(re.findall(r"^\| \*\*(.+?)\*\* \| (.+?) \|$", text, re.MULTILINE))
+    title, lead = (found[1].strip(), (found[2] or "").strip()) if found else ("", "")
+    return {"title": title, "claim": rows.get("You will see", lead), "minutes": rows.get("Time", "")}
 
 
-def page(nb, path, others):
-    """The HTML page of an executed notebook: one file, linked to its neighbours."""
-    from nbconvert import HTMLExporter
-
-    nb = copy.deepcopy(nb)
-    nb.metadata["title"] = title_and_claim(nb)[0] or path.stem
-    stems = [other.stem for other in others]
-    here = stems.index(path.stem)
-    neighbours = [(label, stems[k]) for label, k in (("Before", here - 1), ("Next", here + 1)) if 0 <= k < len(stems)]
-    formulas = any("$" in cell.source for cell in nb.cells if cell.cell_type == "markdown")
-    body, _ = HTMLExporter(raw_template=PAGE, embed_images=True).from_notebook_node(
-        nb, resources={"neighbours": neighbours, "has_formulas": formulas}
-    )
-    for stem in stems:
-        body = re.sub(rf'href="(?:\./)?{re.escape(stem)}\.ipynb(#[^"]*)?"', rf'href="{stem}.html\1"', body)
-    return body.replace('href="../', f'href="https://github.com/{repository()}/blob/main/')
+def card_picture(nb):
+    """Name and alternative text of a page's picture for its card: of the cell tagged card, or else the first one."""
+    cells = sorted(nb.cells, key=lambda cell: "card" not in cell.metadata.get("tags", []))
+    for output in (output for cell in cells for output in cell.get("outputs", [])):
+        if "filenames" in output.get("metadata", {}):
+            return output.metadata.filenames["image/png"], output.metadata.get("image/png", {}).get("alt", "")
+    return None, ""
 
 
-def index(entries):
-    """The site's first page from (path, executed notebook, result) of each notebook."""
+def write_site(entries, site):
+    """Write the pages, pictures and style sheet of the site from (path, notebook, result) of each notebook."""
+    from jinja2 import Environment, FileSystemLoader
     from nbconvert.filters import markdown2html
+    from nbformat.v4 import new_markdown_cell, new_notebook
 
-    items = []
-    for path, nb, result in entries:
-        title, claim = title_and_claim(nb)
-        failed = "" if result == "ok" else f"<p>This run failed: {html.escape(result)}</p>"
-        link = f'<a href="{path.stem}.html">{html.escape(title or path.stem)}</a>'
-        items.append(f"<li>{link}{markdown2html(claim)}{failed}</li>")
-    return INDEX.format(items="\n".join(items), repository=repository())
+    sources = [(f"notebooks/{path.name}", f"{path.stem}.html", nb) for path, nb, _ in entries]
+    for source, page, _ in TEXTS:
+        text = (ROOT / source).read_text(encoding="utf-8")
+        sources.append((source, page, new_notebook(cells=[new_markdown_cell(text)])))
+    pages = {source: page for source, page, _ in sources}
+    environment = Environment(loader=FileSystemLoader(TEMPLATE), autoescape=True)
+    menu = [("index.html", "Notebooks"), *((page, label) for _, page, label in TEXTS)]
+    common = {"menu": menu, "repository": repository()}
+
+    (site / "figures").mkdir(parents=True, exist_ok=True)
+    shutil.copy(TEMPLATE / "site.css", site)
+    cards = []
+    for k, (source, page, nb) in enumerate(sources):
+        nb, body = rendered(normalise(nb), site, page)
+        body, sections = linked(body, source, pages)
+        about = facts(nb)
+        title = about["title"] or Path(page).stem
+        neighbours = [
+            (word, sources[j][1], facts(sources[j][2])["title"] or sources[j][1])
+            for word, j in (("Previous", k - 1), ("Next", k + 1))
+            if 0 <= j < len(entries) and k < len(entries)
+        ]
+        html = environment.get_template("page.html.j2").render(
+            common, here=page, source=source, title=title, body=body, sections=sections, neighbours=neighbours
+        )
+        (site / page).write_text(html, encoding="utf-8")
+        if k < len(entries):
+            claim = markdown2html(about["claim"]).removeprefix("<p>").removesuffix("</p>")
+            name, alt = card_picture(nb)
+            cards.append(about | {"page": page, "title": title, "claim": claim, "picture": name, "alt": alt,
+                                  "result": entries[k][2]})
+    html = environment.get_template("index.html.j2").render(
+        common, here="index.html", source="notebooks", title="LayerNorm, spheres and polytopes", home=True, cards=cards
+    )
+    (site / "index.html").write_text(html, encoding="utf-8")
 
 
-def run(paths, site=None):
+def rendered(nb, site, page):
+    """The notebook with the names of its pictures, which are written to the site, and its cells as HTML."""
+    from nbconvert import HTMLExporter
+    from nbconvert.preprocessors import ExtractOutputPreprocessor
+
+    resources = {"output_files_dir": "figures", "unique_key": Path(page).stem, "outputs": {}}
+    nb, resources = ExtractOutputPreprocessor(extract_output_types={"image/png"}).preprocess(nb, resources)
+    for name, data in resources["outputs"].items():
+        (site / name).write_bytes(data)
+    exporter = HTMLExporter(
+        extra_template_basedirs=[str(HERE)], template_name=TEMPLATE.name, template_file="cells.html.j2",
+        filters={"size": png_size},
+    )
+    return nb, exporter.from_notebook_node(nb, resources)[0]
+
+
+def png_size(data):
+    """Width and height of a PNG picture as HTML attributes, so that a page does not jump while it loads."""
+    width, height = (int.from_bytes(data[k : k + 4], "big") for k in (16, 20))
+    return f'width="{width}" height="{height}"'
+
+
+def linked(body, source, pages):
+    """The HTML of a page with its links made to fit the site, and its sections, (anchor, heading) of each.
+
+    A link to the source of another page becomes a link to that page, one to any other file a link to its public
+    address. A badge, which is a picture on another machine, becomes its text; a table gets a frame to scroll in.
+    """
+    from bs4 import BeautifulSoup
+
+    soup = BeautifulSoup(body, "html.parser")
+    for link in soup("a", href=re.compile(r"^(?![a-z]+:|#)")):
+        file, mark, anchor = link["href"].partition("#")
+        target = posixpath.normpath(posixpath.join(posixpath.dirname(source), file))
+        link["href"] = pages.get(target, f"https://github.com/{repository()}/blob/main/{target}") + mark + anchor
+    for picture in soup("img", src=re.compile("^https?:")):
+        badge = soup.new_tag("span", attrs={"class": "badge"})
+        badge.string = picture["alt"]
+        picture.replace_with(badge)
+    for mark in soup("a", class_="anchor-link"):
+        mark.decompose()
+    for table in soup("table"):
+        table.wrap(soup.new_tag("div", attrs={"class": "scroll"}))
+    return str(soup), [(heading["id"], heading.decode_contents()) for heading in soup("h2")]
+
+
+def run(paths, site=None, saved=False):
     """Execute the notebooks one by one, write site or notebooks, print the table; returns whether all went well."""
     entries, rows = [], []
     for k, path in enumerate(paths, 1):
+        if saved:
+            entries.append((path, nbformat.read(path, as_version=4), "ok"))
+            continue
         print(f"[{k}/{len(paths)}] {path.stem} ...", flush=True)
         nb, seconds, result = execute(path)
         print(f"[{k}/{len(paths)}] {path.stem} {result} after {seconds:.1f} s", flush=True)
         rows.append((path.stem, seconds, result))
         entries.append((path, nb, result))
-        if site:
-            site.mkdir(parents=True, exist_ok=True)
-            (site / f"{path.stem}.html").write_text(page(nb, path, paths), encoding="utf-8")
-        elif result == "ok":
+        if not site and result == "ok":
             path.write_text(text_of(normalise(nb)), encoding="utf-8", newline="\n")
             if path.stem == README_FIGURE[0]:
                 (HERE / README_FIGURE[2]).write_bytes(picture(nb, README_FIGURE[1]))
     if site:
-        (site / "index.html").write_text(index(entries), encoding="utf-8")
+        write_site(entries, site)
         print(f"\nwritten: {site / 'index.html'}")
-    width = max(len(name) for name, _, _ in rows)
-    print(f"\n{'notebook':{width}}  seconds  result")
-    for name, seconds, result in rows:
-        print(f"{name:{width}}  {seconds:7.1f}  {result}")
+    if rows:
+        width = max(len(name) for name, _, _ in rows)
+        print(f"\n{'notebook':{width}}  seconds  result")
+        for name, seconds, result in rows:
+            print(f"{name:{width}}  {seconds:7.1f}  {result}")
     return all(result == "ok" for _, _, result in rows)
 
 
@@ -263,12 +300,15 @@ def main():
     what.add_argument("--site", type=Path, metavar="DIR")
     what.add_argument("--check", action="store_true")
     what.add_argument("--links", nargs="?", const="", metavar="OWNER/NAME")
+    parser.add_argument("--saved", action="store_true")
     options = parser.parse_args()
+    if options.saved and not options.site:
+        parser.error("--saved goes with --site DIR: it writes the site from the saved outputs.")
     if options.links is not None:
         links(options.links)
         return
     paths = notebooks(options.names)
-    if not (check(paths) if options.check else run(paths, options.site)):
+    if not (check(paths) if options.check else run(paths, options.site, options.saved)):
         sys.exit(1)
 
 

@@ -1,5 +1,6 @@
 """The committed notebooks: all of them checked, all of them run, in their normal form, fit to be read by anyone."""
 
+import base64
 import importlib.util
 import json
 import re
@@ -64,7 +65,9 @@ def faults(name, text, folder):
             expect(output.metadata.get(kind, {}).get("alt", "").strip(), "alt: a picture has no alternative text")
         shown = output.get("text", "") + data.get("text/plain", "")
         expect(not TRACES.search(shown), f"trace: an output shows {TRACES.findall(shown)[:1]}")
-    for link in relative_links("\n".join(cell.source for cell in nb.cells if cell.cell_type == "markdown")):
+    text = "\n".join(cell.source for cell in nb.cells if cell.cell_type == "markdown")
+    expect(not re.search(r"\$[^$\n]+\$|\\[(\[]", text), "formula: TeX, which a page could not show offline")
+    for link in relative_links(text):
         expect((folder / link).exists(), f"link: {link} leads nowhere")
     return found
 
@@ -163,11 +166,16 @@ def _plant(fault, nb):
         cell.outputs[1].metadata = {}
     elif fault == "trace":
         cell.outputs[0].text = "<object at 0x7f0123456789>"
+    elif fault == "formula":
+        first.source += " where $x > 0$"
     elif fault == "link":
         first.source += " [Gone](gone.ipynb#part)"
 
 
-@pytest.mark.parametrize("fault", ["badge", "setup", "address", "skip", "size", "error", "alt", "trace", "link"])
+FAULTS = ["badge", "setup", "address", "skip", "size", "error", "alt", "trace", "formula", "link"]
+
+
+@pytest.mark.parametrize("fault", FAULTS)
 def test_planted_fault_is_found(fault, tmp_path):
     nb = good()
     _plant(fault, nb)
@@ -234,9 +242,10 @@ def test_normaliser_changes_nothing_twice():
 @pytest.fixture
 def project(tmp_path):
     """Two notebooks of their own, one of which fails, beside a copy of build.py."""
-    (tmp_path / "notebooks").mkdir()
-    shutil.copy(ROOT / "notebooks" / "build.py", tmp_path / "notebooks")
-    shutil.copy(ROOT / "pyproject.toml", tmp_path)
+    for name in ("pyproject.toml", "notebooks/build.py", *(source for source, _, _ in build.TEXTS)):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        shutil.copy(ROOT / name, tmp_path / name)
+    shutil.copytree(build.TEMPLATE, tmp_path / "notebooks" / build.TEMPLATE.name)
     show = f"import base64\nfrom IPython.display import Image\nImage(base64.b64decode('{PIXEL}'), alt='One pixel.')"
     works = new_notebook(
         cells=[new_markdown_cell("# It works\n\nAlways. [On](b.ipynb#x), [up](../README.md)"), new_code_cell(show)]
@@ -262,9 +271,11 @@ def test_site_is_written_and_a_failure_is_reported(project):
     assert re.fullmatch(r"b +\d+\.\d  ZeroDivisionError: division by zero", table[2])
     page = (project / "site" / "a.html").read_text(encoding="utf-8")
     assert 'alt="One pixel."' in page and 'href="b.html#x"' in page
+    assert (project / "site" / "figures" / "a_1_0.png").read_bytes() == base64.b64decode(PIXEL)
     assert f'href="https://github.com/{REPOSITORY}/blob/main/README.md"' in page
     index = (project / "site" / "index.html").read_text(encoding="utf-8")
     assert '<a href="a.html">It works</a>' in index and "Always." in index and "ZeroDivisionError" in index
+    assert "ZeroDivisionError" in (project / "site" / "b.html").read_text(encoding="utf-8")
     assert before == {path.name: path.read_bytes() for path in project.glob("notebooks/*.ipynb")}
 
 
