@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import secrets
 import socket
 import subprocess
@@ -14,12 +15,14 @@ import nbformat
 import numpy as np
 import pytest
 from chromium import launched, opened
+from playwright.sync_api import expect
 
 from lnpoly_helpers import Arrangement, count_faces, partition_sphere
 
 ROOT = Path(__file__).resolve().parents[2]
 SCREENSHOTS = ROOT / "screenshots"
 NOTEBOOKS = ("03_arcs_on_the_circle", "04_from_circle_to_sphere")
+PATIENCE = 60_000  # to wait for anything, in milliseconds
 STATUS = "Python 3 (ipykernel) | Idle"
 SETTINGS = {
     # else what is scrolled out of sight is not in the page
@@ -104,7 +107,7 @@ def run_all(browser, lab, name):
     origin, token = lab
     n_code = sum(cell.cell_type == "code" for cell in nbformat.read(ROOT / "notebooks" / f"{name}.ipynb", 4).cells)
     with opened(browser, origin, viewport={"width": 1280, "height": 1000}) as (page, elsewhere):
-        page.set_default_timeout(60_000)
+        page.set_default_timeout(PATIENCE)
         page.goto(f"{origin}lab/tree/{name}.ipynb?token={token}&reset")
         page.get_by_text(STATUS).wait_for()
         assert prompts(page) == ["[ ]:"] * n_code
@@ -137,10 +140,10 @@ class Explorer:
         self.picture = self.box.locator("img")
         self.picture.wait_for()
 
-    def expect(self, line):
+    def says(self, line):
         """Wait for a line of the numbers, which the kernel sends apart from the picture."""
-        includes = "([box, line]) => box.innerText.split('\\n').includes(line)"
-        self.page.wait_for_function(includes, arg=[self.box.element_handle(), line])
+        whole = re.compile(rf"(?<![\d.,-]){re.escape(line)}(?![\d.,])")
+        expect(self.box.locator(".lnpoly-numbers")).to_have_text(whole, use_inner_text=True, timeout=PATIENCE)
 
     def bytes(self):
         """The picture that is shown, as a PNG file."""
@@ -155,10 +158,9 @@ class Explorer:
             value, before = handle.get_attribute("aria-valuetext"), self.picture.get_attribute("src")
             handle.focus()
             self.page.keyboard.press(key)
-            changed = "([handle, value]) => handle.getAttribute('aria-valuetext') !== value"
-            self.page.wait_for_function(changed, arg=[handle.element_handle(), value])
-            redrawn = "([picture, src]) => picture.src !== src && picture.complete && picture.naturalWidth > 0"
-            self.page.wait_for_function(redrawn, arg=[self.picture.element_handle(), before])
+            expect(handle).not_to_have_attribute("aria-valuetext", value, timeout=PATIENCE)
+            expect(self.picture).not_to_have_attribute("src", before, timeout=PATIENCE)
+        self.page.wait_for_function("one => one.complete && one.naturalWidth > 0", arg=self.picture.element_handle())
 
 
 def crossings_by_hand(directions, biases):
@@ -184,8 +186,8 @@ def test_circle_moves_by_keyboard_and_its_numbers_are_right(browser, lab):
             expected = crossings_by_hand(directions, biases)
             degrees, neuron, on = expected[boundary]
             line = f"Boundary {boundary}: neuron {neuron} switches {'on' if on else 'off'} at {degrees:.1f}°"
-            explorer.expect(line)
-            explorer.expect(f"{len(expected)} arcs, {len(expected)} patterns")
+            explorer.says(line)
+            explorer.says(f"{len(expected)} arcs, {len(expected)} patterns")
         assert explorer.bytes()[:8] == first[:8] == b"\x89PNG\r\n\x1a\n" and explorer.bytes() != first
         SCREENSHOTS.mkdir(exist_ok=True)
         page.screenshot(path=SCREENSHOTS / "jupyterlab-circle.png")
@@ -203,7 +205,7 @@ def test_sphere_moves_by_keyboard_and_its_numbers_are_right(browser, lab):
         sphere, n_cutting = partition_sphere(arrangement), int((np.abs(0.5 * rows[:, 3]) < 1).sum())
         assert sphere.n_faces == count_faces(arrangement)
         counted = f"{sphere.n_faces} faces, {sphere.n_patterns} patterns"
-        explorer.expect(f"11 neurons, {n_cutting} of them cut the sphere: {counted}")
+        explorer.says(f"11 neurons, {n_cutting} of them cut the sphere: {counted}")
         assert explorer.bytes()[:8] == first[:8] == b"\x89PNG\r\n\x1a\n" and explorer.bytes() != first
         SCREENSHOTS.mkdir(exist_ok=True)
         page.screenshot(path=SCREENSHOTS / "jupyterlab-sphere.png")
