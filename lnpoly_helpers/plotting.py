@@ -558,7 +558,7 @@ def plot_verdicts(changes, *, tolerance, title="", ax=None):
     ax.xaxis.tick_top()
     ax.tick_params(length=0)
     ax.spines[:].set_visible(False)
-    ax.set_title(title)
+    ax.set_title(title, pad=10 + 13 * max(column.count("\n") + 1 for column in columns))  # above the headings
     moved = {name: [c for c in columns if row[c] > tolerance] for name, row in changes.items()}
     words = "; ".join(f"{name}: {', '.join(found) or 'nothing'}" for name, found in moved.items())
     tests = ", ".join(column.replace("\n", " ") for column in columns)
