@@ -7,6 +7,7 @@ and for tests, which can compare words but no pictures.
 import base64
 import functools
 import io
+import textwrap
 
 import matplotlib
 import numpy as np
@@ -558,7 +559,8 @@ def plot_verdicts(changes, *, tolerance, title="", ax=None):
     ax.xaxis.tick_top()
     ax.tick_params(length=0)
     ax.spines[:].set_visible(False)
-    ax.set_title(title, pad=10 + 13 * max(column.count("\n") + 1 for column in columns))  # above the headings
+    lines = 1 + max(column.count("\n") for column in columns)
+    ax.set_title(textwrap.fill(title, 14 * len(columns)), y=1, pad=6 + 14 * lines)  # above the columns' names
     moved = {name: [c for c in columns if row[c] > tolerance] for name, row in changes.items()}
     words = "; ".join(f"{name}: {', '.join(found) or 'nothing'}" for name, found in moved.items())
     tests = ", ".join(column.replace("\n", " ") for column in columns)

@@ -21,7 +21,8 @@ MEGABYTE = 1_000_000
 # what a reader sees of a page, measured in it: text below contrast 4.5 (WCAG 2, level AA) against what lies behind it,
 # pictures without alternative text or without a picture, the width that it takes
 MEASURE = """() => {
-  document.querySelectorAll("details").forEach(one => { one.open = true; });
+  const folded = [...document.querySelectorAll("details:not([open])")];
+  folded.forEach(one => { one.open = true; });
   const channels = text => { const n = text.match(/[\\d.]+/g).map(Number); return n.length < 4 ? [...n, 1] : n; };
   const over = (top, below) => [0, 1, 2].map(k => top[k] * top[3] + below[k] * (1 - top[3])).concat(1);
   const behind = node => {
@@ -44,7 +45,7 @@ MEASURE = """() => {
     n_texts += 1;
     if (contrast < 4.5) faint.set(`${node.tagName}.${node.className}`, contrast.toFixed(2));
   }
-  return {
+  const seen = {
     faint: [...faint].map(([name, contrast]) => `${name} ${contrast}`),
     n_texts,
     unnamed: [...document.images].filter(one => !one.alt.trim()).map(one => one.src.slice(0, 80)),
@@ -54,6 +55,8 @@ MEASURE = """() => {
     links: [...document.links].map(one => [one.href.split("#")[0], one.hash.slice(1)]),
     anchors: [...document.querySelectorAll("[id]")].map(one => one.id),
   };
+  folded.forEach(one => { one.open = false; });
+  return seen;
 }"""
 
 
