@@ -148,7 +148,8 @@ def card_picture(nb):
     cells = sorted(nb.cells, key=lambda cell: "card" not in cell.metadata.get("tags", []))
     for output in (output for cell in cells for output in cell.get("outputs", [])):
         if "filenames" in output.get("metadata", {}):
-            return Path(output.metadata.filenames["image/png"]).as_posix(), output.metadata.get("image/png", {}).get("alt", "")
+            name, about = output.metadata.filenames["image/png"], output.metadata.get("image/png", {})
+            return Path(name).as_posix(), about.get("alt", "")
     return None, ""
 
 
