@@ -165,9 +165,14 @@ def execute(notebook, folder, environment, **variables):
 
 
 def printed(nb):
-    """{cell's code: what it shows in words}, without stderr and widgets, such as the progress of a download."""
+    """{cell's code: what it shows in words}, without stderr and the widgets of a download's progress."""
     shown = {}
     for cell in (cell for cell in nb.cells if cell.cell_type == "code"):
-        outputs = [o for o in cell.outputs if o.get("name") != "stderr" and WIDGET_VIEW not in o.get("data", {})]
+        outputs = [o for o in cell.outputs if o.get("name") != "stderr" and not is_progress(o.get("data", {}))]
         shown[cell.source] = "".join(o.get("text", "") + o.get("data", {}).get("text/plain", "") for o in outputs)
     return shown
+
+
+def is_progress(data):
+    """Whether an output is a bare widget; an explorer brings its picture with it."""
+    return WIDGET_VIEW in data and "image/png" not in data
