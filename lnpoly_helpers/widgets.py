@@ -22,7 +22,7 @@ from .plane import partition_plane
 from .plotting import new_figure, plot_arc_window, plot_arcs, plot_layernorm, plot_path, plot_plane, plot_sphere
 from .rotation import angle_between, crossings, rotate, tangent_change
 from .slices import Arrangement, restrict, slice_basis
-from .sphere import count_faces, n_regions, partition_sphere
+from .sphere import n_regions, partition_sphere
 
 # A picture's text for screen readers, where no eye sees it: an Image has none of its own, and with a tooltip, which it
 # has in name, ipywidgets 8 fails to show it in the browser
@@ -259,7 +259,7 @@ def explore_sphere(n=8, seed=0):
         normals = rows[:, :3] / np.linalg.norm(rows[:, :3], axis=1, keepdims=True)
         arrangement = Arrangement(normals, spread * rows[:, 3])
         sphere = partition_sphere(arrangement)
-        return arrangement, len(sphere.circles), count_faces(arrangement), sphere.n_patterns
+        return arrangement, len(sphere.circles), sphere.n_faces, sphere.n_patterns
 
     def render(n, seed, spread, longitude, latitude):
         arrangement, n_circles, n_faces, n_patterns = cut(n, seed, spread)

@@ -173,7 +173,7 @@ def write_site(entries, site):
     cards = []
     for k, (source, page, nb) in enumerate(sources):
         nb, body = rendered(normalise(nb), site, page)
-        body, sections = linked(body, source, pages)
+        body, sections = linked(body, source, pages, common["repository"])
         about = facts(nb)
         title = about["title"] or Path(page).stem
         neighbours = [
@@ -218,7 +218,7 @@ def png_size(data):
     return f'width="{width}" height="{height}"'
 
 
-def linked(body, source, pages):
+def linked(body, source, pages, repository):
     """The HTML of a page with its links made to fit the site, and its sections, (anchor, heading) of each.
 
     A link to the source of another page becomes a link to that page, one to any other file a link to its public
@@ -230,7 +230,7 @@ def linked(body, source, pages):
     for link in soup("a", href=re.compile(r"^(?![a-z]+:|#)")):
         file, mark, anchor = link["href"].partition("#")
         target = posixpath.normpath(posixpath.join(posixpath.dirname(source), file))
-        link["href"] = pages.get(target, f"https://github.com/{repository()}/blob/main/{target}") + mark + anchor
+        link["href"] = pages.get(target, f"https://github.com/{repository}/blob/main/{target}") + mark + anchor
     for picture in soup("img", src=re.compile("^https?:")):
         badge = soup.new_tag("span", attrs={"class": "badge"})
         badge.string = picture["alt"]

@@ -1,6 +1,5 @@
 """The script that trains the embedded models: what it holds back, that it resumes exactly, what it writes."""
 
-import importlib.util
 import json
 import subprocess
 import sys
@@ -8,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import scripts
 import torch
 
 from lnpoly_helpers import models
@@ -17,9 +17,7 @@ SCRIPT = Path(__file__).resolve().parent.parent / "data" / "build.py"
 
 @pytest.fixture
 def build(monkeypatch):
-    spec = importlib.util.spec_from_file_location("data_build", SCRIPT)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
+    module = scripts.load("data/build.py")
     monkeypatch.setattr(module, "BATCH", 2)
     monkeypatch.setattr(module, "HELD_BACK_BLOCK", 256)
     return module

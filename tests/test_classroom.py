@@ -15,6 +15,7 @@ from pathlib import Path
 
 import nbformat
 import pytest
+import scripts
 from nbformat.v4 import new_code_cell
 
 from lnpoly_helpers._batch import find_submissions
@@ -33,9 +34,7 @@ needs_nbgrader = pytest.mark.skipif(
 )
 
 
-spec = importlib.util.spec_from_file_location("assignment_build", ROOT / "notebooks" / "assignment" / "build.py")
-build = importlib.util.module_from_spec(spec)
-spec.loader.exec_module(build)
+build = scripts.load("notebooks/assignment/build.py")
 
 
 # --- submissions -----------------------------------------------------------------------------------------------------

@@ -1,16 +1,15 @@
 """Notebook 06 on a GPT-2 small in its full size, with random weights: it names its model and measures 12 layers."""
 
-import importlib.util
 import json
 from pathlib import Path
+
+import scripts
 
 ROOT = Path(__file__).resolve().parent.parent
 
 
 def test_notebook_06_runs_on_a_full_size_gpt2(full_size_gpt2, tmp_path, monkeypatch):
-    spec = importlib.util.spec_from_file_location("notebooks_build", ROOT / "notebooks" / "build.py")
-    build = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(build)
+    build = scripts.load("notebooks/build.py")
     monkeypatch.setenv("LNPOLY_MODEL", str(full_size_gpt2))
     monkeypatch.setenv("LNPOLY_RESULTS", str(tmp_path))
     nb, _, result = build.execute(ROOT / "notebooks" / "06_gpt2_small.ipynb")

@@ -1,6 +1,5 @@
 """load_model: folders, a pip package, a hub that works and hubs that do not; each block against transformers' own."""
 
-import importlib.util
 import json
 import os
 import re
@@ -13,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import scripts
 import torch
 import transformers
 from hub import Hub, as_published
@@ -879,9 +879,7 @@ def test_a_folder_and_a_package_load_with_no_network_at_all(published, tmp_path)
 def test_notebook_08_loads_the_published_pair_when_it_is_told_to(no_norm_on_the_hub, tmp_path, monkeypatch):
     """By the very lines that load gpt2_noLN, from a hub that has a tiny model of the same make under its name."""
     root = Path(__file__).resolve().parent.parent
-    spec = importlib.util.spec_from_file_location("notebooks_build", root / "notebooks" / "build.py")
-    build = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(build)
+    build = scripts.load("notebooks/build.py")
     nb = (root / "notebooks" / "08_beyond_gpt2.ipynb").read_text(encoding="utf-8")
     assert nb.count('"REAL = False\\n"') == 1
     real = tmp_path / "08_real.ipynb"

@@ -1,7 +1,6 @@
 """The committed notebooks: all of them checked, all of them run, in their normal form, fit to be read by anyone."""
 
 import base64
-import importlib.util
 import json
 import re
 import shlex
@@ -12,13 +11,12 @@ from pathlib import Path
 
 import nbformat
 import pytest
+import scripts
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 
 ROOT = Path(__file__).resolve().parent.parent
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
-spec = importlib.util.spec_from_file_location("notebooks_build", ROOT / "notebooks" / "build.py")
-build = importlib.util.module_from_spec(spec)
-spec.loader.exec_module(build)
+build = scripts.load("notebooks/build.py")
 REPOSITORY = build.repository()
 
 PIXEL = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAQAAAC1HAwCAAAAC0lEQVR42mNk+A8AAQUBAScY42YAAAAASUVORK5CYII="

@@ -1,11 +1,11 @@
 """Notebook 07 on a GPT-2 of its own: one changed line, its name on every figure, the numbers of all its layers."""
 
-import importlib.util
 import json
 from pathlib import Path
 
 import nbformat
 import pytest
+import scripts
 from test_loading import GPT2, saved
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -15,9 +15,7 @@ NAME = "07_rotating_between_directions"
 @pytest.mark.slow
 def test_notebook_07_runs_on_a_gpt2(tmp_path, monkeypatch):
     """A tiny one with random weights, alone, so that this takes seconds."""
-    spec = importlib.util.spec_from_file_location("notebooks_build", ROOT / "notebooks" / "build.py")
-    build = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(build)
+    build = scripts.load("notebooks/build.py")
     saved(tmp_path / "tiny", "GPT2LMHeadModel", **GPT2 | {"n_layer": 3})
     nb = nbformat.read(ROOT / "notebooks" / f"{NAME}.ipynb", as_version=4)
     (cell,) = (cell for cell in nb.cells if cell.source.startswith("wanted = ["))

@@ -3,20 +3,18 @@
 What only a browser can tell (width, contrast, requests) is in tests/browser, for `make browser`.
 """
 
-import importlib.util
 import re
 from pathlib import Path
 from urllib.parse import unquote
 
 import nbformat
 import pytest
+import scripts
 from bs4 import BeautifulSoup
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 
 ROOT = Path(__file__).resolve().parent.parent
-spec = importlib.util.spec_from_file_location("notebooks_build", ROOT / "notebooks" / "build.py")
-build = importlib.util.module_from_spec(spec)
-spec.loader.exec_module(build)
+build = scripts.load("notebooks/build.py")
 OURS = f"https://github.com/{build.repository()}"
 PIXEL = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAQAAAC1HAwCAAAAC0lEQVR42mNk+A8AAQUBAScY42YAAAAASUVORK5CYII="
 
@@ -209,7 +207,7 @@ def test_links_are_made_to_fit_the_site():
         '<a href="../README.md">r</a><a href="#a">a</a><a href="https://example.org">e</a>'
         '<a href="https://c.org"><img alt="Open" src="https://c.org/a"/></a><table></table>'
     )
-    made, sections = build.linked(body, "notebooks/a.ipynb", {"notebooks/b.ipynb": "b.html"})
+    made, sections = build.linked(body, "notebooks/a.ipynb", {"notebooks/b.ipynb": "b.html"}, build.repository())
     assert made == (
         f'<h2 id="a">A <em>b</em></h2><a href="b.html#x">b</a><a href="{OURS}/blob/main/README.md">r</a>'
         '<a href="#a">a</a><a href="https://example.org">e</a><a href="https://c.org"><span class="badge">Open</span>'
