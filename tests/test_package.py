@@ -14,7 +14,7 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGE = ROOT / "lnpoly_helpers"
 ROOMS = (  # in the order in which data flows: a room imports only rooms before it
-    "layernorm patterns slices circle plane sphere rotation paths models results style plotting widgets checks "
+    "layernorm patterns slices circle plane sphere rotation paths models results plotting widgets checks "
     "classroom"
 ).split()
 # private modules, each of one room; _inputs serves all
@@ -27,7 +27,7 @@ ONLY_IN = {
     "safetensors": {"models"},
     "transformers": {"models"},
     "huggingface_hub": {"models"},
-    "matplotlib": {"style", "plotting"},
+    "matplotlib": {"plotting"},
     "mpl_toolkits": {"plotting"},
     "ipywidgets": {"widgets"},
 }
@@ -64,7 +64,7 @@ def test_wheel_holds_the_package_its_data_and_nothing_else(wheels):
     data += [path.relative_to(ROOT / "data").as_posix() for path in (ROOT / "data" / "results").glob("*/*.json")]
     data += [name + ending for name in EMBEDDED for ending in (".safetensors", ".md")]
     info = f"lnpoly_helpers-{__version__}.dist-info/"
-    expected = {f"lnpoly_helpers/{path.name}" for path in PACKAGE.glob("*.py")}
+    expected = {path.relative_to(ROOT).as_posix() for path in PACKAGE.rglob("*.py")}
     expected |= {f"lnpoly_helpers/data/{name}" for name in data}
     expected |= {info + name for name in ("METADATA", "WHEEL", "RECORD", "licenses/LICENSE")}
     for wheel in wheels:

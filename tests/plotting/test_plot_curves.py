@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from lnpoly_helpers.plotting import new_figure, plot_panels, plot_path
-from lnpoly_helpers.style import GREY, INK, SERIES
+from lnpoly_helpers.plotting.style import GREY, INK, SERIES
 
 DEGREES = np.linspace(0, 60, 31)
 CURVES = {"moved": DEGREES / 20, "first map": DEGREES / 15}
