@@ -135,16 +135,20 @@ def plot_arc_window(
     """
     ax = axes_or_new(ax, height=2.3)
     starts = (partition.starts - center + np.pi) % (2 * np.pi) - np.pi
-    seen = (starts + partition.lengths > -width / 2) & (starts < width / 2)
-    shown = zip(starts[seen], partition.lengths[seen], strict=True)
-    blocks = np.array([[(s, 0), (s + n, 0), (s + n, 1), (s, 1)] for s, n in shown]) * [180 / np.pi, 1]
-    fills = index_colors(_arc_colors(partition)[seen], 0.85)
-    ax.add_collection(PolyCollection(blocks, facecolors=fills, edgecolors="white", linewidths=0.6))
     inside = np.abs(starts) < width / 2
+    if not len(partition.angles):
+        starts, inside = np.array([-np.pi]), []  # one arc all round, which begins nowhere
+    # each arc also a turn earlier: one that begins behind the window may reach round into it
+    starts, lengths = np.concatenate([starts, starts - 2 * np.pi]), np.tile(partition.lengths, 2)
+    seen = (starts + lengths > -width / 2) & (starts < width / 2)
+    shown = zip(starts[seen], lengths[seen], strict=True)
+    blocks = np.array([[(s, 0), (s + n, 0), (s + n, 1), (s, 1)] for s, n in shown]) * [180 / np.pi, 1]
+    fills = index_colors(np.tile(_arc_colors(partition), 2)[seen], 0.85)
+    ax.add_collection(PolyCollection(blocks, facecolors=fills, edgecolors="white", linewidths=0.6))
     half = np.degrees(width / 2)
     ax.set(xlim=(-half, half), ylim=(0, 1), yticks=[], xlabel="degrees along the circle")
     ax.spines["left"].set_visible(False)
     ax.set_box_aspect(0.22)
     ax.set_title(title)
-    n_inside = int(inside.sum()) if len(partition.angles) else 0
+    n_inside = np.count_nonzero(inside)
     return describe(ax, f"{np.degrees(width):.0f} degrees of the circle unrolled, with {n_inside} crossings.", title)
