@@ -10,9 +10,10 @@ from mpl_toolkits.mplot3d import proj3d
 
 def color_of(artist):
     """The one colour of a line, text, patch or collection as ``"#RRGGBB"``: of its face, where it has one."""
-    for reader in ("get_facecolor", "get_color", "get_edgecolor"):
-        if hasattr(artist, reader):
-            return hexes(getattr(artist, reader)())[0]
+    for reader in ("get_facecolor", "get_color"):
+        found = hexes(getattr(artist, reader)()) if hasattr(artist, reader) else []
+        if found:
+            return found[0]
 
 
 def hexes(colors):
