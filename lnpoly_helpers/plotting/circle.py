@@ -59,11 +59,11 @@ def plot_arcs(
         for middle, pattern, length in zip(partition.midpoints, partition.patterns(), partition.lengths, strict=True):
             if length > 0.06:
                 inside = 0.74 * np.array([np.cos(middle), np.sin(middle)])
-                ax.text(*inside, bits(pattern), ha="center", va="center", fontsize=8)
+                ax.text(*inside, s=bits(pattern), ha="center", va="center", fontsize=8)
         for angle, neuron in zip(partition.angles, partition.neurons, strict=True):
             out = np.array([np.cos(angle), np.sin(angle)])
             ax.plot(*np.c_[0.87 * out, 1.08 * out], color=INK, lw=1.4)
-            ax.text(*(1.17 * out), str(neuron), ha="center", va="center", fontsize=9, color=VERMILION)
+            ax.text(*(1.17 * out), s=str(neuron), ha="center", va="center", fontsize=9, color=VERMILION)
     pointed = point_at(ax, marks or {}, 0.9)
     ax.set(xlim=(-1.28, 1.28), ylim=(-1.28, 1.28), aspect="equal")
     ax.axis("off")
@@ -82,9 +82,9 @@ def point_at(ax: Axes, marks: Mapping[str, float], radius: float) -> str:
     for (name, angle), (color, _, line) in zip(marks.items(), series_styles(marks, "marks", "arrows"), strict=True):
         end = radius * np.array([np.cos(angle), np.sin(angle)])
         arrow = {"arrowstyle": "-|>", "color": color, "lw": 2, "ls": line, "shrinkA": 0, "shrinkB": 0}
-        ax.annotate("", end, (0, 0), arrowprops=arrow)
+        ax.annotate("", tuple(end), (0, 0), arrowprops=arrow)
         box = {"facecolor": "white", "edgecolor": "none", "alpha": 0.85, "pad": 1.5}
-        ax.text(*(0.55 * end), name, color=color, weight="bold", ha="center", va="center", fontsize=9, bbox=box)
+        ax.text(*(0.55 * end), s=name, color=color, weight="bold", ha="center", va="center", fontsize=9, bbox=box)
     return "".join(f"; an arrow, {name}, points to {np.degrees(angle):.1f}°" for name, angle in marks.items())
 
 
@@ -144,7 +144,7 @@ def plot_arc_window(
     shown = zip(starts[seen], lengths[seen], strict=True)
     blocks = np.array([[(s, 0), (s + n, 0), (s + n, 1), (s, 1)] for s, n in shown]) * [180 / np.pi, 1]
     fills = index_colors(np.tile(_arc_colors(partition), 2)[seen], 0.85)
-    ax.add_collection(PolyCollection(blocks, facecolors=fills, edgecolors="white", linewidths=0.6))
+    ax.add_collection(PolyCollection(list(blocks), facecolors=fills, edgecolors="white", linewidths=0.6))
     half = np.degrees(width / 2)
     ax.set(xlim=(-half, half), ylim=(0, 1), yticks=[], xlabel="degrees along the circle")
     ax.spines["left"].set_visible(False)

@@ -100,11 +100,11 @@ def plot_spread(
     'y against x, mean and band of nine in ten. a: 0 (nine in ten from 0 to 0) at the left end, 2 (nine in ten from 1
     to 3) at the right.'
     """
-    x = np.asarray(x)
-    styles = series_styles(series, "series", "bundles of curves")
+    x, bundles = np.asarray(x), {name: np.asarray(curves) for name, curves in series.items()}
+    styles = series_styles(bundles, "series", "bundles of curves")
     ax = axes_or_new(ax, width=7.2, height=4.0)
     words, ends = [], []
-    for (name, curves), (color, _, line) in zip(series.items(), styles, strict=True):
+    for (name, curves), (color, _, line) in zip(bundles.items(), styles, strict=True):
         mean, (low, high) = np.mean(curves, axis=0), np.quantile(curves, [0.05, 0.95], axis=0, method="nearest")
         ax.fill_between(x, low, high, color=color, alpha=0.2, linewidth=0)
         ax.plot(x, mean, color=color, ls=line, lw=2)

@@ -15,8 +15,10 @@ from numpy.typing import ArrayLike
 
 from .style import figure_style
 
-_SETTINGS = figure_style()
-_Arguments, _Result = ParamSpec("_Arguments"), TypeVar("_Result")
+_SETTINGS: dict[Any, Any] = figure_style()
+_Arguments = ParamSpec("_Arguments")
+_Result = TypeVar("_Result")
+_Axes = TypeVar("_Axes", bound=Axes)
 
 
 def styled(function: Callable[_Arguments, _Result]) -> Callable[_Arguments, _Result]:
@@ -98,14 +100,14 @@ def new_figure(width: float = 6.4, height: float = 4.0, **subplots: Any) -> tupl
     return figure, figure.subplots(**subplots)
 
 
-def axes_or_new(ax: Axes | None, **kwargs: Any) -> Any:
+def axes_or_new(ax: _Axes | None, **kwargs: Any) -> _Axes:
     """The axes that the caller gave, else those of a `new_figure`."""
     return new_figure(**kwargs)[1] if ax is None else ax
 
 
 def describe(ax: Axes, text: str, title: str = "") -> Figure:
     """Add a panel's description to its figure's alternative text; returns the figure."""
-    figure = ax.figure
+    figure = ax.figure.figure  # for axes of a subfigure the whole one, which has the words
     if isinstance(figure, LabelledFigure):
         figure.alt = f"{figure.alt} {title + ': ' if title else ''}{text}".strip()
     return figure

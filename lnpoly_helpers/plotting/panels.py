@@ -69,7 +69,7 @@ def plot_panels(
     named = {}
     for ax, (name, curves) in zip(axes.flat, panels.items(), strict=False):  # the last row may be left unfilled
         for key, (values, half) in curves.items():
-            at = x[: len(values)]
+            at = x[: np.size(values)]
             if half is None:
                 line = reference_lines[key]
                 named[key] = ax.plot(at, values, color=GREY, lw=1.1, ls=line, label=key, zorder=1)[0]

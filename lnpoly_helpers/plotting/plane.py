@@ -68,7 +68,7 @@ def plot_plane(
         for polygon, center, pattern in zip(partition.polygons, partition.centroids, partition.patterns, strict=True):
             if _area(polygon) > 0.015 * (2 * w) ** 2:
                 halo = [withStroke(linewidth=2.5, foreground="white", alpha=0.5)]
-                ax.text(*center, bits(pattern), ha="center", va="center", fontsize=8, path_effects=halo)
+                ax.text(*center, s=bits(pattern), ha="center", va="center", fontsize=8, path_effects=halo)
     if circle:
         angle = np.linspace(0, 2 * np.pi, 361)
         ax.plot(np.cos(angle), np.sin(angle), color=INK, lw=2.4)

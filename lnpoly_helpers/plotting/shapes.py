@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike
 
 @runtime_checkable
 class ArrangementLike(Protocol):
-    """m half-spaces, as in `lnpoly_helpers.Arrangement`.
+    """m half-spaces of R^k, as in `lnpoly_helpers.Arrangement`: normals [m, k], offsets [m]; pre-activations [..., m].
 
     >>> from lnpoly_helpers import Arrangement
     >>> isinstance(Arrangement([[1, 0]], [0]), ArrangementLike)
@@ -17,24 +17,20 @@ class ArrangementLike(Protocol):
     """
 
     @property
-    def normals(self) -> np.ndarray:
-        """float64 [m, k]"""
-
+    def normals(self) -> np.ndarray: ...
     @property
-    def offsets(self) -> np.ndarray:
-        """float64 [m]"""
-
+    def offsets(self) -> np.ndarray: ...
     @property
-    def n_neurons(self) -> int:
-        """m"""
+    def n_neurons(self) -> int: ...
 
-    def preactivations(self, y: ArrayLike) -> np.ndarray:
-        """At points y [..., k]: float64 [..., m]; a neuron is on where its own is above 0."""
+    def preactivations(self, y: ArrayLike) -> np.ndarray: ...
 
 
 @runtime_checkable
 class PlaneLike(Protocol):
     """A box of the plane cut into regions, as in `lnpoly_helpers.PlanePartition`.
+
+    Outlines [n_vertices, 2], patterns bool [n_regions, m] and points inside [n_regions, 2], all in one order.
 
     >>> from lnpoly_helpers import Arrangement, partition_plane
     >>> isinstance(partition_plane(Arrangement([[1, 0]], [0])), PlaneLike)
@@ -42,33 +38,25 @@ class PlaneLike(Protocol):
     """
 
     @property
-    def arrangement(self) -> ArrangementLike:
-        """The lines."""
-
+    def arrangement(self) -> ArrangementLike: ...
     @property
-    def half_width(self) -> float:
-        """Of the box."""
-
+    def half_width(self) -> float: ...
     @property
-    def polygons(self) -> Sequence[np.ndarray]:
-        """The regions' outlines, float64 [n_vertices, 2] each."""
-
+    def polygons(self) -> Sequence[np.ndarray]: ...
     @property
-    def patterns(self) -> np.ndarray:
-        """bool [n_regions, m]"""
-
+    def patterns(self) -> np.ndarray: ...
     @property
-    def centroids(self) -> np.ndarray:
-        """A point inside each region, float64 [n_regions, 2]."""
-
+    def centroids(self) -> np.ndarray: ...
     @property
-    def n_regions(self) -> int:
-        """How many they are."""
+    def n_regions(self) -> int: ...
 
 
 @runtime_checkable
 class CircleLike(Protocol):
     """The circle cut into arcs, as in `lnpoly_helpers.CirclePartition`; angles in radians.
+
+    Crossings have an angle and a neuron [n] each; arcs a start, a length and a middle [n_arcs], a pattern [m], and the
+    sum of the weights [m] of the neurons that are on.
 
     >>> from lnpoly_helpers import Arrangement, partition_circle
     >>> isinstance(partition_circle(Arrangement([[1, 0]], [0])), CircleLike)
@@ -76,39 +64,21 @@ class CircleLike(Protocol):
     """
 
     @property
-    def angles(self) -> np.ndarray:
-        """Where it is cut, float64 [n], ..."""
-
+    def angles(self) -> np.ndarray: ...
     @property
-    def neurons(self) -> np.ndarray:
-        """... and whose boundary is crossed there, int [n]."""
-
+    def neurons(self) -> np.ndarray: ...
     @property
-    def last_pattern(self) -> np.ndarray:
-        """bool [m]"""
-
+    def last_pattern(self) -> np.ndarray: ...
     @property
-    def starts(self) -> np.ndarray:
-        """Where each arc begins, float64 [n_arcs]."""
-
+    def starts(self) -> np.ndarray: ...
     @property
-    def lengths(self) -> np.ndarray:
-        """float64 [n_arcs]"""
-
+    def lengths(self) -> np.ndarray: ...
     @property
-    def midpoints(self) -> np.ndarray:
-        """float64 [n_arcs]"""
-
+    def midpoints(self) -> np.ndarray: ...
     @property
-    def n_arcs(self) -> int:
-        """How many they are."""
-
+    def n_arcs(self) -> int: ...
     @property
-    def n_patterns(self) -> int:
-        """How many different patterns they have."""
+    def n_patterns(self) -> int: ...
 
-    def patterns(self) -> np.ndarray:
-        """bool [n_arcs, m]"""
-
-    def sums(self, weights: np.ndarray) -> np.ndarray:
-        """The sum of the weights [m] of the neurons that are on, for each arc [n_arcs]."""
+    def patterns(self) -> np.ndarray: ...
+    def sums(self, weights: np.ndarray) -> np.ndarray: ...

@@ -1,9 +1,9 @@
 """Pictures of ordinary space, three residual coordinates: points, half-planes, one vector on its way to the circle."""
 
 import numpy as np
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patheffects import withStroke
+from mpl_toolkits.mplot3d import Axes3D
 from mpl_toolkits.mplot3d.art3d import Poly3DCollection
 from numpy.typing import ArrayLike
 
@@ -45,7 +45,7 @@ def plot_points_3d(
     n_marked: int = 0,
     circle: float | None = None,
     limit: float | None = None,
-    ax: Axes | None = None,
+    ax: Axes3D | None = None,
 ) -> Figure:
     """Points in 3-D, the plane orthogonal to the ones vector and, if asked, a circle in it.
 
@@ -59,8 +59,7 @@ def plot_points_3d(
         Its radius.
     limit : float, optional
         Half the width of the space shown; by default what holds all points.
-    ax : Axes, optional
-        Three-dimensional.
+    ax : Axes3D, optional
 
     Returns
     -------
@@ -75,16 +74,16 @@ def plot_points_3d(
     """
     points = np.asarray(points, dtype=float)
     ax = axes_or_new(ax, width=4.6, height=4.4, subplot_kw={"projection": "3d"})
-    limit = max(1.1 * np.abs(points).max(), 2.0) if limit is None else limit
-    _space(ax, title, limit)
-    plane = Poly3DCollection([_circle_3d(1.1 * limit)], facecolor=PALE, alpha=0.45, zorder=1)
+    shown = max(1.1 * np.abs(points).max(), 2.0) if limit is None else limit
+    _space(ax, title, shown)
+    plane = Poly3DCollection([_circle_3d(1.1 * shown)], facecolor=PALE, alpha=0.45, zorder=1)
     ax.add_collection3d(plane)
     if circle is not None:
         ax.plot(*_circle_3d(circle).T, color=INK, lw=1, zorder=3)
     ax.scatter(*points[n_marked:].T, s=8, color=BLUE, alpha=0.6, linewidths=0, depthshade=False, zorder=4)
     for k, point in enumerate(points[:n_marked]):
         ax.scatter(*point, s=120, color=VERMILION, edgecolor="white", depthshade=False, zorder=5)
-        ax.text(*point, str(k + 1), color="white", weight="bold", fontsize=8, ha="center", va="center", zorder=6)
+        ax.text(*point, s=str(k + 1), color="white", weight="bold", fontsize=8, ha="center", va="center", zorder=6)
     described = f", {n_marked} of them numbered," if n_marked else ""
     extra = f" A circle of radius {circle:.3f} lies in the plane." if circle is not None else ""
     return describe(
@@ -93,7 +92,7 @@ def plot_points_3d(
 
 
 @styled
-def plot_fibres(fibres: ArrayLike, images: ArrayLike, *, ax: Axes | None = None) -> Figure:
+def plot_fibres(fibres: ArrayLike, images: ArrayLike, *, ax: Axes3D | None = None) -> Figure:
     """Half-planes of residual vectors in 3-D, and the one point of the circle that LayerNorm sends each of them to.
 
     Parameters
@@ -102,8 +101,7 @@ def plot_fibres(fibres: ArrayLike, images: ArrayLike, *, ax: Axes | None = None)
         Corners of a rectangle cut from each half-plane, in order round it; its letter stands beyond the edge from the
         second to the third.
     images : array_like [n_fibres, 3]
-    ax : Axes, optional
-        Three-dimensional.
+    ax : Axes3D, optional
 
     Returns
     -------
@@ -129,7 +127,9 @@ def plot_fibres(fibres: ArrayLike, images: ArrayLike, *, ax: Axes | None = None)
         color, marker, _ = SERIES[k % len(SERIES)]
         ax.add_collection3d(Poly3DCollection([corners], facecolor=color, edgecolor=color, alpha=0.25, zorder=2))
         ax.scatter(*image, s=70, marker=marker, color=color, edgecolor="white", depthshade=False, zorder=5)
-        ax.text(*(corners[1:3].mean(axis=0) * 1.08), _LETTERS[k], color=color, weight="bold", ha="center", fontsize=12)
+        ax.text(
+            *(corners[1:3].mean(axis=0) * 1.08), s=_LETTERS[k], color=color, weight="bold", ha="center", fontsize=12
+        )
     return describe(
         ax,
         f"{len(fibres)} half-planes in 3-D, each bounded by the line of the ones vector; each meets the circle in "
@@ -147,7 +147,7 @@ def plot_layernorm(
     *,
     limit: float,
     title: str = "",
-    ax: Axes | None = None,
+    ax: Axes3D | None = None,
 ) -> Figure:
     """One residual vector on its way to the circle: moved, centred, scaled; and where the vector before the move lands.
 
@@ -158,8 +158,7 @@ def plot_layernorm(
     limit : float
         Half the width of the space shown.
     title : str
-    ax : Axes, optional
-        Three-dimensional.
+    ax : Axes3D, optional
 
     Returns
     -------
@@ -196,7 +195,7 @@ def plot_layernorm(
         if name != "x" or np.linalg.norm(x - moved) > 0.12 * limit:
             halo = [withStroke(linewidth=3, foreground="white", alpha=0.8)]
             place = point + [0, 0, shift * limit]
-            ax.text(*place, name, color=color, weight="bold", ha="center", fontsize=10, path_effects=halo, zorder=6)
+            ax.text(*place, s=name, color=color, weight="bold", ha="center", fontsize=10, path_effects=halo, zorder=6)
     ax.scatter(*z_before, s=150, facecolor="none", edgecolor=INK, linewidth=1.4, depthshade=False, zorder=7)
     ax.scatter(*z, s=70, marker="D", color=VERMILION, edgecolor="white", depthshade=False, zorder=7)
     return describe(

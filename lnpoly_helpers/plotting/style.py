@@ -1,6 +1,7 @@
 """Colours and sizes of every figure, as plain values: no figure is drawn here and no global state is changed."""
 
 from collections.abc import Collection
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -16,7 +17,7 @@ SERIES = [(BLUE, "o", "-"), (VERMILION, "s", "--"), (GREEN, "^", "-."), (PURPLE,
 _REGIONS = [ORANGE, SKY, GREEN, YELLOW, BLUE, VERMILION, PURPLE]
 
 
-def figure_style() -> dict[str, object]:
+def figure_style() -> dict[str, Any]:
     """Matplotlib settings of the series, for ``with matplotlib.rc_context(figure_style())``.
 
     Returns

@@ -88,6 +88,14 @@ def test_a_title_stands_before_the_words():
     assert plot_lines([0], {"a": [1]}, **AXES, title="T").alt == "T: " + plot_lines([0], {"a": [1]}, **AXES).alt
 
 
+def test_a_panel_of_a_subfigure_adds_its_words_to_the_whole_figure():
+    figure = LabelledFigure()
+    left, right = figure.subfigures(ncols=2)
+    assert plot_lines([0], {"a": [1]}, **AXES, ax=left.subplots()) is figure
+    assert plot_lines([0], {"b": [2]}, **AXES, ax=right.subplots()) is figure
+    assert figure.alt == "y against x: a from 1 to 1. y against x: b from 2 to 2."
+
+
 def test_a_figure_shows_itself_with_its_words():
     figure, ax = new_figure(3, 2)
     ax.plot([0, 1])

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from mpl_toolkits.mplot3d import Axes3D
 
 from lnpoly_helpers import Arrangement, partition_circle, partition_plane, plotting
 from lnpoly_helpers.plotting import shapes
@@ -82,7 +83,7 @@ def test_every_argument_and_result_has_its_type_and_is_described(name):
     if name != "new_figure":
         assert issubclass(hints["return"], Figure)
     if "ax" in hints:
-        assert hints["ax"] == Axes | None and parameters["ax"].default is None
+        assert hints["ax"] in (Axes | None, Axes3D | None) and parameters["ax"].default is None
 
 
 def test_what_the_maths_computes_is_what_the_pictures_read():
