@@ -174,7 +174,8 @@ def test_a_trace_is_the_raw_forward_pass(name):
     tokens = torch.from_numpy(encode(model, TEXT))[None]
     with torch.no_grad():
         logits, kept = model.run_with_cache(tokens)
-    tolerance = 1e-5 if "rms" in name else 1e-10  # the library's RMSNorm computes in float32; a trace keeps it from that
+    # the library's RMSNorm computes in float32; a trace keeps it from that
+    tolerance = 1e-5 if "rms" in name else 1e-10
     for layer in range(model.cfg.n_layers):
         run = trace(model, TEXT, layer)
         np.testing.assert_allclose(run.residual, kept[f"blocks.{layer}.hook_resid_mid"][0], atol=tolerance)

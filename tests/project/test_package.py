@@ -147,7 +147,7 @@ print(time.perf_counter() - start)
 
 # --- the public names ---------------------------------------------------------------------------------------------
 
-PUBLIC = ("lnpoly_helpers", "lnpoly_helpers.widgets", "lnpoly_helpers.checks")  # TODO plotting
+PUBLIC = ("lnpoly_helpers", "lnpoly_helpers.plotting", "lnpoly_helpers.widgets", "lnpoly_helpers.checks")
 
 
 @pytest.mark.parametrize("room", PUBLIC)
