@@ -13,9 +13,11 @@ The .ipynb files are the single source: the site, the outputs and their numbers 
 import argparse
 import base64
 import copy
+import json
 import posixpath
 import re
 import shutil
+import subprocess
 import sys
 import time
 import tomllib
@@ -182,7 +184,10 @@ def write_site(entries, site):
         sources.append((source, page, new_notebook(cells=[new_markdown_cell(text)])))
     pages = {source: page for source, page, _ in sources}
     environment = Environment(loader=FileSystemLoader(TEMPLATE), autoescape=True)
+    reference = json.loads(subprocess.check_output([sys.executable, HERE / "reference.py"]))
+    pages |= {page: page for page in reference}
     menu = [("index.html", "Notebooks"), *((page, label) for _, page, label in TEXTS)]
+    menu.insert(2, (next(iter(reference)), "Reference"))
     files = f"https://github.com/{repository()}/blob/{ref()}/"
     common = {"menu": menu, "repository": repository(), "files": files}
 
@@ -210,6 +215,12 @@ def write_site(entries, site):
                 about
                 | {"page": page, "title": title, "claim": claim, "picture": name, "alt": alt, "result": entries[k][2]}
             )
+    for page, made in reference.items():
+        body, _ = linked(made["body"], "", pages, files)
+        html = environment.get_template("page.html.j2").render(
+            common, here=page, source="lnpoly_helpers", title=made["title"], body=body, sections=made["sections"]
+        )
+        (site / page).write_text(html, encoding="utf-8")
     html = environment.get_template("index.html.j2").render(
         common, here="index.html", source="notebooks", title="LayerNorm, spheres and polytopes", home=True, cards=cards
     )
