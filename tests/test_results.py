@@ -13,7 +13,7 @@ NUMBERS = {"angle": [1.0, 2.5, np.float64(3e-7)], "count": np.int64(7), "none": 
 def test_the_first_run_writes_and_the_second_agrees(tmp_path):
     assert "written to gpt2/06.json" in save_results("gpt2", "06", NUMBERS, folder=tmp_path)
     written = (tmp_path / "gpt2" / "06.json").read_text()
-    close = {"angle": [1.01, 2.49, 3.01e-7], "count": 7, "none": [np.nan]}
+    close = {"angle": [1 + 5e-7, 2.5 - 1e-6, 3e-7], "count": 7, "none": [np.nan]}
     assert "all 3 figures agree" in save_results("gpt2", "06", close, folder=tmp_path)
     assert (tmp_path / "gpt2" / "06.json").read_text() == written
 
@@ -21,7 +21,7 @@ def test_the_first_run_writes_and_the_second_agrees(tmp_path):
 @pytest.mark.parametrize(
     "change, key",
     [
-        ({"angle": [1.05, 2.5, 3e-7]}, "angle"),
+        ({"angle": [1 + 2e-6, 2.5, 3e-7]}, "angle"),
         ({"angle": [1.0, 2.5]}, "angle"),
         ({"count": 8}, "count"),
         ({"extra": 1}, "extra"),
