@@ -75,7 +75,8 @@ def to_html(docstring):
     made = re.sub(r"<h6[^>]*>(.*?)</h6>", r'<p class="part">\1</p>', made)
     made = re.sub(r"<li><p>((?:(?!</?p>|<li>).)*)</p></li>", r"<li>\1</li>", made, flags=re.DOTALL)
     made = re.sub(r"(<li><strong>[^<]*</strong>) \((.*?)\):(?=\n|</li>)", r'\1 <span class="type">\2</span>', made)
-    return re.sub(r"(</span>)\n\s*(?!\s|<)", r"\1<br>", made)
+    made = re.sub(r"(</span>)\n\s*(?!\s|</?(?:li|ul|p)\b)", r"\1<br>", made)
+    return made.replace("[..., ", "[...,\N{NO-BREAK SPACE}")  # a shape stays on one line
 
 
 def read(name):
@@ -83,12 +84,12 @@ def read(name):
     from pdoc import doc
 
     module = importlib.import_module(name)
-    names = [name for name in public_names(module) if name in vars(module)]
+    members = {name: getattr(module, name) for name in public_names(module)}
 
     class Public(doc.Module):
         @functools.cached_property
         def _member_objects(self):
-            return {name: vars(module)[name] for name in names}
+            return members
 
     return Public(module)
 

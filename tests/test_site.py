@@ -176,13 +176,15 @@ def test_paragraphs_go_on_and_formulas_keep_their_lines(docstring, made):
 
 
 def test_docstring_becomes_parts_names_and_types():
-    text = "It.\n\nReturns\n-------\nA : float64 [d, m];  c : float64 [m]\n\nRaises\n------\nValueError\n    Why."
+    returns = "Returns\n-------\nA : float64 [d, m];  c : float64 [m]\n    ``c`` of it."
+    text = f"It.\n\n{returns}\n\nRaises\n------\nValueError\n    Why."
     page = BeautifulSoup(reference.to_html(text), "html.parser")
     assert [part.text for part in page.select(".part")] == ["Returns", "Raises"]
     assert [(item.strong.text, item.select_one(".type").text) for item in page.ul("li")] == [
         ("A", "float64 [d, m]"),
         ("c", "float64 [m]"),
     ]
+    assert page.br.previous_sibling.text == "float64 [m]" and page.br.next_sibling.text == "c"
     assert plain(page("ul")[1].text) == "ValueError:Why."
 
 

@@ -55,6 +55,10 @@ def faults(text, name="test"):
             for word in shlex.split(words, comments=True):
                 word = word.rstrip(";")
                 expect(not project_path(word) or exists(word), f"{job_name}: {word} is not there")
+            extras = {
+                name for names in re.findall(r"\.\[([\w,-]+)\]", step.get("run", "")) for name in names.split(",")
+            }
+            expect(extras <= PROJECT["optional-dependencies"].keys(), f"{job_name}: no extra of {sorted(extras)}")
             for target in re.findall(r"\bmake ([\w-]+)", step.get("run", "")):
                 expect(re.search(rf"^{target}:", MAKEFILE, re.MULTILINE), f"{job_name}: no make {target}")
     return found
@@ -166,6 +170,7 @@ def test_planted_fault_is_found(old, new, fault):
         ("fortnightly", "lychee-action@v2", "lychee-action@main", "links: lycheeverse"),
         ("fortnightly", "CONTRIBUTING.md", "CONTRIBUTE.md", "links: CONTRIBUTE.md"),
         ("fortnightly", "make nbval", "make nbeval", "coming: no make nbeval"),
+        ("fortnightly", ".[notebooks,", ".[notebook,", "oldest: no extra"),
         ("colab", "notebooks/*.ipynb", "notebook/*.ipynb", "notebooks: notebook/*.ipynb"),
         ("pages", "make run", "make site", "build: no make site"),
         ("pages", "id-token: write", "contents: write", "deploy: permissions"),
