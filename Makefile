@@ -68,6 +68,7 @@ test: $(READY)
 
 lint: $(READY)
 	@$(PY) -m ruff check --output-format=concise .
+	@$(VENV)/bin/lint-imports --no-logo
 
 unit: $(READY)
 	@MPLBACKEND=Agg $(PY) -m pytest

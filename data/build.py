@@ -25,7 +25,7 @@ from safetensors.torch import save_file
 
 HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent))
-from lnpoly_helpers.models import boot_native  # noqa: E402
+from lnpoly_helpers.models.load import boot_native  # noqa: E402
 
 SHAPE = {
     "d_model": 128,

@@ -1,62 +1,99 @@
 """LayerNorm, spheres and polytopes: the helpers of the lnpoly notebooks.
 
-The maths rooms are NumPy alone and are imported here. `lnpoly_helpers.plotting` needs matplotlib,
-`lnpoly_helpers.widgets` ipywidgets too, and the functions of `lnpoly_helpers.models` need torch and transformer_lens
-when they are called; importing this package loads none of them.
+What stands here needs NumPy and SciPy alone, and is imported here. `lnpoly_helpers.plotting` needs matplotlib,
+`lnpoly_helpers.widgets` ipywidgets too, and the functions that run a model need torch and transformer_lens when they
+are called; importing this package loads none of them.
 """
 
-from .circle import CirclePartition, partition_circle
-from .layernorm import (
-    FoldedMLP,
-    NormedMLP,
+from .boundaries import (
     RayCrossings,
-    fold_layer_norm,
-    jacobian,
-    normalize,
-    ray_crossings,
-)
-from .models import (
-    EMBEDDED,
-    Trace,
-    context_windows,
-    encode,
-    load_model,
-    mlp_block,
-    model_card,
-    model_name,
-    positions,
-    prompts,
-    residuals,
-    token_embeddings,
-    trace,
-    untrained,
-)
-from .paths import PathProfile, TangentRange, path_profile, tangent_range
-from .patterns import (
-    PatternCounter,
-    activation_pattern,
-    affine_map,
     boundary_height,
     boundary_margin,
-    count_patterns,
-    hamming_distance,
+    cap_share,
+    expected_crossings,
     meets_sphere,
-    pattern_hash,
+    ray_crossings,
 )
-from .plane import PlanePartition, partition_plane
-from .results import published, save_results
-from .rotation import (
-    Crossings,
-    angle_between,
-    at_length,
-    coherence,
-    crossings,
-    flip_weights,
-    rotate,
-    split_change,
-    tangent_change,
-)
-from .slices import Arrangement, cap_share, expected_crossings, lift, restrict, slice_basis
-from .sphere import SpherePartition, count_faces, n_regions, partition_sphere
+from .changes import affine_map, coherence, flip_weights, jacobian, split_change, tangent_change
+from .geometry.arrangement import Arrangement
+from .geometry.circle import CirclePartition, partition_circle
+from .geometry.patterns import PatternCounter, activation_pattern, count_patterns, hamming_distance, pattern_hash
+from .geometry.plane import PlanePartition, partition_plane
+from .geometry.sphere import SpherePartition, count_faces, n_regions, partition_sphere
+from .layer import FoldedMLP, NormedMLP, fold_layer_norm, normalize
+from .models.capture import Trace, residuals, trace
+from .models.load import EMBEDDED, load_model, model_card, model_name, untrained
+from .models.read import mlp_block, token_embeddings
+from .models.text import context_windows, encode, positions
+from .output_paths import PathProfile, TangentRange, path_profile, tangent_range
+from .rotation import Crossings, angle_between, at_length, crossings, rotate
+from .series import prompts, published, save_results
+from .slices import lift, restrict, slice_basis
 
 __version__ = "0.1.0"
+
+__all__ = [
+    "EMBEDDED",
+    "Arrangement",
+    "CirclePartition",
+    "Crossings",
+    "FoldedMLP",
+    "NormedMLP",
+    "PathProfile",
+    "PatternCounter",
+    "PlanePartition",
+    "RayCrossings",
+    "SpherePartition",
+    "TangentRange",
+    "Trace",
+    "activation_pattern",
+    "affine_map",
+    "angle_between",
+    "at_length",
+    "boundary_height",
+    "boundary_margin",
+    "cap_share",
+    "coherence",
+    "context_windows",
+    "count_faces",
+    "count_patterns",
+    "crossings",
+    "encode",
+    "expected_crossings",
+    "flip_weights",
+    "fold_layer_norm",
+    "hamming_distance",
+    "jacobian",
+    "lift",
+    "load_model",
+    "meets_sphere",
+    "mlp_block",
+    "model_card",
+    "model_name",
+    "n_regions",
+    "normalize",
+    "partition_circle",
+    "partition_plane",
+    "partition_sphere",
+    "path_profile",
+    "pattern_hash",
+    "positions",
+    "prompts",
+    "published",
+    "ray_crossings",
+    "residuals",
+    "restrict",
+    "rotate",
+    "save_results",
+    "slice_basis",
+    "split_change",
+    "tangent_change",
+    "tangent_range",
+    "token_embeddings",
+    "trace",
+    "untrained",
+]
+
+
+def __dir__():
+    return __all__

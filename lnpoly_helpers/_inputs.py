@@ -1,6 +1,11 @@
-"""Check what callers pass in, once, with one style of message: expected, received, remedy."""
+"""Check what callers pass in, once, with one style of message: expected, received, remedy.
+
+Every room may import this one, and it imports none.
+"""
 
 import numpy as np
+
+KINDS = ("layernorm", "rmsnorm", "none")
 
 
 def as_float64(x, name, *, shape=None):
@@ -81,6 +86,79 @@ def one_of(value, allowed, name):
     if value not in allowed:
         raise ValueError(f"{name}: expected one of {', '.join(map(repr, allowed))}, got {value!r}.")
     return value
+
+
+def non_negative(value, name):
+    """Return ``value`` as a float if it is a finite number >= 0; otherwise a ValueError that says what it is."""
+    if not (isinstance(value, (int, float, np.number)) and np.isfinite(value) and value >= 0):
+        raise ValueError(f"{name}: expected a finite number >= 0, got {value!r}.")
+    return float(value)
+
+
+def as_bits(pattern, name):
+    pattern = as_array(pattern, name, "bool [..., m]")
+    if pattern.dtype != np.bool_:
+        raise TypeError(f"{name}: expected bool [..., m], got dtype {pattern.dtype}; activation_pattern(pre) makes it.")
+    if pattern.ndim == 0 or pattern.shape[-1] == 0:
+        raise ValueError(f"{name}: expected shape [..., m] with m >= 1, got {list(pattern.shape)}.")
+    return pattern
+
+
+def as_preactivations(pre):
+    """Pre-activations keep their own float type: the sign needs no float64, and a large text may be float32."""
+    array = as_array(pre, "pre")
+    if array.dtype.kind != "f":
+        return as_float64(pre, "pre", shape=(..., "m"))
+    if array.ndim == 0 or array.shape[-1] == 0:
+        raise ValueError(f"pre: expected shape [..., m] with m >= 1, got {list(array.shape)}.")
+    return array
+
+
+def require_folded(mlp):
+    """Refuse what is no `FoldedMLP`, a `NormedMLP` above all: it would normalise points that are normalised already."""
+    # by its mark and not by its class: this room imports no other
+    if not getattr(mlp, "reads_normalised", False):
+        raise TypeError(f"mlp: expected a FoldedMLP, got {type(mlp).__name__}. fold_layer_norm(block) makes one.")
+
+
+def require_sphere(mlp):
+    """Refuse what is not a folded layer behind a norm: without a norm there is no sphere."""
+    require_folded(mlp)
+    if mlp.kind == "none":
+        raise ValueError("mlp: expected a layer behind LayerNorm or RMSNorm, got kind 'none': its input is no sphere.")
+
+
+def require_on_sphere(z, name, kind=None):
+    """Refuse points [..., d] whose length is off sqrt(d) by more than 1e-9 of it, or that ``kind`` cannot make."""
+    radius = np.sqrt(z.shape[-1])
+    off = np.abs(np.linalg.norm(z, axis=-1) / radius - 1).max()
+    made_by = "normalize(x)" if kind is None else f"normalize(x, kind={kind!r})"
+    if off > 1e-9:
+        raise ValueError(
+            f"{name}: expected points on the sphere of radius sqrt(d) = {radius:.6g}, got one that is off by {off:.1e} "
+            f"of it. Pass {made_by} with eps = 0."
+        )
+    mean = np.abs(z.mean(axis=-1)).max()
+    if kind == "layernorm" and mean > 1e-9:
+        raise ValueError(
+            f"{name}: expected points on the sphere of LayerNorm, orthogonal to the ones vector, got one with mean "
+            f"{mean:.1e}. Pass {made_by} with eps = 0."
+        )
+
+
+def require_arrangement(arrangement, dimension):
+    """Refuse what is not an `Arrangement` of that dimension."""
+    if not all(hasattr(arrangement, name) for name in ("normals", "offsets", "dimension")):
+        raise TypeError(
+            f"arrangement: expected an Arrangement, got {type(arrangement).__name__}. restrict(mlp, basis) makes one."
+        )
+    if arrangement.dimension != dimension:
+        words = {2: "two dimensions", 3: "three dimensions"}[dimension]
+        directions = {2: "u, v", 3: "u, v, w"}[dimension]
+        raise ValueError(
+            f"arrangement: expected {words}, got {arrangement.dimension}. "
+            f"A slice has as many as it has directions: restrict(mlp, slice_basis([{directions}]))."
+        )
 
 
 def read_only(array):

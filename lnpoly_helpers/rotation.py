@@ -1,4 +1,4 @@
-"""Two points of the sphere: the turn from one to the other, who flips on the way, and what the move changes.
+"""Two points of the sphere: the turn from one to the other, and who flips on the way.
 
 A path starts at z0 and runs towards z1 along their great circle, z(t) = sqrt(d) (e0 cos t + e1 sin t), t the angle from
 z0 in radians. Along it every pre-activation is A cos t + B sin t + b, as on the circle of the toy.
@@ -12,10 +12,16 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from ._inputs import as_float64, freeze, require_broadcast
-from .circle import on_arcs, turn
-from .layernorm import ACTIVATIONS, GATES, non_negative, require_folded
-from .patterns import require_on_sphere, require_sphere
+from ._inputs import (
+    as_float64,
+    freeze,
+    non_negative,
+    require_broadcast,
+    require_folded,
+    require_on_sphere,
+    require_sphere,
+)
+from .geometry._angles import on_arcs, turn
 
 _CLOSEST = 1e-10  # radians: nearer to each other, or to being antipodes, two points have no safe great circle
 _AT_ONCE = 2**17  # pre-activations in flight: what is worked on stays in the processor's cache
@@ -141,91 +147,6 @@ def at_length(mlp, length):
     if non_negative(length, "length") == 0:
         raise ValueError("length: expected a positive number, got 0: the zero vector cannot be turned.")
     return replace(mlp, W_in=mlp.W_in * (length / np.sqrt(mlp.d_model)), kind="rmsnorm", eps=0.0)
-
-
-# --- what a move changes ---
-
-
-def split_change(mlp, z0, z1):
-    """Split output(z1) - output(z0) exactly: what the old gates make of the new point, and what the flips add.
-
-    The activation is pre times a gate: the neuron's bit for ReLU, the normal distribution function Phi(pre) for
-    "gelu", (1 + tanh(...)) / 2 for "gelu_new". With rows W_out[i],
-
-    frozen = sum_i gate_i(z0) (pre_i(z1) - pre_i(z0)) W_out[i],
-    flips = sum_i f_i,  f_i = (gate_i(z1) - gate_i(z0)) pre_i(z1) W_out[i].
-
-    For ReLU, frozen is what the affine map of z0's region predicts and f_i is 0 unless neuron i's bit differs. For GELU
-    nothing flips: every neuron's gate moves, and flips is the sum of all of that.
-
-    Parameters
-    ----------
-    mlp : FoldedMLP
-        Of any kind: the split needs no sphere.
-    z0, z1 : array_like [..., d]
-        Normalised vectors; shapes broadcast.
-
-    Returns
-    -------
-    frozen, flips : float64 [..., d_out]
-        They add up to the change to about 1e-14 of their terms.
-
-    Notes
-    -----
-    Only the end points count: a neuron that flips and flips back in between has no term. Memory: some arrays [..., m].
-    """
-    frozen, flips = _moves(mlp, z0, z1)
-    return frozen @ mlp.W_out, flips @ mlp.W_out
-
-
-def flip_weights(mlp, z0, z1):
-    """How much of each neuron's row of ``W_out`` its flip adds: (gate_i(z1) - gate_i(z0)) pre_i(z1), float64 [..., m].
-
-    The flip vectors of `split_change` are f_i = weight_i W_out[i], so flips = weights @ W_out. For ReLU the weight is
-    |pre_i(z1)| for a neuron that turns on or off, and 0 for one whose bit is the same at both ends. Parameters as in
-    `split_change`.
-    """
-    return _moves(mlp, z0, z1)[1]
-
-
-def coherence(mlp, z0, z1, *, shuffle=None):
-    """kappa = |sum_i f_i|^2 / sum_i |f_i|^2 of the flip vectors of `split_change`, float64 [...]: do the flips cancel?
-
-    About 1 if they add like independent random vectors, up to their number if they all agree, below 1 if they cancel.
-    NaN where nothing flips. For GELU every neuron takes part. Parameters as in `split_change`, and
-
-    shuffle : numpy Generator, optional
-        For each move, deal the rows of ``W_out`` out to the neurons at random first: what kappa would be if the same
-        flips wrote the same vectors, but by chance.
-    """
-    weights = flip_weights(mlp, z0, z1)
-    if shuffle is not None:
-        weights = shuffle.permuted(weights, axis=-1)
-    with np.errstate(invalid="ignore"):
-        return ((weights @ mlp.W_out) ** 2).sum(axis=-1) / (weights**2 @ (mlp.W_out**2).sum(axis=1))
-
-
-def tangent_change(mlp, z0, z1):
-    """What the layer's tangent map at z0 predicts for output(z1) - output(z0), float64 [..., d_out].
-
-    sum_i act'(pre_i(z0)) (pre_i(z1) - pre_i(z0)) W_out[i], affine in z. For ReLU this is the affine map of z0's region
-    and equal to the frozen part of `split_change`; for GELU it is the exact Jacobian. Parameters as in `split_change`.
-    """
-    pre0, pre1 = _pre_pair(mlp, z0, z1)
-    return (ACTIVATIONS[mlp.activation][1](pre0) * (pre1 - pre0)) @ mlp.W_out
-
-
-def _pre_pair(mlp, z0, z1):
-    require_folded(mlp)
-    z0, z1 = (as_float64(z, name, shape=(..., mlp.d_model)) for z, name in ((z0, "z0"), (z1, "z1")))
-    require_broadcast("z0 and z1", z0.shape, z1.shape)
-    return mlp.preactivations(z0), mlp.preactivations(z1)
-
-
-def _moves(mlp, z0, z1):
-    pre0, pre1 = _pre_pair(mlp, z0, z1)
-    gate0, gate1 = (GATES[mlp.activation](pre) for pre in (pre0, pre1))
-    return gate0 * (pre1 - pre0), (gate1 - gate0) * pre1
 
 
 # --- who flips on the way ---

@@ -101,16 +101,22 @@ def inner(one):
 
 
 def rooms(module):
-    """[(room, the docstring of its file, its members)], both in the order in which the README names them."""
+    """[(room, what its docstring says, its members)], both in the order in which the README names them.
+
+    The package has the rooms right below it, its plain values, which know no room, last; a wing is one room.
+    """
     readme = ROOT / "README.md"
     words = re.findall(r"`(\w+)`", readme.read_text(encoding="utf-8") if readme.is_file() else "")
     place = {word: k for k, word in reversed(list(enumerate(words)))}
     found = {}
     for one in sorted(module.members.values(), key=lambda one: place.get(one.name, len(words))):
-        home = getattr(one.obj, "__module__", None)  # plain values have none, and stand under Values
-        found.setdefault(home if isinstance(home, str) else "", []).append(one)
-    named = {home: home.rpartition(".")[2].strip("_").replace("_", " ") or "values" for home in found}
-    return [(named[home], getattr(sys.modules.get(home), "__doc__", ""), members) for home, members in found.items()]
+        home = getattr(one.obj, "__module__", None)
+        room = home.split(".")[1] if isinstance(home, str) and home.startswith(f"{PACKAGE}.") else "values"
+        found.setdefault(room if module.modulename == PACKAGE else "", []).append(one)
+    if "values" in found:
+        found["values"] = found.pop("values")
+    about = {room: getattr(sys.modules.get(f"{PACKAGE}.{room}"), "__doc__", "") for room in found}
+    return [(room, about[room], members) for room, members in found.items()]
 
 
 def call(one):
@@ -164,7 +170,7 @@ def page(module, modules):
     )
     sections = []
     for room, _, members in groups:
-        sections += [(f"room-{room}".replace(" ", "-"), room)] if len(groups) > 1 else []
+        sections += [(f"room-{room}", room)] if room else []
         sections += [(one.name, f"<code>{one.name}</code>") for one in members]
     title = "Reference" if module.modulename == PACKAGE else module.modulename
     return {"title": title, "body": body, "sections": sections}

@@ -29,7 +29,7 @@ def rng():
 def full_size_gpt2(tmp_path_factory):
     """The folder of a GPT-2 small in its full size with random weights, biases and norms, 500 MB; gone afterwards."""
     import torch
-    from test_loading import small_tokenizer
+    from tiny import small_tokenizer
     from transformers import GPT2Config, GPT2LMHeadModel
 
     folder = tmp_path_factory.mktemp("full") / "random-gpt2"

@@ -29,7 +29,6 @@ from lnpoly_helpers import (
     meets_sphere,
     mlp_block,
     model_card,
-    models,
     normalize,
     partition_circle,
     partition_plane,
@@ -40,6 +39,7 @@ from lnpoly_helpers import (
     slice_basis,
     trace,
 )
+from lnpoly_helpers.models import load
 
 D, M = 6, 10
 RNG = np.random.default_rng(0)
@@ -451,7 +451,7 @@ TINY = {
 
 @pytest.fixture(scope="module")
 def model():
-    return models.boot_native(TINY)
+    return load.boot_native(TINY)
 
 
 NAMES = ", ".join(("nano-ln-relu", "nano-ln-gelu", "nano-rms-relu", "nano-none-relu"))
@@ -495,7 +495,7 @@ def test_a_model_refuses_and_goes_on_working(model, call, parts):
 )
 def test_an_architecture_that_no_normed_mlp_describes_is_refused(config, parts):
     with pytest.raises(ValueError, match=says(*parts)):
-        mlp_block(models.boot_native(TINY | config), 0)
+        mlp_block(load.boot_native(TINY | config), 0)
 
 
 @pytest.mark.parametrize("argument", ["edit_residual", "replace_mlp"])

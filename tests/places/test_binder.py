@@ -18,10 +18,10 @@ from lnpoly_helpers import EMBEDDED
 NOTEBOOKS = ["01_layernorm_is_a_projection", "03_arcs_on_the_circle", "05_fold_a_trained_transformer"]
 ENVIRONMENT = yaml.safe_load((ROOT / "environment.yml").read_text(encoding="utf-8"))
 IMPORTS = """
-import importlib, pathlib, lnpoly_helpers
-rooms = [p.stem for p in pathlib.Path(lnpoly_helpers.__file__).parent.glob("[a-z]*.py")]
-for room in rooms:
-    importlib.import_module(f"lnpoly_helpers.{room}")
+import importlib, pkgutil, lnpoly_helpers
+for room in pkgutil.walk_packages(lnpoly_helpers.__path__, "lnpoly_helpers."):
+    if not room.name.endswith("__main__"):
+        importlib.import_module(room.name)
 print(lnpoly_helpers.__file__)
 """
 

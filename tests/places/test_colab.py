@@ -16,7 +16,7 @@ import pytest
 from environments import ROOT, TORCH, canonicalize_name
 from hub import Hub
 
-from lnpoly_helpers import _hub
+from lnpoly_helpers.models import hub as hub_room
 
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
@@ -57,7 +57,7 @@ def runs(colab, tmp_path_factory):
         print(f"{path.stem}: {time.perf_counter() - start:.1f} s with the install")
         return nb, environments.versions(own)
 
-    with Hub({_hub.MINILM: _hub.minilm_package()}) as hub, ThreadPoolExecutor(2) as pool:
+    with Hub({hub_room.MINILM: hub_room.minilm_package()}) as hub, ThreadPoolExecutor(2) as pool:
         waiting = {path.stem: pool.submit(run, path) for path in reversed(NOTEBOOKS)}  # the long ones first
     yield waiting
     shutil.rmtree(folder)

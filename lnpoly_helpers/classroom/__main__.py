@@ -1,0 +1,7 @@
+"""python -m lnpoly_helpers.classroom."""
+
+import sys
+
+from .command import main
+
+sys.exit(main())

@@ -1,0 +1,164 @@
+"""From pre-activations to bits, an identity and a count."""
+
+import hashlib
+from math import ceil, log2
+
+import numpy as np
+
+from .._inputs import as_bits, as_preactivations, require_broadcast
+
+_CACHED = 2**20  # bytes
+
+
+def activation_pattern(pre):
+    """Which neurons are on: pre > 0, bool [..., m].
+
+    For ReLU these bits name the linear region. For GELU they are the signs of the pre-activations and no more:
+    GELU is smooth and has no exact regions.
+    """
+    pre = as_preactivations(pre)
+    rows, on = rows_of(pre), np.empty(pre.shape, dtype=bool)
+    for block in row_blocks(rows):
+        np.greater(rows[block], 0, out=rows_of(on)[block])
+        _refuse_nan(rows[block], pre)
+    return on
+
+
+def _refuse_nan(block, pre):
+    """The least of numbers is NaN if one of them is. In a block that has just been read this costs little."""
+    least = np.minimum.reduce(block, axis=None)
+    if least != least:
+        raise ValueError(f"pre: expected numbers, got {int(np.isnan(pre).sum())} NaN; a NaN is neither on nor off.")
+
+
+def rows_of(array):
+    return array.reshape(-1, array.shape[-1])
+
+
+def row_blocks(rows):
+    """Slices of about a megabyte that make up all rows: what is in flight then stays in the processor's cache."""
+    step = max(1, _CACHED // (rows.shape[1] * rows.itemsize))
+    return [slice(start, start + step) for start in range(0, len(rows), step)]
+
+
+def neuron_weights(n_neurons):
+    """The integer that each neuron adds to `pattern_hash` while it is on, int64 [n_neurons, 2].
+
+    Fixed random integers out of SHAKE-256, so the same on every machine, run and NumPy version.
+    """
+    per_byte = _byte_weights(n_neurons)
+    bit_value = 1 << (7 - np.arange(n_neurons) % 8)
+    return per_byte[np.arange(n_neurons) // 8] * bit_value[:, None]
+
+
+def _byte_weights(n_neurons):
+    n_bytes = -(-n_neurons // 8)
+    n_bits = min(36, 53 - ceil(log2(255 * n_bytes)))  # then no sum reaches 2^53: exact in float64
+    stream = hashlib.shake_256(b"lnpoly pattern hash 1").digest(16 * n_bytes)
+    return (np.frombuffer(stream, dtype="<u8").reshape(n_bytes, 2) >> np.uint64(64 - n_bits)).astype(np.int64)
+
+
+def pattern_hash(pattern):
+    """A fixed-size identity of each activation pattern.
+
+    The packed bits (one byte for eight neurons) times fixed random integers, summed. All sums stay below 2^53,
+    so a float64 matrix product computes them exactly, in any order, on any machine.
+
+    Parameters
+    ----------
+    pattern : bool [..., m]
+
+    Returns
+    -------
+    identity : int64 [..., 2]
+        Two patterns of the same m are taken as equal when both numbers are.
+
+    Notes
+    -----
+    Each of the two sums is a universal hash: for two fixed, different patterns it agrees with probability at
+    most 2^-36 over the choice of the integers (m <= 4112; one bit less for every doubling of m above). With
+    both, a million distinct patterns hold a false match with probability below 2^39 / 2^72 = 1e-10.
+    Carter and Wegman 1979, J. Comput. Syst. Sci. 18(2).
+    """
+    pattern = as_bits(pattern, "pattern")
+    return _hash_rows(rows_of(pattern)).reshape(*pattern.shape[:-1], 2)
+
+
+def _hash_rows(rows):
+    """`pattern_hash` of patterns or of pre-activations [n, m]."""
+    weights = _byte_weights(rows.shape[1]).astype(np.float64)
+    sums, is_bits = np.empty((len(rows), 2)), rows.dtype == np.bool_
+    for block in row_blocks(rows):
+        packed = np.packbits(rows[block] if is_bits else rows[block] > 0, axis=1)
+        if not is_bits:
+            _refuse_nan(rows[block], rows)
+        sums[block] = packed.astype(np.float64) @ weights
+    return sums.astype(np.int64)
+
+
+class PatternCounter:
+    """Count the distinct activation patterns of a stream of pre-activations, chunk by chunk.
+
+    Memory: 16 bytes for each distinct pattern and up to 16 more for those that wait to be merged, whatever m is.
+
+    >>> counter = PatternCounter()
+    >>> counter.update(np.array([[1.0, -1.0], [2.0, -3.0], [1.0, 1.0]])).n_patterns
+    2
+    """
+
+    def __init__(self):
+        self._known = np.empty((0, 2), dtype=np.int64)
+        self._pending, self._n_pending = [], 0
+        self._n_neurons = None
+        self.n_seen = 0
+
+    def update(self, pre):
+        """Add pre-activations [..., m], or patterns if they are bool; returns the counter itself."""
+        is_pattern = getattr(pre, "dtype", None) == np.bool_
+        rows = rows_of(as_bits(pre, "pre") if is_pattern else as_preactivations(pre))
+        m = rows.shape[1]
+        if self._n_neurons not in (None, m):
+            raise ValueError(f"pre: expected {self._n_neurons} neurons as in the first chunk, got {m}.")
+        self._pending.append(distinct(_hash_rows(rows)))
+        self._n_neurons = m
+        self.n_seen += len(rows)
+        self._n_pending += len(self._pending[-1])
+        if self._n_pending > len(self._known):  # so each pattern is merged a bounded number of times
+            self._merge()
+        return self
+
+    def _merge(self):
+        parts = [self._known] * (len(self._known) > 0) + self._pending  # each is distinct in itself
+        self._known = distinct(np.concatenate(parts)) if len(parts) > 1 else parts[0]
+        self._pending, self._n_pending = [], 0
+
+    @property
+    def n_patterns(self):
+        """How many distinct patterns have been seen."""
+        if self._pending:
+            self._merge()
+        return len(self._known)
+
+
+def distinct(identities):
+    """The distinct rows of int64 [n, 2], sorted by their first number."""
+    rows = identities.take(np.argsort(identities[:, 0]), axis=0)
+    is_new = np.ones(len(rows), dtype=bool)
+    np.not_equal(rows[1:, 0], rows[:-1, 0], out=is_new[1:])
+    if (rows[1:, 1] != rows[:-1, 1])[~is_new[1:]].any():  # patterns that agree in one number: almost never
+        return np.unique(identities, axis=0)
+    return rows.compress(is_new, axis=0)
+
+
+def count_patterns(pre):
+    """How many distinct patterns the rows have, of pre-activations [..., m] or of bool patterns [..., m]."""
+    return PatternCounter().update(pre).n_patterns
+
+
+def hamming_distance(p, q):
+    """How many neurons differ between patterns p and q, bool [..., m] each: int [...]."""
+    p, q = as_bits(p, "p"), as_bits(q, "q")
+    if p.shape[-1] != q.shape[-1]:
+        raise ValueError(f"p and q: expected the same number of neurons, got {p.shape[-1]} and {q.shape[-1]}.")
+    require_broadcast("p and q", p.shape, q.shape)
+    return np.count_nonzero(p != q, axis=-1)

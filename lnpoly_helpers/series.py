@@ -1,0 +1,106 @@
+"""What the notebooks share: their texts, results in files that the next run is compared with, published numbers."""
+
+import json
+import os
+import re
+from pathlib import Path
+
+import numpy as np
+
+_RELATIVE, _ABSOLUTE = 1e-6, 1e-9  # networks run in float64: machines differ in the 15th digit or so
+
+
+def data_folder():
+    """Where the embedded models and the prompts lie: inside the installed package, or beside it in a clone."""
+    installed = Path(__file__).resolve().parent / "data"
+    return installed if installed.is_dir() else installed.parent.parent / "data"
+
+
+def read_data(path):
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise FileNotFoundError(
+            f"{path}: expected a file that comes with lnpoly_helpers, got {error.strerror or error}. "
+            f"Install the package again, or restore data/ in your clone with git."
+        ) from None
+
+
+def prompts():
+    """The texts on which the notebooks take statistics, a list of str (``data/prompts.txt``)."""
+    return read_data(data_folder() / "prompts.txt").decode().strip().split("\n\n")
+
+
+def published():
+    """GPT-2 small's published residual standard deviations, as `numpy` reads them: layers, values and their source.
+
+    Returns
+    -------
+    dict
+        ``layers``, ``later positions`` and ``position 0`` (lists of the same length), ``what`` and ``source``.
+    """
+    return json.loads((data_folder() / "published" / "gpt2_residual_std.json").read_text(encoding="utf-8"))
+
+
+def save_results(model, notebook, numbers, *, folder=None):
+    """Write a notebook's numbers for one model, or compare them with those that are there.
+
+    Without a file for this model and notebook, one is written. With one, it is left as it is and every number is
+    compared: they agree to 1e-6 (networks run in float64, so machines differ much less). If they do not, the new
+    numbers are written beside it, to ``<notebook>.new.json``.
+
+    Parameters
+    ----------
+    model : str
+        The model's name, as `model_name` gives it.
+    notebook : str
+        ``"06"``.
+    numbers : dict
+        One key a measured figure; values are numbers or lists of numbers.
+    folder : path, optional
+        By default what the environment variable ``LNPOLY_RESULTS`` names; else ``data/results`` of a clone, or, where
+        the package is installed, ``results`` in the current folder.
+
+    Returns
+    -------
+    str
+        One line that says what was done.
+    """
+    if folder is None:
+        folder = os.environ.get("LNPOLY_RESULTS") or _default_folder()
+    path = Path(folder) / re.sub(r"[^\w.-]+", "_", model).strip("_") / f"{notebook}.json"
+    numbers = {key: np.asarray(value, dtype=np.float64).tolist() for key, value in numbers.items()}
+    if not path.exists():
+        _write(path, numbers)
+        return f"{model}: {len(numbers)} figures written to {path.parent.name}/{path.name}, the first of this model"
+    try:
+        reference = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise ValueError(
+            f"{path}: expected a results file in JSON, got one that cannot be read ({error}). "
+            f"Restore it with git, or delete it to have it written anew."
+        ) from None
+    off = [key for key in reference.keys() | numbers.keys() if not _agree(reference.get(key), numbers.get(key))]
+    if not off:
+        return f"{model}: all {len(numbers)} figures agree with the reference to {_RELATIVE:.0e}"
+    new = path.with_suffix(".new.json")
+    _write(new, numbers)
+    return f"{model}: {len(off)} figures DIFFER from the reference: {', '.join(sorted(off))}; see {new.name} beside it"
+
+
+def _default_folder():
+    data = data_folder()
+    in_clone = (data.parent / "pyproject.toml").is_file()
+    return data / "results" if in_clone else Path("results")
+
+
+def _agree(a, b):
+    if a is None or b is None or np.shape(a) != np.shape(b):
+        return False
+    return bool(np.allclose(a, b, rtol=_RELATIVE, atol=_ABSOLUTE, equal_nan=True))
+
+
+def _write(path, numbers):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    lines = ",\n".join(f" {json.dumps(key)}: {json.dumps(value)}" for key, value in numbers.items())
+    path.write_text("{\n" + lines + "\n}\n", encoding="utf-8")

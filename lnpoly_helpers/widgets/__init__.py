@@ -1,0 +1,20 @@
+"""Explorers: sliders that move the geometry, a picture of it and its numbers.
+
+Each needs the extra "widgets".
+"""
+
+from .circle import explore_circle
+from .explorer import Explorer
+from .layernorm import explore_layernorm
+from .rotation import explore_rotation
+from .slice import explore_slice
+from .sphere import explore_sphere
+
+__all__ = [
+    "Explorer",
+    "explore_circle",
+    "explore_layernorm",
+    "explore_rotation",
+    "explore_slice",
+    "explore_sphere",
+]

@@ -1,0 +1,333 @@
+"""patterns: against Python's own integers, np.unique, bisection along geodesics and direct evaluation."""
+
+import subprocess
+import sys
+import tracemalloc
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+from oracles import bisect, random_mlp
+
+from lnpoly_helpers import (
+    PatternCounter,
+    activation_pattern,
+    affine_map,
+    boundary_margin,
+    count_patterns,
+    hamming_distance,
+    meets_sphere,
+    normalize,
+    pattern_hash,
+)
+from lnpoly_helpers.geometry.patterns import neuron_weights
+
+NORMS = ("layernorm", "rmsnorm")
+
+
+def n_rows(array):
+    return len(np.unique(array.reshape(-1, array.shape[-1]), axis=0))
+
+
+def near_duplicates(rng, m, n=500):
+    """Random patterns, each with one-bit and two-bit neighbours and an exact copy of itself."""
+    base = rng.random((n, m)) < 0.5
+    one = base ^ np.eye(m, dtype=bool)[rng.integers(m, size=n)]
+    two = one ^ np.eye(m, dtype=bool)[rng.integers(m, size=n)]
+    return np.concatenate([base, one, two, base])
+
+
+# --- activation_pattern ---
+
+
+@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64, np.longdouble, np.int8, np.int64])
+def test_on_means_above_zero(dtype):
+    pre = np.array([[-2, 0, 3], [1, -1, 0]]).astype(dtype)
+    np.testing.assert_array_equal(activation_pattern(pre), [[False, False, True], [True, False, False]])
+
+
+def test_the_smallest_float32_is_on_and_infinity_has_a_sign():
+    pre = np.array([1e-45, -1e-45, -0.0, np.inf, -np.inf], dtype=np.float32)
+    np.testing.assert_array_equal(activation_pattern(pre), [True, False, False, True, False])
+
+
+# --- pattern_hash ---
+
+
+@pytest.mark.parametrize("m", [1, 7, 8, 9, 64, 512, 3072])
+def test_hashes_are_equal_exactly_where_patterns_are(rng, m):
+    patterns = near_duplicates(rng, m)
+    hashes = pattern_hash(patterns)
+    assert n_rows(hashes) == n_rows(patterns)
+    np.testing.assert_array_equal(hashes[:500], hashes[-500:])
+
+
+@pytest.mark.parametrize("m", [8, 65, 512, 3072])
+def test_all_one_bit_neighbours_of_a_pattern_differ(rng, m):
+    pattern = rng.random(m) < 0.5
+    assert n_rows(pattern_hash(np.vstack([pattern, pattern ^ np.eye(m, dtype=bool)]))) == m + 1
+
+
+@pytest.mark.parametrize("m", [9, 64, 100])
+def test_all_two_bit_neighbours_of_a_pattern_differ(rng, m):
+    i, j = np.triu_indices(m, 1)
+    bits = np.eye(m, dtype=bool)
+    near = (rng.random(m) < 0.5) ^ np.vstack([np.zeros((1, m), bool), bits, bits[i] | bits[j]])
+    assert n_rows(pattern_hash(near)) == 1 + m + m * (m - 1) // 2
+
+
+def test_all_patterns_of_sixteen_neurons_differ():
+    every = (np.arange(2**16)[:, None] >> np.arange(16)) & 1 == 1
+    hashes = pattern_hash(every)
+    assert n_rows(hashes) == 2**16
+    assert len(np.unique(hashes[:, 0])) == 2**16  # each of the two numbers alone already tells them apart
+
+
+@pytest.mark.parametrize("m", [1, 8, 13, 512, 3072])
+def test_the_hash_adds_up_the_weights_of_the_neurons_that_are_on(rng, m):
+    patterns = rng.random((20, m)) < 0.5
+    weights = [[int(w) for w in row] for row in neuron_weights(m)]
+    expected = [[sum(w[k] for w, on in zip(weights, row) if on) for k in (0, 1)] for row in patterns]
+    np.testing.assert_array_equal(pattern_hash(patterns), expected)
+
+
+@pytest.mark.parametrize("m", [3072, 4112, 6400, 16384])
+def test_no_sum_leaves_what_float64_holds_exactly(m):
+    weights = neuron_weights(m)
+    total = [sum(int(w) for w in weights[:, k]) for k in (0, 1)]  # Python's integers do not overflow
+    assert max(total) < 2**53
+    assert pattern_hash(np.ones(m, dtype=bool)).tolist() == total
+    assert (weights > 0).all()
+
+
+GOLDEN = """
+import numpy as np
+from lnpoly_helpers import pattern_hash
+print([pattern_hash(np.arange(m) % 3 == 0).tolist() for m in (1, 20, 512, 3072)])
+"""
+GOLDEN_HASHES = [
+    [803878505216, 5102314478976],
+    [5772020367569, 6278471016809],
+    [192518881034165, 189003901503855],
+    [1147822599970228, 1153053574048146],
+]
+
+
+def test_a_hash_is_the_same_in_every_version_and_process():
+    run = subprocess.run([sys.executable, "-c", GOLDEN], capture_output=True, text=True, check=True)
+    here = [pattern_hash(np.arange(m) % 3 == 0).tolist() for m in (1, 20, 512, 3072)]
+    assert here == GOLDEN_HASHES
+    assert run.stdout.strip() == str(GOLDEN_HASHES)
+
+
+def test_shape_order_and_chunks_do_not_matter(rng):
+    patterns = rng.random((9001, 33)) < 0.5  # more rows than are hashed at a time
+    hashes = pattern_hash(patterns)
+    assert hashes.shape == (9001, 2) and hashes.dtype == np.int64
+    np.testing.assert_array_equal(pattern_hash(patterns.reshape(1, 9001, 1, 33)).reshape(-1, 2), hashes)
+    np.testing.assert_array_equal(pattern_hash(np.asfortranarray(patterns)), hashes)
+    np.testing.assert_array_equal(pattern_hash(patterns[::-1]), hashes[::-1])
+    np.testing.assert_array_equal([pattern_hash(row) for row in patterns[-5:]], hashes[-5:])
+
+
+# --- counting ---
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("n, m", [(1, 1), (3000, 6), (3000, 40), (6000, 512)])
+def test_count_is_numpys_unique(rng, n, m, dtype):
+    pre = rng.normal(size=(n, m)).astype(dtype)
+    pre = pre[rng.integers(n, size=2 * n)] * rng.uniform(0.5, 2, size=(2 * n, 1)).astype(dtype)  # every row about twice
+    assert count_patterns(pre) == n_rows(pre > 0)
+    assert count_patterns(pre.reshape(2, n, m)) == n_rows(pre > 0)
+
+
+@given(st.lists(st.integers(0, 300), max_size=12), st.integers(0, 2**32 - 1))
+def test_any_chunking_gives_the_same_count(cuts, seed):
+    pre = np.random.default_rng(seed).normal(size=(300, 7))
+    counter = PatternCounter()
+    seen = 0
+    for chunk in np.split(pre, sorted(cuts)):
+        seen += len(chunk)
+        assert counter.update(chunk) is counter
+        assert counter.n_seen == seen
+        assert counter.n_patterns == (n_rows(pre[:seen] > 0) if seen else 0)
+    assert counter.n_patterns == count_patterns(pre)
+
+
+def test_asking_often_or_only_at_the_end_gives_the_same_count(rng):
+    pre = rng.normal(size=(5000, 9))
+    often, seldom = PatternCounter(), PatternCounter()
+    for chunk in np.array_split(pre, 50):
+        asked = often.update(chunk).n_patterns
+        seldom.update(chunk)
+    assert asked == often.n_patterns == seldom.n_patterns == n_rows(pre > 0)
+
+
+def test_patterns_seen_again_take_no_more_memory(rng):
+    chunk = rng.normal(size=(1000, 30)).astype(np.float32)
+    counter = PatternCounter().update(chunk)
+    tracemalloc.start()
+    for _ in range(100):
+        counter.update(chunk)
+    kept, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert kept < 5 * 16 * 1000  # not the 1.6 MB of a hundred chunks
+    assert (counter.n_patterns, counter.n_seen) == (1000, 101_000)
+
+
+@given(arrays(np.bool_, st.tuples(st.integers(1, 6), st.integers(1, 70))), st.data())
+def test_hamming_distance_counts_differing_neurons(p, data):
+    q = data.draw(arrays(np.bool_, p.shape))
+    expected = [sum(a != b for a, b in zip(*rows)) for rows in zip(p.tolist(), q.tolist())]
+    assert hamming_distance(p, q).tolist() == expected
+    assert hamming_distance(p[0], p).tolist() == hamming_distance(p, p[0]).tolist()
+
+
+# --- the sphere and its boundaries ---
+
+
+@pytest.mark.parametrize("kind", NORMS)
+@pytest.mark.parametrize("d", [3, 4, 50])
+def test_a_boundary_meets_the_sphere_where_both_signs_occur_on_it(rng, d, kind):
+    mlp = random_mlp(rng, d, 60, kind=kind)
+    mlp = replace(mlp, b_in=mlp.b_in * np.linspace(0, 20, 60))
+    toward = normalize(mlp.W_in.T, kind=kind)  # where each pre-activation is largest on the sphere
+    largest, smallest = np.diag(mlp.preactivations(toward)), np.diag(mlp.preactivations(-toward))
+    everywhere = mlp.preactivations(normalize(rng.normal(size=(2000, d)), kind=kind))
+    assert (everywhere <= largest + 1e-12).all() and (everywhere >= smallest - 1e-12).all()
+    expected = (largest > 0) & (smallest < 0)
+    np.testing.assert_array_equal(meets_sphere(mlp), expected)
+    assert expected.any() and not expected.all()
+
+
+def test_on_a_circle_a_dense_scan_finds_the_same_boundaries(rng):
+    mlp = random_mlp(rng, 3, 40)
+    mlp = replace(mlp, b_in=6 * mlp.b_in)
+    theta = np.linspace(0, 2 * np.pi, 100_000)
+    u, v = normalize([1.0, -1.0, 0.0]), normalize([1.0, 1.0, -2.0])
+    on = mlp.preactivations(np.cos(theta)[:, None] * u + np.sin(theta)[:, None] * v) > 0
+    np.testing.assert_array_equal(meets_sphere(mlp), on.any(axis=0) & ~on.all(axis=0))
+
+
+def great_circle(z, toward):
+    """The path from z at constant speed along the great circle towards a direction: a function of the angle."""
+    radius = np.linalg.norm(z)
+    tangent = toward - z * (z @ toward) / radius**2
+    tangent *= radius / np.linalg.norm(tangent)
+    return lambda angle: np.cos(angle) * z + np.sin(angle) * tangent
+
+
+def margin_by_bisection(mlp, z, i):
+    """The angle at which the great circle through z and +-w_i first meets neuron i's boundary."""
+    pre = lambda z: mlp.preactivations(z)[i]  # noqa: E731
+    path = great_circle(z, -np.sign(pre(z)) * mlp.W_in[:, i])
+    cosine = -np.sign(pre(z)) * (z @ mlp.W_in[:, i]) / np.linalg.norm(z) / np.linalg.norm(mlp.W_in[:, i])
+    return bisect(lambda angle: pre(path(angle)), 0.0, np.arccos(cosine))
+
+
+@pytest.mark.parametrize("kind", NORMS)
+@pytest.mark.parametrize("d, m", [(3, 30), (16, 60), (768, 12)])
+def test_margin_is_what_bisection_along_the_geodesic_finds(rng, d, m, kind):
+    mlp = random_mlp(rng, d, m, kind=kind)
+    mlp = replace(mlp, b_in=mlp.b_in * np.linspace(0, 12, m))
+    meets = meets_sphere(mlp)
+    for z in normalize(rng.normal(size=(3, d)), kind=kind):
+        margin = boundary_margin(mlp, z)
+        expected = [margin_by_bisection(mlp, z, i) if meets[i] else np.inf for i in range(m)]
+        np.testing.assert_allclose(margin, expected, atol=1e-9)
+
+
+@pytest.mark.parametrize("kind", NORMS)
+def test_rotating_by_the_margin_reaches_the_boundary(rng, kind):
+    mlp = random_mlp(rng, 24, 80, kind=kind)
+    z = normalize(rng.normal(size=24), kind=kind)
+    pre, margin = mlp.preactivations(z), boundary_margin(mlp, z)
+    for i in np.flatnonzero(np.isfinite(margin)):
+        there = great_circle(z, -np.sign(pre[i]) * mlp.W_in[:, i])(margin[i])
+        assert abs(mlp.preactivations(there)[i]) < 1e-9
+        assert boundary_margin(mlp, there)[i] < 1e-9
+
+
+def test_no_way_to_the_boundary_is_shorter(rng):
+    mlp = random_mlp(rng, 5, 20)
+    z = normalize(rng.normal(size=5))
+    margin = boundary_margin(mlp, z)
+    others = normalize(rng.normal(size=(20_000, 5)))
+    angle = np.arccos(np.clip(others @ z / 5, -1, 1))
+    differs = (mlp.preactivations(others) > 0) != (mlp.preactivations(z) > 0)
+    for i in range(20):
+        nearest = angle[differs[:, i]].min(initial=np.inf)
+        assert nearest >= margin[i] - 1e-12
+        assert nearest < margin[i] + 0.5 or margin[i] > 2
+
+
+@pytest.mark.parametrize("angle", [1e-3, 1e-6, 1e-9, 1e-12])
+def test_margin_keeps_its_digits_close_to_the_boundary(rng, angle):
+    mlp = random_mlp(rng, 12, 1)
+    z = normalize(rng.normal(size=12))
+    path = great_circle(z, -np.sign(mlp.preactivations(z)[0]) * mlp.W_in[:, 0])
+    close = path(margin_by_bisection(mlp, z, 0) - angle)
+    assert boundary_margin(mlp, close)[0] == pytest.approx(angle, abs=3e-15)
+
+
+@pytest.mark.parametrize("gap", [1e-4, 1e-8, 1e-12])
+@pytest.mark.parametrize("sign", [-1, 1])
+def test_margin_to_a_boundary_that_almost_misses_the_sphere(rng, gap, sign):
+    mlp = random_mlp(rng, 12, 1)
+    mlp = replace(mlp, b_in=sign * (1 - gap) * np.sqrt(12) * np.linalg.norm(mlp.W_in, axis=0))
+    for z in normalize(rng.normal(size=(5, 12))):
+        assert boundary_margin(mlp, z)[0] == pytest.approx(margin_by_bisection(mlp, z, 0), abs=1e-8)
+
+
+def test_margin_works_on_a_batch_and_at_the_poles(rng):
+    mlp = random_mlp(rng, 6, 9)
+    z = normalize(rng.normal(size=(2, 3, 6)))
+    np.testing.assert_allclose(boundary_margin(mlp, z)[1, 2], boundary_margin(mlp, z[1, 2]), atol=1e-15)
+    pole = normalize(mlp.W_in[:, 0])
+    north, south = boundary_margin(mlp, np.stack([pole, -pole]))[:, 0]
+    assert north + south == pytest.approx(np.pi, abs=1e-7)
+
+
+def test_a_neuron_without_weight_has_no_boundary(rng):
+    mlp = random_mlp(rng, 6, 2)
+    dead = replace(mlp, W_in=np.zeros((6, 2)), b_in=[1.0, 0.0])
+    assert not meets_sphere(dead).any()
+    assert np.isinf(boundary_margin(dead, normalize(rng.normal(size=6)))).all()
+
+
+# --- affine_map ---
+
+
+@pytest.mark.parametrize("kind", ("layernorm", "rmsnorm", "none"))
+def test_on_a_region_the_layer_is_its_affine_map(rng, kind):
+    mlp = random_mlp(rng, 10, 30, kind=kind, d_out=4)
+    z = normalize(rng.normal(size=10), kind=kind)
+    pattern = activation_pattern(mlp.preactivations(z))
+    A, c = affine_map(mlp, pattern)
+    near = z + 10.0 ** rng.uniform(-6, 0, size=(500, 1)) * rng.normal(size=(500, 10))
+    inside = near[(activation_pattern(mlp.preactivations(near)) == pattern).all(axis=1)]
+    assert 50 < len(inside) < 500 and A.shape == (10, 4) and c.shape == (4,)
+    np.testing.assert_allclose(inside @ A + c, mlp.output(inside), atol=1e-12)
+    outside = near[(activation_pattern(mlp.preactivations(near)) != pattern).any(axis=1)]
+    assert np.abs(outside @ A + c - mlp.output(outside)).max() > 1e-3
+
+
+def test_all_off_is_a_constant_and_all_on_one_matrix_product(rng):
+    mlp = random_mlp(rng, 5, 8)
+    A, c = affine_map(mlp, np.zeros(8, dtype=bool))
+    np.testing.assert_array_equal(A, np.zeros((5, 5)))
+    np.testing.assert_array_equal(c, mlp.b_out)
+    A, c = affine_map(mlp, np.ones(8, dtype=bool))
+    z = rng.normal(size=5)
+    np.testing.assert_allclose(z @ A + c, mlp.preactivations(z) @ mlp.W_out + mlp.b_out, atol=1e-13)
+
+
+def test_patterns_are_counted_as_their_preactivations_are(rng):
+    pre = rng.normal(size=(300, 6)).astype(np.float32)
+    mixed = PatternCounter().update(pre[:100]).update(pre[100:] > 0)
+    assert count_patterns(pre > 0) == count_patterns(pre) == mixed.n_patterns == len(np.unique(pre > 0, axis=0))
+    assert mixed.n_seen == 300

@@ -1,0 +1,341 @@
+"""The site's pages as files: what stands in them, where their links lead, and that nothing comes from elsewhere.
+
+What only a browser can tell (width, contrast, requests) is in tests/browser, for `make browser`.
+"""
+
+import importlib
+import inspect
+import re
+from pathlib import Path
+from urllib.parse import unquote
+
+import nbformat
+import numpy as np
+import pytest
+import scripts
+from bs4 import BeautifulSoup
+from jaxtyping import Float64
+from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
+
+ROOT = Path(__file__).resolve().parents[2]
+build = scripts.load("notebooks/build.py")
+reference = scripts.load("notebooks/reference.py")
+OURS = f"https://github.com/{build.repository()}"
+FILES = f"{OURS}/blob/{build.ref()}/"
+PIXEL = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAQAAAC1HAwCAAAAC0lEQVR42mNk+A8AAQUBAScY42YAAAAASUVORK5CYII="
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory):
+    """The site from the saved outputs of the notebooks."""
+    folder = tmp_path_factory.mktemp("site")
+    build.run(build.notebooks(), folder, saved=True)
+    return folder
+
+
+def read(path):
+    return BeautifulSoup(path.read_text(encoding="utf-8"), "html.parser")
+
+
+def faults(folder):
+    """All that is wrong with the pages of a folder."""
+    found = []
+    pages = {path.name: read(path) for path in sorted(folder.glob("*.html"))}
+    for name, page in pages.items():
+
+        def expect(condition, fault, name=name):
+            if not condition:
+                found.append(f"{fault} ({name})")
+
+        expect(page.html.get("lang") == "en", "language: not named")
+        expect(page.title and page.title.text.strip(), "title: none")
+        expect(len(page("h1")) == 1, "heading: not one of the first level")
+        levels = [int(heading.name[1]) for heading in page(re.compile("^h[1-6]$"))]
+        expect(all(b <= a + 1 for a, b in zip(levels, levels[1:])), "heading: a level is left out")
+        expect(all(len(page(part)) == 1 for part in ("header", "main", "footer")), "landmark: missing or twice")
+        expect(all(nav.get("aria-label") for nav in page("nav")), "landmark: a nav without a name")
+        expect(page.a.get("href") == f"#{page.main.get('id')}", "skip: the first link is none to the content")
+        expect(len(ids(page)) == len(page(id=True)), "id: twice")
+        for picture in page("img"):
+            expect(picture.get("alt", "").strip(), "alt: a picture has no alternative text")
+        for source in [one.get("src") or one.get("href") for one in page(["img", "script", "link", "iframe"])]:
+            expect(source.startswith("data:") or (folder / source).is_file(), f"source: {source}")
+        for link in (link["href"] for link in page("a", href=True)):
+            if link.startswith(FILES):
+                target = unquote(link.removeprefix(FILES)).split("#")[0]
+                expect((ROOT / target).exists(), f"link: not in the repository: {target}")
+            elif not link.startswith("https://"):
+                target, _, anchor = link.partition("#")
+                there = pages.get(target or name)
+                expect(there and (not anchor or {anchor, unquote(anchor)} & ids(there)), f"link: {link}")
+    for style in folder.glob("*.css"):
+        if re.search(r"@import|url\((?!['\"]?data:)", style.read_text(encoding="utf-8")):
+            found.append(f"source: the style sheet asks for more ({style.name})")
+    size = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+    return found + ([f"size: {size} bytes"] if size >= 15_000_000 else [])
+
+
+def ids(page):
+    return {one["id"] for one in page(id=True)}
+
+
+def test_site_has_no_fault(site):
+    assert faults(site) == []
+
+
+def test_every_notebook_has_a_card_and_a_page_with_all_it_shows(site):
+    cards = read(site / "index.html").select(".card")
+    paths = build.notebooks()
+    assert len(cards) == len(paths) > 0
+    for path, card in zip(paths, cards):
+        nb = nbformat.read(path, as_version=4)
+        page = read(site / f"{path.stem}.html")
+        assert card.a["href"] == f"{path.stem}.html" and card.a.text == page.h1.text == build.facts(nb)["title"]
+        assert re.fullmatch(r"\d+ minutes", card.select_one(".minutes").text) and len(card.p.text) > 20
+        outputs = [output for cell in nb.cells for output in cell.get("outputs", [])]
+        shown = [output.metadata["image/png"]["alt"] for output in outputs if "image/png" in output.get("data", {})]
+        assert [picture["alt"] for picture in page("img")] == shown
+        assert card.img is None if not shown else card.img["alt"] in shown
+        printed = [output.text.strip() for output in outputs if output.output_type == "stream"]
+        assert [block.text.strip() for block in page.select("pre.output")] == printed
+        assert len(page.select(".highlight")) == sum(bool(cell.source) for cell in nb.cells if "outputs" in cell)
+        assert not re.search(r"(In|Out)\s*\[", page.main.text)
+
+
+def test_pages_lead_from_one_to_the_next(site):
+    names = [f"{path.stem}.html" for path in build.notebooks()]
+    for k, name in enumerate(names):
+        pager = [link["href"] for link in read(site / name).select(".pager a")]
+        assert pager == names[max(k - 1, 0) : k] + names[k + 1 : k + 2]
+        menu = [link["href"] for link in read(site / name).select("header nav a")]
+        assert menu == ["index.html", "notation.html", "reference.html", "teachers.html", OURS]
+
+
+# --- the reference -----------------------------------------------------------------------------------------------
+
+
+def plain(text):
+    """Text without spaces and without the marks of code and emphasis, which a page shows in another way."""
+    return re.sub(r"[\s`*]", "", text)
+
+
+@pytest.mark.parametrize(("module", "file"), reference.PAGES.items())
+def test_reference_has_every_public_name_with_its_first_line_and_no_other(site, module, file):
+    page, module = read(site / file), importlib.import_module(module)
+    entries = {entry.find(["h2", "h3"])["id"]: entry for entry in page.select(".entry")}
+    listed = [link["href"].removeprefix("#") for link in page.select(".names a") if link.parent.name == "dt"]
+    names = reference.public_names(module)
+    assert sorted(entries) == sorted(listed) == sorted(names) and names
+    for name, entry in entries.items():
+        value = getattr(module, name)
+        assert plain(entry.pre.text).startswith(f"class{name}" if inspect.isclass(value) else name)
+        if callable(value):
+            first = inspect.getdoc(value).splitlines()[0]
+            assert plain(first) in plain(entry.select_one(".text").text), name
+
+
+def test_reference_shows_methods_and_where_each_entry_is_written(site):
+    page = read(site / "reference.html")
+    methods = {member["id"] for member in page.select(".member")}
+    assert {"FoldedMLP.preactivations", "FoldedMLP.__call__", "CirclePartition.patterns"} <= methods
+    assert not [name for name in methods if re.search(r"\._(?!_call__)", name)]
+    sources = [link["href"] for link in page.select(".source a")]
+    assert sources and all(re.fullmatch(rf"{FILES}lnpoly_helpers/[\w/]+\.py#L\d+", link) for link in sources)
+    assert page.select('.text code a[href="#FoldedMLP"]'), "names in the text lead to their entries"
+
+
+def test_public_names_are_those_of_all_or_else_what_a_module_defines():
+    module = type(inspect)("lnpoly_helpers.wing")
+    code = "import re\nfrom pathlib import Path\nx = 1\ndef f(): pass\ndef _g(): pass\nclass C: pass"
+    exec(code, vars(module))
+    assert reference.public_names(module) == ["f", "C"]
+    module.__all__ = ["x", "f", "__version__"]
+    assert reference.public_names(module) == ["x", "f"]
+    package = type(inspect)("lnpoly_helpers")
+    exec(code, vars(package))
+    assert reference.public_names(package) == ["Path", "x", "f", "C"]
+
+
+LONG = "A line that its author has wrapped since the next word would have made it longer than the file is wide,"
+
+
+@pytest.mark.parametrize(
+    ("docstring", "made"),
+    [
+        (f"{LONG}\n+ it is.", f"{LONG} + it is."),
+        (f"{LONG}\n|x| and\n\nmore", f"{LONG} |x| and\n\nmore"),
+        ("a = b,\nc = d.", "a = b,  \nc = d."),
+        ("A list:\n- one\n- two", "A list:\n- one\n- two"),
+        (f"- {LONG}\n  on", f"- {LONG} on"),
+        ("Parameters\n----------\nx : int\n    It.", "Parameters\n----------\nx : int\n    It."),
+        (">>> a = [\n... 1]\n>>> a\n[1]", ">>> a = [\n... 1]\n>>> a\n[1]"),
+    ],
+)
+def test_paragraphs_go_on_and_formulas_keep_their_lines(docstring, made):
+    assert reference.reflowed(docstring) == made
+
+
+def test_docstring_becomes_parts_names_and_types():
+    returns = "Returns\n-------\nA : float64 [d, m];  c : float64 [m]\n    ``c`` of it."
+    text = f"It.\n\n{returns}\n\nRaises\n------\nValueError\n    Why."
+    page = BeautifulSoup(reference.to_html(text), "html.parser")
+    assert [part.text for part in page.select(".part")] == ["Returns", "Raises"]
+    assert [(item.strong.text, item.select_one(".type").text) for item in page.ul("li")] == [
+        ("A", "float64 [d, m]"),
+        ("c", "float64 [m]"),
+    ]
+    assert page.br.previous_sibling.text == "float64 [m]" and page.br.next_sibling.text == "c"
+    assert plain(page("ul")[1].text) == "ValueError:Why."
+
+
+def test_shapes_stand_in_signatures_and_types_go_by_their_last_names():
+    from pdoc.render_helpers import format_signature
+
+    rows = Float64[np.ndarray, "... d"]
+
+    def function(x: rows, eps: float = 0.0) -> rows: ...
+
+    html = reference.short(format_signature(inspect.signature(function), colon=False))
+    shape = "Float64[ndarray, '... d']"
+    assert plain(BeautifulSoup(html, "html.parser").text) == plain(f"(x: {shape}, eps: float = 0.0) -> {shape}")
+
+
+# --- notation ----------------------------------------------------------------------------------------------------
+
+
+def notation():
+    """The symbols of the notation page, and the number of the notebook that is said to bring each in."""
+    rows = (ROOT / "notebooks" / "notation.md").read_text(encoding="utf-8").splitlines()
+    cells = [re.split(r"(?<!\\)\|", row) for row in rows if row.startswith("|") and "](0" in row]
+    return [(row[1], int(re.search(r"\[(\d)\]\(0\1_", row[3])[1])) for row in cells]
+
+
+def words(*kinds):
+    """What the cells of these kinds say, by the number of the notebook."""
+    cells = {int(path.name[:2]): nbformat.read(path, as_version=4).cells for path in build.notebooks()}
+    return {number: "\n".join(c.source for c in some if c.cell_type in kinds) for number, some in cells.items()}
+
+
+def test_notation_explains_every_greek_letter_and_the_words_that_are_not_plain():
+    named = " ".join(symbol for symbol, _ in notation())
+    text = " ".join(words("markdown").values())
+    greek = set(re.findall(r"[α-ω]", text)) - {"π"}
+    assert greek and {letter for letter in greek if letter not in named} == set()
+    for word in ("W_in", "W_out", "b_in", "‖", "⊙", "ReLU", "GELU", "RMSNorm", "MiniLM", "polytope", "arc", "face"):
+        assert word in text and word in named, word
+
+
+def test_notation_names_a_notebook_that_uses_the_symbol():
+    text = words("markdown", "code")
+    for symbol, number in notation():
+        first = re.search(r"`([\w-]+)`|([α-ω⊙‖])|([A-Za-z]{4,})", symbol)
+        assert not first or first[0].strip("`").lower() in text[number].lower(), f"{symbol} is not in {number}"
+
+
+# --- that the check can fail -------------------------------------------------------------------------------------
+
+GOOD = """<!DOCTYPE html><html lang="en"><head><title>A page</title><link rel="stylesheet" href="site.css"></head><body>
+<a href="#content">Skip</a><header><nav aria-label="Site"><a href="a.html">A</a></nav></header>
+<main id="content"><h1>A page</h1><h2 id="ε">ε</h2><p><a href="a.html#ε">There</a> <a href="#%CE%B5">Here</a>
+<img src="data:," alt="Nothing."> <a href="{files}README.md">Ours</a></p></main>
+<footer></footer></body></html>
+"""
+FLAWS = [
+    ('lang="en"', "", "language"),
+    ("<title>A page", "<title>", "title"),
+    ("<h1>A page</h1>", "", "heading"),
+    ("<h2 ", "<h1>Again</h1><h2 ", "heading"),
+    ("<h2 ", "<h3>Deep</h3><h2 ", "heading"),
+    ("<footer></footer>", "", "landmark"),
+    (' aria-label="Site"', "", "landmark"),
+    ('href="#content"', 'href="a.html"', "skip"),
+    ("<p>", '<p id="ε">', "id"),
+    (' alt="Nothing."', "", "alt"),
+    ('alt="Nothing."', 'alt=" "', "alt"),
+    ("data:,", "gone.png", "source"),
+    ("data:,", "https://example.org/a.png", "source"),
+    ("<footer>", '<footer><script src="//example.org/a.js"></script>', "source"),
+    ("a.html#ε", "a.html#gone", "link"),
+    ("#%CE%B5", "#gone", "link"),
+    ('href="a.html"', 'href="b.html"', "link"),
+    ('href="a.html"', 'href="http://example.org"', "link"),
+    ("README.md", "GONE.md", "link"),
+]
+
+
+def good(folder):
+    (folder / "a.html").write_text(GOOD.format(files=FILES), encoding="utf-8")
+    (folder / "site.css").write_text("body { color: black }")
+
+
+def test_good_page_has_no_fault(tmp_path):
+    good(tmp_path)
+    assert faults(tmp_path) == []
+
+
+@pytest.mark.parametrize("old, new, fault", FLAWS)
+def test_planted_flaw_is_found(tmp_path, old, new, fault):
+    good(tmp_path)
+    text = (tmp_path / "a.html").read_text(encoding="utf-8")
+    assert old in text
+    (tmp_path / "a.html").write_text(text.replace(old, new, 1), encoding="utf-8")
+    assert {found.split(":")[0] for found in faults(tmp_path)} == {fault}
+
+
+@pytest.mark.parametrize("rule", ['@import "a.css"', "b { background: url(https://example.org/a.png) }"])
+def test_style_sheet_that_asks_for_more_is_found(tmp_path, rule):
+    good(tmp_path)
+    (tmp_path / "site.css").write_text(rule)
+    assert [found.split(":")[0] for found in faults(tmp_path)] == ["source"]
+
+
+def test_heavy_site_is_found(tmp_path):
+    good(tmp_path)
+    with open(tmp_path / "film.bin", "wb") as file:
+        file.truncate(15_000_000)
+    assert [found.split(":")[0] for found in faults(tmp_path)] == ["size"]
+
+
+# --- the parts that make a page ----------------------------------------------------------------------------------
+
+
+def test_links_are_made_to_fit_the_site():
+    body = (
+        '<h2 id="a">A <em>b</em><a class="anchor-link" href="#a"></a></h2><a href="b.ipynb#x">b</a>'
+        '<a href="../README.md">r</a><a href="#a">a</a><a href="https://example.org">e</a>'
+        '<a href="https://c.org"><img alt="Open" src="https://c.org/a"/></a><table></table>'
+    )
+    made, sections = build.linked(body, "notebooks/a.ipynb", {"notebooks/b.ipynb": "b.html"}, FILES)
+    assert made == (
+        f'<h2 id="a">A <em>b</em></h2><a href="b.html#x">b</a><a href="{FILES}README.md">r</a>'
+        '<a href="#a">a</a><a href="https://example.org">e</a><a href="https://c.org"><span class="badge">Open</span>'
+        '</a><div class="scroll"><table></table></div>'
+    )
+    assert sections == [("a", "A <em>b</em>")]
+
+
+def test_facts_are_what_the_notebook_says():
+    table = "| | |\n| --- | --- |\n| **You will see** | *much* |\n| **Time** | 5 minutes |"
+    nb = new_notebook(cells=[new_markdown_cell("badge\n\n# 1 · It holds\n\nAlways. And ever.\n\n" + table)])
+    assert build.facts(nb) == {"title": "1 · It holds", "claim": "*much*", "minutes": "5 minutes"}
+    nb.cells[0].source = "# It holds\n\nAlways. And ever."
+    assert build.facts(nb) == {"title": "It holds", "claim": "Always.", "minutes": ""}
+    assert build.facts(new_notebook()) == {"title": "", "claim": "", "minutes": ""}
+
+
+def test_card_shows_the_tagged_picture_or_else_the_first():
+    def cell(name, tags):
+        output = new_output("display_data", {"image/png": PIXEL}, metadata={"image/png": {"alt": name}})
+        output.metadata["filenames"] = {"image/png": f"{name}.png"}
+        return new_code_cell("1", metadata={"tags": tags}, outputs=[new_output("stream", text="1"), output])
+
+    assert build.card_picture(new_notebook(cells=[cell("a", []), cell("b", ["card"])])) == ("b.png", "b")
+    assert build.card_picture(new_notebook(cells=[cell("a", []), cell("b", [])])) == ("a.png", "a")
+    assert build.card_picture(new_notebook(cells=[new_markdown_cell("a")])) == (None, "")
+
+
+def test_saved_goes_with_a_site_alone(monkeypatch, capsys):
+    monkeypatch.setattr("sys.argv", ["build.py", "--saved"])
+    with pytest.raises(SystemExit):
+        build.main()
+    assert "--saved goes with --site DIR" in capsys.readouterr().err
