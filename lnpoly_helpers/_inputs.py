@@ -1,9 +1,46 @@
 """Check what callers pass in, once, with one style of message: expected, received, remedy.
 
-Every room may import this one, and it imports none.
+Every room may import this one, and it imports none. It also has the words of the annotations: ``Real[ArrayLike,
+"... d"]`` for what is taken (arrays, nested lists, torch tensors of any float type on any device), ``Float[np.ndarray,
+"... d"]``, ``Int`` and ``Bool`` for what is returned.
 """
 
+import sys
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, runtime_checkable
+
 import numpy as np
+
+if TYPE_CHECKING or "jaxtyping" in sys.modules:
+    # with shapes, for those who look at them: the tests, a type checker, the pages of the reference
+    from jaxtyping import Bool, Float, Int, Real
+else:
+
+    class _AnyShape:
+        """``Float[np.ndarray, "n d"]`` without jaxtyping, which no user needs: np.ndarray."""
+
+        def __class_getitem__(cls, item):
+            return item[0]
+
+    Bool = Float = Int = Real = _AnyShape
+
+
+@runtime_checkable
+class Tensor(Protocol):
+    """What a torch tensor has; this package does not import torch to say so."""
+
+    shape: Any
+    dtype: Any
+
+    def detach(self) -> Any: ...
+
+    def cpu(self) -> Any: ...
+
+
+if TYPE_CHECKING:  # numpy.typing's has no tensors
+    ArrayLike: TypeAlias = np.ndarray | np.generic | Tensor | Sequence | float
+else:  # what has a shape that can be checked
+    ArrayLike = np.ndarray | Tensor
 
 KINDS = ("layernorm", "rmsnorm", "none")
 
@@ -14,7 +51,7 @@ def as_float64(x, name, *, shape=None):
     Parameters
     ----------
     x : array_like
-        Real numbers; anything that NumPy can read, torch CPU tensors included.
+        Real numbers; anything that NumPy can read, and torch tensors of any type, with a gradient, on any device.
     name : str
         What the caller calls it; the messages begin with it.
     shape : tuple, optional
@@ -53,12 +90,32 @@ def as_float64(x, name, *, shape=None):
 def as_array(x, name, wanted="an array of real numbers"):
     """Return ``x`` as a NumPy array of whatever type, or a TypeError that says why NumPy cannot read it."""
     try:
-        return np.asarray(x)
+        return np.asarray(_from_torch(x))
     except (TypeError, ValueError, RuntimeError) as error:
         raise TypeError(
-            f"{name}: expected {wanted}, got {type(x).__name__} that NumPy cannot read "
-            f"({error}). For a torch tensor pass x.detach().cpu().float().numpy()."
+            f"{name}: expected {wanted}, got {type(x).__name__} that NumPy cannot read ({error})."
         ) from None
+
+
+def _from_torch(x):
+    """A torch tensor, or a list of them, as NumPy arrays: without its gradient, from its device."""
+    if isinstance(x, (list, tuple)):
+        return [_from_torch(part) for part in x] if any(map(_holds_tensor, x)) else x
+    if not _is_tensor(x):
+        return x
+    x = x.detach().cpu()
+    try:
+        return x.numpy()
+    except TypeError:  # bfloat16, which NumPy does not have; float32 holds it exactly
+        return x.float().numpy()
+
+
+def _is_tensor(x):
+    return hasattr(x, "detach") and hasattr(x, "cpu")
+
+
+def _holds_tensor(x):
+    return _is_tensor(x) or (isinstance(x, (list, tuple)) and any(map(_holds_tensor, x)))
 
 
 def require_broadcast(names, *shapes):

@@ -8,13 +8,15 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ._inputs import KINDS, as_float64, non_negative, one_of, read_only
+from ._inputs import KINDS, ArrayLike, Float, Real, as_float64, non_negative, one_of, read_only
 from .activations import ACTIVATIONS
 
 _FLOAT64_EPS = np.finfo(np.float64).eps
 
 
-def normalize(x, *, eps=0.0, kind="layernorm"):
+def normalize(
+    x: Real[ArrayLike, "... d"], *, eps: float = 0.0, kind: str = "layernorm"
+) -> Float[np.ndarray, "... d"]:
     r"""Put every vector on the sphere of radius sqrt(d): LayerNorm without its learned part.
 
     z = Px / sqrt(|Px|^2/d + eps) for ``"layernorm"``, x / sqrt(|x|^2/d + eps) for ``"rmsnorm"``,

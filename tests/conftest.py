@@ -7,6 +7,9 @@ import tempfile
 import numpy as np
 import pytest
 from hypothesis import settings
+from jaxtyping import install_import_hook
+
+install_import_hook("lnpoly_helpers", "typecheck.check")  # before anything imports the package
 
 # Read by huggingface_hub when it is first imported. A user's own cache must neither decide what "auto" finds nor take
 # the stand-ins that some tests download from a hub of their own.

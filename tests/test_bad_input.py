@@ -74,8 +74,6 @@ def bad_numbers(x):
         ("object", x.astype(object), TypeError, r"expected real numbers.*got dtype object.*Convert"),
         ("None", None, TypeError, r"expected real numbers.*got dtype object.*Convert"),
         ("ragged", [[1.0, 2.0], [3.0]], TypeError, r"expected an array of real numbers, got list"),
-        ("gradient", torch.tensor(x, requires_grad=True), TypeError, r"got Tensor.*pass .*detach\(\)\.cpu\(\)\.float"),
-        ("bfloat16", torch.tensor(x).bfloat16(), TypeError, r"got Tensor.*pass .*detach\(\)\.cpu\(\)\.float"),
         ("empty", x[..., :0], ValueError, r"expected (at least one number|shape).*got"),
     ]
 

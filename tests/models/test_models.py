@@ -26,6 +26,7 @@ from lnpoly_helpers import (
     prompts,
     ray_crossings,
     residuals,
+    token_embeddings,
     trace,
     untrained,
 )
@@ -417,7 +418,7 @@ def test_real_text_flips_no_neuron_along_its_rays_behind_a_norm_and_many_without
 
 
 def copy_data(folder, name):
-    for file in (data_folder() / "manifest.json", models.data_folder() / model_card(name)["file"]):
+    for file in (data_folder() / "manifest.json", data_folder() / model_card(name)["file"]):
         shutil.copy(file, folder)
     return folder / model_card(name)["file"]
 
@@ -497,7 +498,7 @@ def test_the_prompts_are_many_varied_and_about_twenty_kilobytes():
 
 def test_token_embeddings_are_the_rows_that_tokens_start_with():
     model = load_model("nano-ln-relu")
-    embeddings = models.token_embeddings(model)
+    embeddings = token_embeddings(model)
     assert embeddings.shape == (256, 128) and embeddings.dtype == np.float64
     stored = model.state_dict()["embed.weight"].double().numpy()
     np.testing.assert_array_equal(embeddings, stored)

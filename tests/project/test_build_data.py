@@ -62,7 +62,7 @@ def test_what_it_writes_loads(build, tmp_path, monkeypatch):
     (tmp_path / ".build").mkdir()
     build.write_model(tmp_path, "nano-ln-gelu", *build.train_model("nano-ln-gelu", TEXTS, 1, tmp_path / ".build"))
     monkeypatch.setattr(load, "data_folder", lambda: tmp_path)
-    models.load_model("nano-ln-gelu")
+    load.load_model("nano-ln-gelu")
     entry = json.loads((tmp_path / "manifest.json").read_text())["nano-ln-gelu"]
     card = (tmp_path / "nano-ln-gelu.md").read_text()
     assert entry["sha256"] in card and entry["training"]["corpus"][0]["sha256"] in card and "It is not GPT-2" in card
