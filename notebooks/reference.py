@@ -126,7 +126,29 @@ def call(one):
         return ""
     full = one.signature if one.qualname == one.name else one.signature_without_self
     kept = [parameter for name, parameter in full.parameters.items() if not name.startswith("_")]
-    return full.replace(parameters=kept)
+    kept = [parameter.replace(annotation=Words.of(parameter.annotation)) for parameter in kept]
+    return full.replace(parameters=kept, return_annotation=Words.of(full.return_annotation))
+
+
+class Words:
+    """An annotation in fewer words: ``Real[ArrayLike, '... d']`` for what is taken as an array and as a tensor."""
+
+    def __init__(self, text):
+        self.text = text
+
+    def __repr__(self):
+        return self.text
+
+    @classmethod
+    def of(cls, annotation):
+        if annotation is inspect.Parameter.empty:
+            return annotation
+        text = annotation if isinstance(annotation, str) else inspect.formatannotation(annotation)
+        text = re.sub(r"\b(?:jaxtyping|typing|numpy|collections\.abc)\.", "", text).replace("NoneType", "None")
+        array, tensor = r"(\w+)\[ndarray, ('[^']*')\]", r"\1\[Tensor, \2\]"
+        text = re.sub(rf"{array}(?:, | \| ){tensor}", r"\1[ArrayLike, \2]", text)
+        text = re.sub(r"Union\[(\w+\[[^\[\]]*\])\]", r"\1", text)
+        return cls(re.sub(r"(?:Union|Optional)\[(\w+(?:\[[^\[\]]*\])?)(?:, None)?\]", r"\1 | None", text))
 
 
 def short(signature):
@@ -161,6 +183,7 @@ def page(module, modules):
         groups=groups,
         inner=inner,
         call=call,
+        words=Words.of,
         source=source,
         is_public=lambda one: "yes" if one.fullname in entries else "",  # what pdoc asks before it links a name
     )

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 import scripts
 from bs4 import BeautifulSoup
-from jaxtyping import Float64
+from jaxtyping import Float64, Real
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -198,6 +198,22 @@ def test_shapes_stand_in_signatures_and_types_go_by_their_last_names():
     html = reference.short(format_signature(inspect.signature(function), colon=False))
     shape = "Float64[ndarray, '... d']"
     assert plain(BeautifulSoup(html, "html.parser").text) == plain(f"(x: {shape}, eps: float = 0.0) -> {shape}")
+
+
+def test_what_is_taken_as_an_array_and_as_a_tensor_is_said_once():
+    class Tensor:
+        shape = dtype = None
+
+    def said(annotation):
+        return repr(reference.Words.of(annotation))
+
+    both = Real[np.ndarray, "... d"] | Real[Tensor, "... d"]
+    assert said(both) == "Real[ArrayLike, '... d']"
+    assert said(both | None) == "Real[ArrayLike, '... d'] | None"
+    assert said(Float64[np.ndarray, "n"] | None) == "Float64[ndarray, 'n'] | None"
+    assert said(Real[np.ndarray, "a"] | Real[Tensor, "b"]).count("Real[") == 2
+    assert (said(float), said(str | None), said(np.ndarray)) == ("float", "str | None", "ndarray")
+    assert reference.Words.of(inspect.Parameter.empty) is inspect.Parameter.empty
 
 
 # --- notation ----------------------------------------------------------------------------------------------------
