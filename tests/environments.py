@@ -7,6 +7,7 @@ import re
 import shutil
 import subprocess
 import sys
+import tomllib
 from importlib.metadata import distribution
 from pathlib import Path
 from urllib.parse import unquote
@@ -142,14 +143,16 @@ def layer(environment, base, at_start=""):
 
 
 def snapshot(folder):
-    """The project as it stands here, committed or not, as a git repository in a new folder."""
+    """The project as it stands here, committed or not, as a git repository in a new folder, on the branch we name."""
     listed = run(["git", "-C", ROOT, "ls-files", "-z", "--cached", "--others", "--exclude-standard"]).split("\0")
     for name in filter(None, listed):
         if (ROOT / name).is_file():
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy(ROOT / name, folder / name)
     git = ["git", "-C", folder, "-c", "user.name=x", "-c", "user.email=x@localhost", "-c", "commit.gpgsign=false"]
-    for arguments in (["init", "--quiet"], ["add", "--all"], ["commit", "--quiet", "-m", "snapshot"]):
+    ref = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["lnpoly"]["ref"]
+    init = ["init", "--quiet", "--initial-branch", ref]
+    for arguments in (init, ["add", "--all"], ["commit", "--quiet", "-m", "snapshot"]):
         run([*git, *arguments])
     return folder
 
