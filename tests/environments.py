@@ -16,6 +16,7 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name, parse_wheel_filename
 
 ROOT = Path(__file__).resolve().parent.parent
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
 COLAB_LIST = ROOT / "tests" / "places" / "colab.txt"
 COLAB_PYTHON = "3.13"
 # the build that `make` installs; Colab's own torch cannot be had everywhere, and conda's pytorch-cpu has no wheel
@@ -58,6 +59,16 @@ def preinstalled(text=None):
         if version and line[0] != "#":
             found[canonicalize_name(name)] = version
     return found
+
+
+def requirements(*extras):
+    """What the package asks for with these extras; an extra that names others is taken apart."""
+    found = list(PROJECT["project"]["dependencies"])
+    for extra in extras:
+        for line in PROJECT["project"]["optional-dependencies"][extra]:
+            wanted = Requirement(line)
+            found += requirements(*wanted.extras) if wanted.name == PROJECT["project"]["name"] else [line]
+    return list(dict.fromkeys(found))
 
 
 def walk(requirements, into=lambda name: True, look=distribution):
@@ -150,7 +161,7 @@ def snapshot(folder):
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy(ROOT / name, folder / name)
     git = ["git", "-C", folder, "-c", "user.name=x", "-c", "user.email=x@localhost", "-c", "commit.gpgsign=false"]
-    ref = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["lnpoly"]["ref"]
+    ref = PROJECT["tool"]["lnpoly"]["ref"]
     init = ["init", "--quiet", "--initial-branch", ref]
     for arguments in (init, ["add", "--all"], ["commit", "--quiet", "-m", "snapshot"]):
         run([*git, *arguments])
