@@ -186,7 +186,7 @@ def require_sphere(mlp):
 
 
 def require_slice(mlp, basis):
-    """Refuse rows that `slice_basis` made for the sphere of another norm than the layer's; plain arrays have no mark."""
+    """Refuse rows that `slice_basis` made for the sphere of another norm; plain arrays have no mark."""
     parts = basis if isinstance(basis, (list, tuple)) else [basis]
     for made_for in (getattr(part, "kind", None) for part in parts):
         # without a norm there is no sphere but that of one length, which is RMSNorm's: `at_length` makes such layers

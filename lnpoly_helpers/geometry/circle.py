@@ -35,9 +35,8 @@ class CirclePartition:
 
     Examples
     --------
-    >>> circle = partition_circle(Arrangement([[1, 0], [0, 1], [1, 1]], [0, 0, -1]))
-    >>> circle
-    CirclePartition(n_arcs=6, n_patterns=5, n_neurons=3)
+    >>> partition_circle(Arrangement([[1, 0], [-1, 0], [0, 1]], [0.5, 0.5, 0.25]))
+    CirclePartition(n_arcs=6, n_patterns=6, n_neurons=3)
     """
 
     angles: Float[np.ndarray, "n"]
@@ -250,7 +249,7 @@ def partition_circle(arrangement: Arrangement) -> CirclePartition:
     )
     cuts = np.flatnonzero(~np.isnan(on_from))
     last_pattern = b > 0  # right for every neuron that never switches
-    last_pattern[cuts] = on_to[cuts] < on_from[cuts]  # equal they never are: 2 half is 1e-8 or more away from 0 and 2 pi
+    last_pattern[cuts] = on_to[cuts] < on_from[cuts]  # never equal: half is 1e-8 or more, pi - half too
     angles = np.concatenate([on_from[cuts], on_to[cuts]])
     neurons = np.concatenate([cuts, cuts])
     order = np.argsort(angles, kind="stable")
