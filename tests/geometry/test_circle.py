@@ -67,7 +67,7 @@ def test_crossings_are_where_bisection_finds_them(rng):
     on = arrangement.preactivations(point(grid)) > 0
     where, neurons = np.nonzero(on[1:] != on[:-1])
     height = lambda i: lambda t: arrangement.preactivations(point(t))[i]  # noqa: E731
-    angles = np.array([bisect(height(i), grid[k], grid[k + 1]) for k, i in zip(where, neurons)])
+    angles = np.array([bisect(height(i), grid[k], grid[k + 1]) for k, i in zip(where, neurons, strict=True)])
     circle = partition_circle(arrangement)
     order = np.argsort(angles)
     np.testing.assert_allclose(circle.angles, angles[order], atol=1e-12)

@@ -69,7 +69,7 @@ def test_polygons_are_convex_and_tile_the_box(lines):
 def test_every_point_of_a_region_has_its_pattern(rng, m):
     arrangement = random_lines(rng, m)
     plane = partition_plane(arrangement)
-    for polygon, pattern, centroid in zip(plane.polygons, plane.patterns, plane.centroids):
+    for polygon, pattern, centroid in zip(plane.polygons, plane.patterns, plane.centroids, strict=True):
         points = rng.dirichlet(np.ones(len(polygon)), size=20) @ polygon
         assert (arrangement.preactivations(np.vstack([points, centroid])) > 0).tolist() == [pattern.tolist()] * 21
     assert len(np.unique(plane.patterns, axis=0)) == plane.n_regions  # convex cells: one pattern, one region
@@ -89,9 +89,9 @@ def test_regions_that_share_an_edge_differ_in_the_neuron_of_that_edge(rng):
     arrangement = random_lines(rng, 9)
     plane = partition_plane(arrangement)
     n_shared = 0
-    for (p, on_p), (q, on_q) in combinations(list(zip(plane.polygons, plane.patterns)), 2):
-        for a, b in zip(p, np.roll(p, -1, axis=0)):
-            for c, d in zip(q, np.roll(q, -1, axis=0)):
+    for (p, on_p), (q, on_q) in combinations(list(zip(plane.polygons, plane.patterns, strict=True)), 2):
+        for a, b in zip(p, np.roll(p, -1, axis=0), strict=True):
+            for c, d in zip(q, np.roll(q, -1, axis=0), strict=True):
                 if np.allclose(a, d, atol=1e-9) and np.allclose(b, c, atol=1e-9):  # once each way round
                     n_shared += 1
                     (neuron,) = np.flatnonzero(on_p != on_q)
