@@ -277,8 +277,8 @@ def crosses_by_bisection(mlp, x):
     on = mlp.preactivations(normalize(grid[:, None] * x, eps=mlp.eps, kind=mlp.kind)) > 0
     found = []
     for k, i in zip(*np.nonzero(on[1:] != on[:-1]), strict=True):
-        height = lambda t, i=i: pre(np.exp(t))[i]
-        found.append((np.exp(bisect(height, np.log(grid[k]), np.log(grid[k + 1]))), int(i)))
+        scale = bisect(lambda t, i=i: pre(np.exp(t))[i], np.log(grid[k]), np.log(grid[k + 1]))
+        found.append((np.exp(scale), int(i)))
     return sorted(found)
 
 
@@ -287,11 +287,11 @@ def test_flips_on_a_batch_of_rays_are_those_of_bisection(rng, kind, eps):
     mlp = random_mlp(rng, 8, 20, kind=kind, eps=eps)
     x = rng.normal(size=(2, 3, 8)) * 10.0 ** rng.uniform(-2, 2, size=(2, 3, 1))
     found = ray_crossings(mlp, x)
-    assert found.counts.shape == (2, 3)
+    assert found.counts.shape == (2, 3) and found.counts.sum() > 20  # rays that flip nothing would prove nothing
     for ray, vector in enumerate(x.reshape(-1, 8)):
         expected = crosses_by_bisection(mlp, vector)
         mine = found.rays == ray
-        assert len(expected) == found.counts.reshape(-1)[ray] > 2
+        assert len(expected) == found.counts.reshape(-1)[ray]
         np.testing.assert_array_equal(found.neurons[mine], [i for _, i in expected])
         np.testing.assert_allclose(found.scales[mine], [a for a, _ in expected], rtol=1e-9)
 
