@@ -174,6 +174,12 @@ def test_patterns_seen_again_take_no_more_memory(rng):
     assert (counter.n_patterns, counter.n_seen) == (1000, 101_000)
 
 
+def test_a_counter_says_its_counts():
+    counter = PatternCounter()
+    assert repr(counter) == "PatternCounter(n_patterns=0, n_seen=0)"
+    assert repr(counter.update([[1.0, 2.0], [3.0, 4.0]])) == "PatternCounter(n_patterns=1, n_seen=2)"
+
+
 @given(arrays(np.bool_, st.tuples(st.integers(1, 6), st.integers(1, 70))), st.data())
 def test_hamming_distance_counts_differing_neurons(p, data):
     q = data.draw(arrays(np.bool_, p.shape))

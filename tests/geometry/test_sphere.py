@@ -20,6 +20,8 @@ from lnpoly_helpers import (
     restrict,
     slice_basis,
 )
+from lnpoly_helpers.geometry._faces import face_of_curves
+from lnpoly_helpers.geometry._small_circles import components
 
 WHOLE = 4 * np.pi
 
@@ -235,6 +237,54 @@ def flood_fill(arrangement, n):
     cell = np.unique(label, return_inverse=True)[1].reshape(-1)
     areas = np.bincount(cell, weights=np.sin(theta).reshape(-1)) * (np.pi / n) ** 2
     return areas[areas > 1e-3]
+
+
+def labels_by_flood(n, pairs):
+    """The least member of everyone's component, by passing it on until nothing changes."""
+    label = np.arange(n)
+    while True:
+        before = label.copy()
+        for i, j in pairs:
+            label[i] = label[j] = min(label[i], label[j])
+        if (label == before).all():
+            return label
+
+
+@given(st.integers(0, 2**32 - 1), st.integers(1, 200), st.sampled_from([0, 0.3, 0.9, 1.5, 4]))
+def test_components_are_what_a_flood_finds_numbered_by_their_first_members(seed, n, degree):
+    rng = np.random.default_rng(seed)
+    crosses = np.triu(rng.random((n, n)) < degree / n, 1)
+    if seed % 3 == 0:  # one circle that crosses many
+        crosses[rng.integers(n)] |= rng.random(n) < 0.6
+        crosses = np.triu(crosses, 1)
+    expected = np.unique(labels_by_flood(n, np.argwhere(crosses)), return_inverse=True)[1]
+    np.testing.assert_array_equal(components(crosses | crosses.T), expected)
+
+
+@given(st.integers(0, 2**32 - 1), st.integers(1, 40), st.integers(0, 30))
+def test_faces_of_curves_are_what_a_flood_finds(seed, n_curves, n_pairs):
+    rng = np.random.default_rng(seed)
+    curve_of = rng.permutation(np.r_[np.arange(n_curves), rng.integers(n_curves, size=50)])
+    pairs = [(int(a), int(b)) for a, b in zip(*rng.integers(-1, len(curve_of), size=(2, n_pairs)), strict=True)]
+    numbers = [[n_curves if edge < 0 else curve_of[edge] for edge in pair] for pair in pairs]
+    expected = np.unique(labels_by_flood(n_curves + 1, numbers)[:-1], return_inverse=True)[1]
+    np.testing.assert_array_equal(face_of_curves(n_curves, curve_of, pairs), expected)
+
+
+def test_many_islands_and_one_ring(rng):
+    """Thousands of faces, most of them in one curve's inside, joined along paths to the pole."""
+    arrangement = random_caps(rng, 400, 0.12)
+    partition = partition_sphere(arrangement)
+    assert partition.n_components > 20
+    assert partition.n_faces == count_faces(arrangement) == 1 + partition.n_components + partition.n_vertices
+    assert partition.areas.sum() == pytest.approx(WHOLE, abs=1e-9)
+    assert_consistent(partition)
+
+
+def test_nothing_says_more_than_its_counts(rng):
+    partition = partition_sphere(Arrangement(rng.normal(size=(40, 3)), np.zeros(40)))
+    assert repr(partition) == "SpherePartition(n_faces=1562, n_arcs=3120, n_vertices=1560, n_neurons=40)"
+    assert repr(partition.circles) == "Circles(n_circles=40)"
 
 
 # --- random circles ---
