@@ -13,7 +13,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGE = ROOT / "lnpoly_helpers"
-HEAVY = ("torch", "transformer_lens", "huggingface_hub", "matplotlib", "ipywidgets")
+HEAVY = ("torch", "transformer_lens", "huggingface_hub", "matplotlib", "ipywidgets", "scipy.special", "scipy.stats")
 
 
 def fresh(code, python=sys.executable, **options):
@@ -81,7 +81,7 @@ def test_metadata_offers_what_colab_has(wheels):
     }
     plain = {need for need in needs if "extra==" not in need}
     expected = {"numpy>=2.0", "matplotlib>=3.10", "torch>=2.6", "transformer-lens<5,>=4.3", "ipywidgets<9,>=7.7.1"}
-    assert plain == expected | {"safetensors"}
+    assert plain == expected | {"safetensors", "scipy>=1.13"}
     assert "Requires-Python: >=3.11" in metadata and "License-Expression: MIT" in metadata
 
 
