@@ -7,6 +7,7 @@ Every room may import this one, and it imports none. It also has the words of th
 
 import sys
 from collections.abc import Sequence
+from operator import index
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, runtime_checkable
 
 import numpy as np
@@ -87,6 +88,17 @@ def as_float64(x, name, *, shape=None):
     return array
 
 
+def as_weights(x, name, shape):
+    """`as_float64` of a matrix; one that fits the other way round is refused as what torch stores."""
+    array = as_float64(x, name)
+    if not _fits(array.shape, shape) and array.ndim == 2 and _fits(array.shape[::-1], shape):
+        raise ValueError(
+            f"{name}: expected shape [{', '.join(map(str, shape))}], got {list(array.shape)}, which fits the other way "
+            f"round. torch's Linear stores [out, in]: pass linear.weight.T; mlp_block(model, layer) reads a model's own."
+        )
+    return as_float64(array, name, shape=shape)
+
+
 def as_array(x, name, wanted="an array of real numbers"):
     """Return ``x`` as a NumPy array of whatever type, or a TypeError that says why NumPy cannot read it."""
     try:
@@ -152,6 +164,41 @@ def non_negative(value, name):
     return float(value)
 
 
+def positive(value, name, remedy=""):
+    """Return ``value`` as a float if it is a finite number > 0; otherwise a ValueError that says what it is."""
+    if not (isinstance(value, (int, float, np.number)) and np.isfinite(value) and value > 0):
+        raise ValueError(f"{name}: expected a finite number > 0, got {value!r}. {remedy}".rstrip())
+    return float(value)
+
+
+def positive_integer(value, name, *, multiple_of=1):
+    """Return ``value`` as an int if it is a positive multiple of that number."""
+    what = "integer" if multiple_of == 1 else f"multiple of {multiple_of}"
+    try:
+        number = index(value)
+    except TypeError:
+        raise TypeError(f"{name}: expected a positive integer, got {value!r}.") from None
+    if number < 1 or number % multiple_of:
+        raise ValueError(f"{name}: expected a positive {what}, got {number}.")
+    return number
+
+
+def as_positive(x, name, *, shape):
+    """`as_float64` of numbers that are all > 0."""
+    array = as_float64(x, name, shape=shape)
+    if (array <= 0).any():
+        raise ValueError(f"{name}: expected numbers > 0, got {array.min():g}.")
+    return array
+
+
+def as_ends(end):
+    """Where paths of a sphere end [...], in radians: 0 < end <= pi."""
+    end = as_float64(end, "end", shape=(...,))
+    if (end <= 0).any() or (end > np.pi).any():
+        raise ValueError(f"end: expected radians with 0 < end <= pi, got {end.min():.6g} to {end.max():.6g}.")
+    return end
+
+
 def as_bits(pattern, name):
     pattern = as_array(pattern, name, "bool [..., m]")
     if pattern.dtype != np.bool_:
@@ -200,6 +247,58 @@ def require_on_sphere(z, name, kind=None):
         raise ValueError(
             f"{name}: expected points on the sphere of LayerNorm, orthogonal to the ones vector, got one with mean "
             f"{mean:.1e}. Pass {made_by} with eps = 0."
+        )
+
+
+def as_normalised(z, name, mlp):
+    """Points [..., d] that a folded layer's norm can make, as float64; anything where it has none.
+
+    A raw residual vector gives an answer that looks like one. It is longer than sqrt(d) or, for LayerNorm, has a mean,
+    by more than 1e-6, which rounding to float32 stays below. Shorter is fine: an eps > 0 makes it so.
+    """
+    z = as_float64(z, name, shape=(..., mlp.d_model))
+    if mlp.kind == "none":
+        return z
+    radius = np.sqrt(mlp.d_model)
+    length = np.sqrt(np.einsum("...i,...i", z, z))
+    too_long = length > radius * (1 + 1e-6)
+    # the mean as a share of the root mean square; without a copy of z, which may be a large text
+    off = np.abs(z.mean(axis=-1)) * radius > 1e-6 * length if mlp.kind == "layernorm" else np.zeros_like(too_long)
+    if too_long.any() or off.any():
+        where = np.unravel_index((too_long | off).argmax(), off.shape)
+        norm = {"layernorm": "LayerNorm", "rmsnorm": "RMSNorm"}[mlp.kind]
+        at = f" at index {tuple(map(int, where))}" if where else ""
+        wanted, got = f"length at most sqrt(d) = {radius:.6g}", f"length {length[where]:.6g}"
+        if mlp.kind == "layernorm":
+            wanted, got = f"{wanted} and mean 0", f"{got} and mean {z[where].mean():.1e}"
+        raise ValueError(
+            f"{name}: expected what {norm} puts out, {wanted}, got a vector{at} of {got}. "
+            f"For residual vectors x pass normalize(x, eps=mlp.eps, kind=mlp.kind), or mlp.to_sphere(x) for eps = 0; "
+            f"mlp(x) takes x itself."
+        )
+    return z
+
+
+def sphere_pair(z0, z1, d, kind=None):
+    """Two batches of points of the sphere [..., d], as float64 and broadcast; d is a number or a name for any."""
+    z0, z1 = as_float64(z0, "z0", shape=(..., d)), as_float64(z1, "z1", shape=(..., d))
+    if z0.shape[-1] != z1.shape[-1]:
+        raise ValueError(f"z0 and z1: expected the same number of coordinates, got {z0.shape[-1]} and {z1.shape[-1]}.")
+    require_broadcast("z0 and z1", z0.shape, z1.shape)
+    for z, name in ((z0, "z0"), (z1, "z1")):
+        require_on_sphere(z, name, kind)
+    return np.broadcast_arrays(z0, z1)
+
+
+def require_one_great_circle(angle, closest):
+    """Refuse pairs z0, z1 at angles [...] that coincide or are antipodes, to within that many radians."""
+    lost = np.argwhere(np.minimum(angle, np.pi - angle) < closest)
+    if len(lost):
+        where = tuple(int(i) for i in lost[0])
+        raise ValueError(
+            f"z0 and z1: expected two points with one great circle through them, got {len(lost)} that have more"
+            f"{f', the first at index {where}' if where else ''}: they "
+            f"{'coincide' if angle[where] < 1 else 'are antipodes'}. Choose another z1."
         )
 
 

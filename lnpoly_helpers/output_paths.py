@@ -93,7 +93,7 @@ def path_profile(mlp, z0, z1, *, end=None, resolution=64):
     if index(resolution) < 4 or resolution % 4:
         raise ValueError(f"resolution: expected a positive multiple of 4, got {resolution}.")
     e0, e1, ends = frames(mlp, z0, z1, end)
-    act = ACTIVATIONS[mlp.activation][0]
+    act = ACTIVATIONS[mlp.activation].value
     rows = []
     for _, A, B, stops in chunks(mlp, e0, e1, ends):
         last = A * np.cos(stops)[:, None] + B * np.sin(stops)[:, None] + mlp.b_in
@@ -153,7 +153,7 @@ def _relu_curve(mlp, A, B, end, found):
 def _smooth_curve(mlp, A, B, end, resolution):
     t = np.linspace(0, end, resolution + 1)[:, None]
     cos, sin = np.cos(t), np.sin(t)
-    slopes = ACTIVATIONS[mlp.activation][1](A * cos + B * sin + mlp.b_in)
+    slopes = ACTIVATIONS[mlp.activation].slope(A * cos + B * sin + mlp.b_in)
     speed = np.linalg.norm((slopes * (B * cos - A * sin)) @ mlp.W_out, axis=1)
     fine, coarse = (np.array([_simpson(s, end), _peak(s)]) for s in (speed, speed[::2]))
     error = np.divide(np.abs(fine - coarse), fine, out=np.zeros(2), where=fine > 0)
@@ -269,7 +269,7 @@ def _quadratic(form, t):
 
 
 def _smooth_range(mlp, A, B, ends, tolerances, resolution):
-    act, slope = ACTIVATIONS[mlp.activation]
+    act, slope, _ = ACTIVATIONS[mlp.activation]
     start = A + mlp.b_in
     at_start = np.stack([A, B, start, act(start), slope(start)], axis=1)[:, :, None]
 

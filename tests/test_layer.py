@@ -155,7 +155,7 @@ def test_activations_and_their_slopes_are_torchs(name, function):
     tensor = torch.tensor(h, requires_grad=True)
     value = function(tensor)
     value.sum().backward()
-    act, slope = ACTIVATIONS[name]
+    act, slope, _ = ACTIVATIONS[name]
     np.testing.assert_allclose(act(h), value.detach().numpy(), rtol=1e-12, atol=1e-14)
     np.testing.assert_allclose(slope(h), tensor.grad.numpy(), rtol=1e-12, atol=1e-14)
 
