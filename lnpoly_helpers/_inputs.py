@@ -94,7 +94,7 @@ def as_weights(x, name, shape):
     if not _fits(array.shape, shape) and array.ndim == 2 and _fits(array.shape[::-1], shape):
         raise ValueError(
             f"{name}: expected shape [{', '.join(map(str, shape))}], got {list(array.shape)}, which fits the other way "
-            f"round. torch's Linear stores [out, in]: pass linear.weight.T; mlp_block(model, layer) reads a model's own."
+            f"round. torch's Linear stores [out, in]: pass linear.weight.T; mlp_block(model, layer) does so."
         )
     return as_float64(array, name, shape=shape)
 

@@ -25,9 +25,7 @@ from .activations import ACTIVATIONS
 _FLOAT64_EPS = np.finfo(np.float64).eps
 
 
-def normalize(
-    x: Real[ArrayLike, "... d"], *, eps: float = 0.0, kind: str = "layernorm"
-) -> Float[np.ndarray, "... d"]:
+def normalize(x: Real[ArrayLike, "... d"], *, eps: float = 0.0, kind: str = "layernorm") -> Float[np.ndarray, "... d"]:
     r"""Put every vector on the sphere of radius sqrt(d): LayerNorm without its learned part.
 
     z = Px / sqrt(|Px|^2/d + eps) for ``"layernorm"``, x / sqrt(|x|^2/d + eps) for ``"rmsnorm"``,
