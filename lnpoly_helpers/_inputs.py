@@ -46,7 +46,7 @@ else:  # what has a shape that can be checked
 KINDS = ("layernorm", "rmsnorm", "none")
 
 
-def as_float64(x, name, *, shape=None):
+def as_float64(x, name, *, shape=None, infinite=False):
     """Return ``x`` as a finite float64 array.
 
     Parameters
@@ -58,6 +58,8 @@ def as_float64(x, name, *, shape=None):
     shape : tuple, optional
         The shape expected. An int is a fixed length, a str names a free one and a leading
         ``...`` stands for any batch, as in ``(..., 768)`` or ``("m", "d")``.
+    infinite : bool
+        Take infinities too.
 
     Raises
     ------
@@ -78,11 +80,13 @@ def as_float64(x, name, *, shape=None):
     if array.size == 0:
         raise ValueError(f"{name}: expected at least one number, got an empty array of shape {list(array.shape)}.")
     array = array.astype(np.float64, copy=False)
-    if not np.isfinite(array).all():
-        bad = np.argwhere(~np.isfinite(array))
+    bad = np.isnan(array) if infinite else ~np.isfinite(array)
+    if bad.any():
+        bad = np.argwhere(bad)
         where = tuple(int(i) for i in bad[0])
         raise ValueError(
-            f"{name}: expected finite numbers, got {len(bad)} NaN or infinite, the first at index {where}. "
+            f"{name}: expected {'' if infinite else 'finite '}numbers, got {len(bad)} "
+            f"NaN{'' if infinite else ' or infinite'}, the first at index {where}. "
             f"Remove them or find out where they come from."
         )
     return array

@@ -493,7 +493,7 @@ BAD = {
     "end in degrees": (lambda: crossings(MLP, Z0, Z1, end=90), "end: .* 0 < end <= pi, got 90"),
     "no norm": (lambda: crossings(NO_NORM, Z0, Z1), "LayerNorm or RMSNorm, got kind 'none'"),
     "a norm, at a length": (lambda: at_length(MLP, 1.0), "expected a layer without a norm, got kind 'layernorm'"),
-    "no length": (lambda: at_length(NO_NORM, 0.0), "length: expected a finite number > 0, got 0.0. Pass np.linalg.norm"),
+    "no length": (lambda: at_length(NO_NORM, 0.0), "length: expected a finite number > 0, got 0.0. Pass np.linalg"),
     "negative length": (lambda: at_length(NO_NORM, -1.0), "length: expected a finite number > 0, got -1.0"),
     "a block": (lambda: crossings(BLOCK, Z0, Z1), "mlp: expected a FoldedMLP, got NormedMLP. fold_layer_norm"),
     "a block, split": (lambda: split_change(BLOCK, Z0, Z1), "mlp: expected a FoldedMLP"),
