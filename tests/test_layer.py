@@ -139,27 +139,6 @@ def test_a_vector_without_direction_goes_to_zero_at_eps_above_zero():
     np.testing.assert_array_equal(normalize(np.zeros(5), eps=1e-5, kind="rmsnorm"), np.zeros(5))
 
 
-# --- activations ---
-
-
-@pytest.mark.parametrize(
-    "name, function",
-    [
-        ("relu", torch.relu),
-        ("gelu", torch.nn.functional.gelu),
-        ("gelu_new", lambda h: torch.nn.functional.gelu(h, approximate="tanh")),
-    ],
-)
-def test_activations_and_their_slopes_are_torchs(name, function):
-    h = np.concatenate([np.linspace(-12, 12, 2401), [-1e3, -40, 40, 1e3]])
-    tensor = torch.tensor(h, requires_grad=True)
-    value = function(tensor)
-    value.sum().backward()
-    act, slope, _ = ACTIVATIONS[name]
-    np.testing.assert_allclose(act(h), value.detach().numpy(), rtol=1e-12, atol=1e-14)
-    np.testing.assert_allclose(slope(h), tensor.grad.numpy(), rtol=1e-12, atol=1e-14)
-
-
 # --- the block and its fold ---
 
 
