@@ -151,7 +151,7 @@ def _fits(actual, wanted):
         if len(actual) < len(wanted):
             return False
         actual = actual[len(actual) - len(wanted) :]
-    return len(actual) == len(wanted) and all(isinstance(w, str) or a == w for a, w in zip(actual, wanted))
+    return len(actual) == len(wanted) and all(isinstance(w, str) or a == w for a, w in zip(actual, wanted, strict=True))
 
 
 def one_of(value, allowed, name):
@@ -257,17 +257,19 @@ def require_on_sphere(z, name, kind=None):
 def as_normalised(z, name, mlp):
     """Points [..., d] that a folded layer's norm can make, as float64; anything where it has none.
 
-    A raw residual vector gives an answer that looks like one. It is longer than sqrt(d) or, for LayerNorm, has a mean,
-    by more than 1e-6, which rounding to float32 stays below. Shorter is fine: an eps > 0 makes it so.
+    With a raw residual vector the answer would be wrong and look right. It is longer than sqrt(d), by more than 1e-6,
+    or for LayerNorm has a mean, of more than 1e-4 of its root mean square: a norm that computes in float32 stays below
+    both. Shorter is fine: an eps > 0 makes it so.
     """
     z = as_float64(z, name, shape=(..., mlp.d_model))
     if mlp.kind == "none":
         return z
     radius = np.sqrt(mlp.d_model)
-    length = np.sqrt(np.einsum("...i,...i", z, z))
-    too_long = length > radius * (1 + 1e-6)
-    # the mean as a share of the root mean square; without a copy of z, which may be a large text
-    off = np.abs(z.mean(axis=-1)) * radius > 1e-6 * length if mlp.kind == "layernorm" else np.zeros_like(too_long)
+    with np.errstate(over="ignore"):
+        length = np.sqrt(np.einsum("...i,...i", z, z))  # without a copy of z, which may be a large text
+    too_long, off = length > radius * (1 + 1e-6), np.zeros(z.shape[:-1], dtype=bool)
+    if mlp.kind == "layernorm":
+        off = np.abs(z.mean(axis=-1)) * radius > 1e-4 * np.maximum(length, 1e-140)  # where squares underflow
     if too_long.any() or off.any():
         where = np.unravel_index((too_long | off).argmax(), off.shape)
         norm = {"layernorm": "LayerNorm", "rmsnorm": "RMSNorm"}[mlp.kind]

@@ -315,8 +315,8 @@ class FoldedMLP(_TwoMatrices):
         Raises
         ------
         ValueError
-            z cannot come out of the norm: it is longer than sqrt(d) or, behind LayerNorm, has a mean, by more than
-            1e-6. A residual vector would be both.
+            z cannot come out of the norm, as a residual vector passed by mistake: it is longer than sqrt(d), by more
+            than 1e-6, or behind LayerNorm has a mean, of more than 1e-4 of its root mean square.
 
         See Also
         --------
