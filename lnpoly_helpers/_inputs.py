@@ -236,6 +236,18 @@ def require_sphere(mlp):
         raise ValueError("mlp: expected a layer behind LayerNorm or RMSNorm, got kind 'none': its input is no sphere.")
 
 
+def require_slice(mlp, basis):
+    """Refuse rows that `slice_basis` made for the sphere of another norm; plain arrays have no mark."""
+    parts = basis if isinstance(basis, (list, tuple)) else [basis]
+    for made_for in (getattr(part, "kind", None) for part in parts):
+        # without a norm there is no sphere but that of one length, which is RMSNorm's: `at_length` makes such layers
+        if made_for in KINDS and (made_for == "layernorm") != (mlp.kind == "layernorm"):
+            raise ValueError(
+                f"basis: expected a slice of the layer's own sphere, kind {mlp.kind!r}, got one made for kind "
+                f"{made_for!r}. mlp.slice(vectors) or slice_basis(vectors, kind=mlp.kind) makes the layer's own."
+            )
+
+
 def require_on_sphere(z, name, kind=None):
     """Refuse points [..., d] whose length is off sqrt(d) by more than 1e-9 of it, or that ``kind`` cannot make."""
     radius = np.sqrt(z.shape[-1])
@@ -306,6 +318,14 @@ def require_one_great_circle(angle, closest):
             f"{f', the first at index {where}' if where else ''}: they "
             f"{'coincide' if angle[where] < 1 else 'are antipodes'}. Choose another z1."
         )
+
+
+def as_numbers(which, n, name):
+    """Some of the n pieces of a partition, by number, as int [k]; one number is taken as a list of one."""
+    array = np.atleast_1d(as_array(which, name, f"integers 0 to {n - 1}"))
+    if array.dtype.kind not in "iu" or array.ndim != 1 or ((array < 0) | (array >= n)).any():
+        raise ValueError(f"{name}: expected integers 0 to {n - 1}, got {which}.")
+    return array
 
 
 def require_arrangement(arrangement, dimension):

@@ -1,12 +1,57 @@
 """The narrow door: a layer and two or three directions become a small arrangement; geometry knows no LayerNorm."""
 
+from typing import overload
+
 import numpy as np
 
-from ._inputs import KINDS, as_float64, one_of, require_sphere
+from ._inputs import KINDS, ArrayLike, Float, Real, as_float64, one_of, require_slice, require_sphere
 from .geometry.arrangement import Arrangement
+from .layer import FoldedMLP
 
 
-def slice_basis(vectors, *, kind="layernorm"):
+class SliceBasis(np.ndarray):
+    """Orthonormal rows [k, d] that remember which norm's sphere they were made for; otherwise a plain array.
+
+    Views and copies keep the mark; what is computed from it is a plain array. `slice_basis` makes it.
+
+    Attributes
+    ----------
+    kind : {"layernorm", "rmsnorm", "none"} or None
+        None where the mark was lost, as in ``np.asarray(basis)``: then `restrict` looks at the rows alone.
+
+    See Also
+    --------
+    slice_basis : makes it.
+
+    Examples
+    --------
+    >>> basis = slice_basis([[1.0, 0.0, 0.0], [1.0, 2.0, 0.0]], kind="rmsnorm")
+    >>> basis.kind, basis[::-1].kind, type(2 * basis).__name__
+    ('rmsnorm', 'rmsnorm', 'ndarray')
+    """
+
+    kind: str | None = None
+
+    def __array_finalize__(self, obj):
+        self.kind = getattr(obj, "kind", None)
+
+    def __array_ufunc__(self, ufunc, method, *inputs, out=None, **kwargs):
+        plain = [np.asarray(x) if isinstance(x, SliceBasis) else x for x in inputs]
+        if out is not None:  # in place: the rows change, and their mark goes
+            kwargs["out"] = tuple(x.view(np.ndarray) if isinstance(x, SliceBasis) else x for x in out)
+        return getattr(ufunc, method)(*plain, **kwargs)
+
+    def __reduce__(self):
+        return _marked, (np.asarray(self), self.kind)
+
+
+def _marked(rows, kind):
+    basis = np.asarray(rows).view(SliceBasis)
+    basis.kind = kind
+    return basis
+
+
+def slice_basis(vectors: Real[ArrayLike, "k d"], *, kind: str = "layernorm") -> Float[SliceBasis, "k d"]:
     """Orthonormal rows that span the given directions, by Gram-Schmidt in their order.
 
     The first row points along the first vector. For ``"layernorm"`` every vector is centred first, so that the
@@ -16,16 +61,28 @@ def slice_basis(vectors, *, kind="layernorm"):
     ----------
     vectors : array_like [k, d]
     kind : {"layernorm", "rmsnorm", "none"}
+        The layer's, ``mlp.kind``.
 
     Returns
     -------
     basis : float64 [k, d]
-        Orthonormal to about 1e-15.
+        Orthonormal to about 1e-15. An array that has its `kind`: `restrict` refuses it for a layer of another.
 
     Raises
     ------
     ValueError
         The vectors do not span k dimensions (after centring, for LayerNorm).
+
+    See Also
+    --------
+    lift : from coordinates in the slice to points of the sphere.
+    restrict : what a layer looks like in it.
+
+    Examples
+    --------
+    >>> slice_basis([[3.0, 0.0, 0.0], [1.0, 2.0, 0.0]], kind="rmsnorm").round(12) + 0.0
+    array([[1., 0., 0.],
+           [0., 1., 0.]])
     """
     one_of(kind, KINDS, "kind")
     vectors = as_float64(vectors, "vectors", shape=("k", "d"))
@@ -45,7 +102,7 @@ def slice_basis(vectors, *, kind="layernorm"):
             if kind == "layernorm":  # nearly parallel vectors: what is left of one may lean out of the hyperplane
                 basis, signs = np.linalg.qr(_centred(basis).T)
                 basis = (basis * np.sign(np.diag(signs))).T
-            return basis
+            return _marked(basis, kind)
     raise ValueError(
         f"vectors: expected {k} directions that span {k} dimensions"
         f"{' of the hyperplane orthogonal to the ones vector' if kind == 'layernorm' else ''}, "
@@ -57,13 +114,42 @@ def _centred(rows):
     return rows - rows.mean(axis=1, keepdims=True)
 
 
-def lift(basis, y):
-    """The points of the sphere at slice coordinates y [..., k] with |y| = 1: z = sqrt(d) y @ basis, [..., d]."""
+def lift(basis: Real[ArrayLike, "k d"], y: Real[ArrayLike, "... k"]) -> Float[np.ndarray, "... d"]:
+    """The points of the sphere at slice coordinates y with |y| = 1: z = sqrt(d) y @ basis.
+
+    Parameters
+    ----------
+    basis : array_like [k, d]
+        From `slice_basis`.
+    y : array_like [..., k]
+        On the unit circle or sphere; any other length gives a point as far from the centre, in units of sqrt(d).
+
+    Returns
+    -------
+    z : float64 [..., d]
+
+    See Also
+    --------
+    restrict : the layer's pre-activations at such points, as an `Arrangement` of y.
+    rotate : along the great circle of two points, without a basis.
+
+    Examples
+    --------
+    >>> basis = slice_basis([[3.0, 0.0, 0.0, 0.0], [0.0, 2.0, 0.0, 0.0]], kind="rmsnorm")
+    >>> lift(basis, [0.6, 0.8]).round(12).tolist()
+    [1.2, 1.6, 0.0, 0.0]
+    """
     basis = as_float64(basis, "basis", shape=("k", "d"))
     return np.sqrt(basis.shape[1]) * as_float64(y, "y", shape=(..., len(basis))) @ basis
 
 
-def restrict(mlp, basis):
+@overload
+def restrict(mlp: FoldedMLP, basis: SliceBasis) -> Arrangement: ...
+@overload
+def restrict(mlp: FoldedMLP, basis: Real[ArrayLike, "*n k d"]) -> Arrangement | list[Arrangement]: ...
+
+
+def restrict(mlp: FoldedMLP, basis: Real[ArrayLike, "*n k d"]) -> Arrangement | list[Arrangement]:
     """Cut the layer's hyperplanes with a slice through the sphere's centre.
 
     Parameters
@@ -82,9 +168,22 @@ def restrict(mlp, basis):
     Raises
     ------
     ValueError
-        The rows are not orthonormal or, for LayerNorm, not orthogonal to the ones vector; or there is no norm.
+        The basis was made for the sphere of another norm; its rows are not orthonormal or, for LayerNorm, not
+        orthogonal to the ones vector; or the layer has no norm.
+
+    See Also
+    --------
+    slice_basis : makes the basis.
+    partition_circle, partition_sphere, partition_plane, count_faces : what takes the arrangement.
+
+    Examples
+    --------
+    >>> mlp = FoldedMLP(np.eye(3), [0.0, 1.0, -1.0], np.eye(3), np.zeros(3), "relu", 0.0, "rmsnorm")
+    >>> restrict(mlp, slice_basis([[3.0, 0.0, 0.0], [1.0, 2.0, 0.0]], kind=mlp.kind))
+    Arrangement(n_neurons=3, dimension=2)
     """
     require_sphere(mlp)
+    require_slice(mlp, basis)
     bases = as_float64(basis, "basis")
     bases = as_float64(bases, "basis", shape=("n", "k", mlp.d_model) if bases.ndim == 3 else ("k", mlp.d_model))
     *n, k, d = bases.shape
