@@ -4,6 +4,7 @@ Row vectors throughout: a batch has shape [..., d] and ``W_in`` [d, m] is used a
 With P = I - 11^T/d, LayerNorm without its learned part is z = Px / sqrt(|Px|^2/d + eps).
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -20,6 +21,7 @@ from ._inputs import (
     one_of,
     read_only,
 )
+from ._slice_basis import SliceBasis, orthonormal
 from .activations import ACTIVATIONS
 
 _FLOAT64_EPS = np.finfo(np.float64).eps
@@ -298,6 +300,38 @@ class FoldedMLP(_TwoMatrices):
         array([ 0.849, -1.131])
         """
         return normalize(as_float64(x, "x", shape=(..., self.d_model)), kind=self.kind)
+
+    def slice(self, vectors: Real[ArrayLike, "k d"] | Sequence) -> Float[SliceBasis, "k d"]:
+        """The slice of the layer's sphere through given directions: slice_basis(vectors, kind=mlp.kind).
+
+        Parameters
+        ----------
+        vectors : array_like [k, d]
+            Residual vectors or points of the sphere: their lengths do not matter, nor their means behind LayerNorm.
+
+        Returns
+        -------
+        basis : float64 [k, d]
+            Orthonormal rows, the first along the first vector.
+
+        Raises
+        ------
+        ValueError
+            The vectors do not span k dimensions (after centring, for LayerNorm).
+
+        See Also
+        --------
+        slice_basis : the same for a kind by name.
+        restrict : what the layer looks like in the slice.
+
+        Examples
+        --------
+        >>> mlp = FoldedMLP(np.eye(2), [0.0, 0.0], np.eye(2), [0.0, 0.0], "relu", 0.0, "rmsnorm")
+        >>> basis = mlp.slice([[3.0, 0.0], [1.0, 2.0]])
+        >>> basis.shape, basis.kind
+        ((2, 2), 'rmsnorm')
+        """
+        return orthonormal(vectors, self.kind, self.d_model)
 
     def preactivations(self, z: Real[ArrayLike, "... d"]) -> Float[np.ndarray, "... m"]:
         """Pre-activations of normalised vectors: z @ W_in + b_in.

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from oracles import bisect, exact_normalize, random_block, random_mlp, torch_block
 
-from lnpoly_helpers import FoldedMLP, fold_layer_norm, normalize, ray_crossings
+from lnpoly_helpers import FoldedMLP, fold_layer_norm, lift, normalize, ray_crossings, restrict, slice_basis
 from lnpoly_helpers._inputs import KINDS
 from lnpoly_helpers.activations import ACTIVATIONS
 
@@ -380,6 +380,22 @@ def test_to_sphere_is_normalize_at_eps_zero_whatever_the_layers_own(rng, kind):
     assert kind == "none" or np.abs(np.linalg.norm(mlp.to_sphere(x), axis=-1) - np.sqrt(12)).max() < 1e-14 * 12
     with pytest.raises(ValueError, match=r"x: expected shape \[..., 12\], got \[7\]"):
         mlp.to_sphere(np.ones(7))
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_slice_is_slice_basis_of_the_layers_own_kind(rng, kind):
+    mlp = random_mlp(rng, 12, 30, kind=kind)
+    vectors = rng.normal(size=(3, 12)) + 1
+    basis = mlp.slice(vectors)
+    np.testing.assert_array_equal(basis, slice_basis(vectors, kind=kind))
+    assert basis.kind == kind
+    np.testing.assert_array_equal(mlp.slice(torch.tensor(vectors)), basis)
+    if kind != "none":  # from the layer to its arrangement, and its preactivations
+        y = normalize(rng.normal(size=(7, 3)), kind="rmsnorm") / np.sqrt(3)
+        pre = restrict(mlp, basis).preactivations(y)
+        np.testing.assert_allclose(pre, mlp.preactivations(lift(basis, y)), atol=1e-12)
+    with pytest.raises(ValueError, match=r"vectors: expected shape \[k, 12\], got \[3, 11\]"):
+        mlp.slice(vectors[:, 1:])
 
 
 def test_a_torch_linears_matrix_is_named_as_what_it_is(rng):
