@@ -212,7 +212,7 @@ def coherence(
     z0: Real[ArrayLike, "... d"],
     z1: Real[ArrayLike, "... d"],
     *,
-    shuffle: np.random.Generator | None = None,
+    shuffle: "np.random.Generator | None" = None,  # a text: NumPy loads its random numbers when they are used
 ) -> Float[np.ndarray | np.float64, "..."]:
     """kappa = |sum_i f_i|^2 / sum_i |f_i|^2 of the flip vectors of `split_change`: do the flips cancel?
 

@@ -260,7 +260,7 @@ WRONG_SHAPES = {  # a call, the argument that it names, the shape expected and t
     "jacobian": (lambda: jacobian(MLP, np.ones((2, 5))), "x", "..., 6", "2, 5"),
     "mlp.to_sphere": (lambda: MLP.to_sphere(np.ones(5)), "x", "..., 6", "5"),
     "split_change": (lambda: split_change(MLP, Z, np.ones(5)), "z1", "..., 6", "5"),
-    "ray_crossings of a batch": (lambda: ray_crossings(MLP, np.ones((2, 6))), "x", "6", "2, 6"),
+    "ray_crossings": (lambda: ray_crossings(MLP, np.ones((2, 5))), "x", "..., 6", "2, 5"),
     "boundary_margin": (lambda: boundary_margin(MLP, np.ones(7)), "z", "..., 6", "7"),
     "W_in transposed": (lambda: replace(BLOCK, W_in=BLOCK.W_in.T), "W_in", "d, 10", "10, 6"),
     "W_in flat": (lambda: replace(BLOCK, W_in=np.ones(3)), "W_in", "d, m", "3"),
