@@ -155,7 +155,7 @@ def test_any_chunking_gives_the_same_count(cuts, seed):
 
 def test_asking_often_or_only_at_the_end_gives_the_same_count(rng):
     pre = rng.normal(size=(5000, 9))
-    often, seldom = PatternCounter(), PatternCounter()
+    often, seldom, asked = PatternCounter(), PatternCounter(), 0
     for chunk in np.array_split(pre, 50):
         asked = often.update(chunk).n_patterns
         seldom.update(chunk)
