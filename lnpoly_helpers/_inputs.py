@@ -286,7 +286,7 @@ def as_normalised(z, name, mlp):
         where = np.unravel_index((too_long | off).argmax(), off.shape)
         norm = {"layernorm": "LayerNorm", "rmsnorm": "RMSNorm"}[mlp.kind]
         at = f" at index {tuple(map(int, where))}" if where else ""
-        wanted, got = f"length at most sqrt(d) = {radius:.6g}", f"length {length[where]:.6g}"
+        wanted, got = f"length at most sqrt(d) = {radius:.8g}", f"length {length[where]:.8g}"
         if mlp.kind == "layernorm":
             wanted, got = f"{wanted} and mean 0", f"{got} and mean {z[where].mean():.1e}"
         raise ValueError(
