@@ -98,7 +98,8 @@ def as_weights(x, name, shape):
     if not _fits(array.shape, shape) and array.ndim == 2 and _fits(array.shape[::-1], shape):
         raise ValueError(
             f"{name}: expected shape [{', '.join(map(str, shape))}], got {list(array.shape)}, which fits the other way "
-            f"round. torch's Linear stores [out, in]: pass linear.weight.T; mlp_block(model, layer) does so."
+            f"round. torch's Linear stores [out, in]: pass linear.weight.T, or the modules themselves to "
+            f"NormedMLP.from_modules(norm, first, last, activation)."
         )
     return as_float64(array, name, shape=shape)
 

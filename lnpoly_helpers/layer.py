@@ -6,6 +6,7 @@ With P = I - 11^T/d, LayerNorm without its learned part is z = Px / sqrt(|Px|^2/
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -21,6 +22,7 @@ from ._inputs import (
     one_of,
     read_only,
 )
+from ._modules import Runner, read_activation, read_linear, read_norm
 from ._slice_basis import SliceBasis, orthonormal
 from .activations import ACTIVATIONS
 
@@ -208,6 +210,7 @@ class NormedMLP(_TwoMatrices):
     See Also
     --------
     mlp_block : reads one out of a loaded model.
+    from_modules : makes one of torch modules.
     fold_layer_norm : moves gamma, beta and the centring into W_in and b_in.
 
     Examples
@@ -235,6 +238,53 @@ class NormedMLP(_TwoMatrices):
         self._set("gamma", (self.d_model,))
         self._set("beta", (self.d_model,))
 
+    @classmethod
+    def from_modules(cls, norm: Any, first: Any, last: Any, activation: Any, up: Any = None) -> "NormedMLP":
+        """The block that torch modules make: last(activation(first(norm(x)))), times up(norm(x)) if it is gated.
+
+        What each module computes is found by running a copy of it in float64 on the CPU; no class is asked for. Values
+        are then the module's own parameters, exactly.
+
+        Parameters
+        ----------
+        norm : torch module or None
+            LayerNorm, RMSNorm, one that scales by 1 + weight, one without parameters, or any other that computes
+            gamma * (x - mean) / sqrt(variance + eps) + beta with or without the mean; None or the identity for no norm.
+        first, last : torch modules
+            Linear maps: torch's Linear, the Conv1D of Hugging Face's GPT-2, in any dtype, on any device.
+        activation : str, torch module or function
+            A name ("silu", "gelu_pytorch_tanh", ...), or what computes it: its values say which one it is.
+        up : torch module, optional
+            The second linear map of a gated MLP (``up_proj``; ``first`` is then ``gate_proj``).
+
+        Returns
+        -------
+        NormedMLP
+
+        Raises
+        ------
+        TypeError, ValueError
+            A module computes something else; the message says which, and what.
+
+        See Also
+        --------
+        mlp_block : finds these modules in a loaded model.
+        fold_layer_norm : moves the norm's parameters into the first matrix.
+
+        Examples
+        --------
+        >>> from torch import nn
+        >>> NormedMLP.from_modules(nn.LayerNorm(3), nn.Linear(3, 8), nn.Linear(8, 3), nn.GELU())
+        NormedMLP(d_model=3, n_neurons=8, activation='gelu', kind='layernorm', eps=1e-05)
+        """
+        runner = Runner(*(module for module in (first, last, up, norm) if module is not None))
+        W_in, b_in = read_linear(first, "first", runner, d_in=_width(norm))
+        W_out, b_out = read_linear(last, "last", runner, d_in=W_in.shape[1])
+        W_up, b_up = (None, None) if up is None else read_linear(up, "up", runner, d_in=len(W_in))
+        kind, gamma, beta, eps = read_norm(norm, len(W_in), runner)
+        name = read_activation(activation, runner)
+        return cls(gamma, beta, W_in, b_in, W_out, b_out, name, eps, kind, W_up=W_up, b_up=b_up)
+
     def preactivations(self, x: Real[ArrayLike, "... d"]) -> Float[np.ndarray, "... m"]:
         """Pre-activations [..., m] of residual vectors x [..., d]: (gamma * normalize(x) + beta) @ W_in + b_in."""
         return self._normed(x) @ self.W_in + self.b_in
@@ -246,6 +296,12 @@ class NormedMLP(_TwoMatrices):
     def __call__(self, x: Real[ArrayLike, "... d"]) -> Float[np.ndarray, "... d_out"]:
         """Output [..., d_out] of residual vectors x [..., d]."""
         return self._from_read(self._normed(x))
+
+
+def _width(norm):
+    """How many numbers a norm reads, if a parameter of it says so."""
+    weight = getattr(norm, "weight", None)
+    return None if weight is None else len(weight)
 
 
 @dataclass(frozen=True, eq=False, repr=False)
