@@ -163,7 +163,7 @@ def boot(folder, who, tokenizer=None, dtype="float64"):
     damaged = f"A file is damaged, or of another model. Put the right one into {folder}."
     dtype = getattr(torch, dtype)
     fits = _one_error(f"{who}: expected weights that fit config.json", damaged)
-    # what it does not find it fills with random numbers, which are no business of the caller's
+    # both libraries draw random numbers, the first for what it does not find; the caller's own go on as if nothing was
     with _ONE_AT_A_TIME, fits, _no_progress_bar(), torch.random.fork_rng(devices=[]), all_digits(dtype):
         architecture_class: Any = get_hf_model_class_for_architecture(name)
         model, found = architecture_class.from_pretrained(
@@ -181,7 +181,8 @@ def boot(folder, who, tokenizer=None, dtype="float64"):
     unfilled = sorted(key for key in found["missing_keys"] if not key.startswith(head))
     if unfilled:
         raise ValueError(f"{who}: expected weights that fit config.json, got none for {unfilled[0]}. {damaged}")
-    with _one_error(f"{who}: expected a model and a tokenizer that TransformerBridge can run"):
+    runs = _one_error(f"{who}: expected a model and a tokenizer that TransformerBridge can run")
+    with runs, torch.random.fork_rng(devices=[]):
         other = None if tokenizer is None else _read_tokenizer(tokenizer)
         where = {"tokenizer": other, "device": "cpu", "dtype": dtype}
         bridge = TransformerBridge.boot_transformers(str(folder), hf_model=model, **where).eval()
