@@ -7,6 +7,7 @@ Every room may import this one, and it imports none. It also has the words of th
 
 import sys
 from collections.abc import Sequence
+from importlib.util import find_spec
 from operator import index
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, runtime_checkable
 
@@ -363,3 +364,27 @@ def freeze(result):
     for field in result.__dataclass_fields__:
         if isinstance(value := getattr(result, field), (np.ndarray, np.generic)):
             object.__setattr__(result, field, read_only(value))
+
+
+def require_installed(who, extra, *libraries):
+    """One ImportError if a library is not installed; what else is wrong with one that is, its own import says.
+
+    Parameters
+    ----------
+    who : str
+        What needs them, as its user calls it.
+    extra : str
+        The extra of this package that brings them.
+    libraries : str
+        By the names that are imported.
+    """
+    for name in libraries:
+        if not _is_installed(name):
+            raise ImportError(f'{who} needs {name}: pip install "lnpoly-helpers[{extra}]"', name=name)
+
+
+def _is_installed(name):
+    if sys.modules.get(name) is not None:
+        return True
+    spec = find_spec(name)
+    return spec is not None and spec.has_location  # a folder that happens to have the name has none
