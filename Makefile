@@ -29,7 +29,7 @@ help:
 	@echo 'make places                 run the notebooks as Colab and Binder would'
 	@echo 'make lab                    open the notebooks in JupyterLab'
 	@echo 'make notebooks              execute and normalise the committed notebooks in place'
-	@echo 'make links REPO=owner/name  set the public address in every badge and install line'
+	@echo 'make links REPO=owner/name  set the public address in every badge, install line and link; REF=v0.1.0 what they open'
 	@echo 'make clean                  remove what these commands wrote, except $(VENV)'
 	@echo 'Each sets up $(VENV) first where needed. Another interpreter: make run PYTHON=python3.12'
 
@@ -56,7 +56,7 @@ lab: $(READY)
 	@$(PY) -m jupyterlab --LabApp.default_url=/lab/tree/notebooks
 
 links: $(READY)
-	@$(PY) notebooks/build.py --links $(REPO)
+	@$(PY) notebooks/build.py --links '$(REPO)' $(if $(REF),--ref '$(REF)')
 
 # Every stage runs, whatever an earlier one found; one failure fails the whole.
 test: $(READY)

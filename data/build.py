@@ -191,9 +191,7 @@ def train_model(name, texts, steps, work):
         "minutes": round((seconds + time.monotonic() - start) / 60, 1),
         "history": history,
         "held_back_loss": history[-1][2],
-        "corpus": [
-            {"name": n, "bytes": len(t), "sha256": hashlib.sha256(t).hexdigest()} for n, t in texts
-        ],
+        "corpus": [{"name": n, "bytes": len(t), "sha256": hashlib.sha256(t).hexdigest()} for n, t in texts],
     }
     return model.eval(), config, record
 

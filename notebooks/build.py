@@ -4,7 +4,8 @@ usage: python notebooks/build.py [NAME ...]              execute, normalise and 
        python notebooks/build.py --site DIR              execute, leave the notebooks alone, write DIR/index.html
        python notebooks/build.py --site DIR --saved      the same from the saved outputs, without executing
        python notebooks/build.py --check                 name the notebooks that are not in their normal form
-       python notebooks/build.py --links [OWNER/NAME]    put the public address into every badge and install line
+       python notebooks/build.py --links [OWNER/NAME]    put the public address into every badge and install line,
+                                 [--ref REF]             and the branch or tag that they open
 
 The .ipynb files are the single source: the site, the outputs and their numbers come from them alone.
 """
@@ -12,9 +13,11 @@ The .ipynb files are the single source: the site, the outputs and their numbers 
 import argparse
 import base64
 import copy
+import json
 import posixpath
 import re
 import shutil
+import subprocess
 import sys
 import time
 import tomllib
@@ -42,6 +45,12 @@ ADDRESS = re.compile(
     r'|^repository = ")([\w.-]+/[\w.-]+?)(?=\.git\b|[^\w.-]|$)',
     re.MULTILINE,
 )
+# what comes before the branch or tag, once the address is ours; an install line may have none yet
+REF = r"colab\.research\.google\.com/github/{0}/blob/|mybinder\.org/v2/gh/{0}/|https://github\.com/{0}/(?:blob|tree)/"
+INSTALL = r"(git\+https://github\.com/{0}(?:\.git)?)(?![\w.-])(?:@[\w.-]+)?"
+# what carries the address, besides the notebooks; not every fork keeps all of it
+CARRIERS = ("pyproject.toml", "README.md", "CITATION.cff", "CHANGELOG.md", "CONTRIBUTING.md", ".github/**/*.yml")
+CARRIERS += ("notebooks/assignment/source/*/*.ipynb",)
 
 TEMPLATE = HERE / "site_template"
 # the pages of the site that are no notebooks: their source, file and name in the menu
@@ -59,9 +68,19 @@ def notebooks(beginnings=()):
     return found
 
 
+def setting(name):
+    """A setting of the project, in pyproject.toml."""
+    return tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["lnpoly"][name]
+
+
 def repository():
-    """The public address, owner/name: the one setting in pyproject.toml."""
-    return tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["lnpoly"]["repository"]
+    """The public address, owner/name."""
+    return setting("repository")
+
+
+def ref():
+    """The branch or tag that badges, install lines and the site's links open."""
+    return setting("ref")
 
 
 def normalise(nb):
@@ -165,15 +184,19 @@ def write_site(entries, site):
         sources.append((source, page, new_notebook(cells=[new_markdown_cell(text)])))
     pages = {source: page for source, page, _ in sources}
     environment = Environment(loader=FileSystemLoader(TEMPLATE), autoescape=True)
+    reference = json.loads(subprocess.check_output([sys.executable, HERE / "reference.py"]))
+    pages |= {page: page for page in reference}
     menu = [("index.html", "Notebooks"), *((page, label) for _, page, label in TEXTS)]
-    common = {"menu": menu, "repository": repository()}
+    menu.insert(2, (next(iter(reference)), "Reference"))
+    files = f"https://github.com/{repository()}/blob/{ref()}/"
+    common = {"menu": menu, "repository": repository(), "files": files}
 
     (site / "figures").mkdir(parents=True, exist_ok=True)
     shutil.copy(TEMPLATE / "site.css", site)
     cards = []
     for k, (source, page, nb) in enumerate(sources):
         nb, body = rendered(normalise(nb), site, page)
-        body, sections = linked(body, source, pages, common["repository"])
+        body, sections = linked(body, source, pages, files)
         about = facts(nb)
         title = about["title"] or Path(page).stem
         neighbours = [
@@ -188,8 +211,16 @@ def write_site(entries, site):
         if k < len(entries):
             claim = markdown2html(about["claim"]).removeprefix("<p>").removesuffix("</p>")
             name, alt = card_picture(nb)
-            cards.append(about | {"page": page, "title": title, "claim": claim, "picture": name, "alt": alt,
-                                  "result": entries[k][2]})
+            cards.append(
+                about
+                | {"page": page, "title": title, "claim": claim, "picture": name, "alt": alt, "result": entries[k][2]}
+            )
+    for page, made in reference.items():
+        body, _ = linked(made["body"], "", pages, files)
+        html = environment.get_template("page.html.j2").render(
+            common, here=page, source="lnpoly_helpers", title=made["title"], body=body, sections=made["sections"]
+        )
+        (site / page).write_text(html, encoding="utf-8")
     html = environment.get_template("index.html.j2").render(
         common, here="index.html", source="notebooks", title="LayerNorm, spheres and polytopes", home=True, cards=cards
     )
@@ -206,7 +237,9 @@ def rendered(nb, site, page):
     for name, data in resources["outputs"].items():
         (site / name).write_bytes(data)
     exporter = HTMLExporter(
-        extra_template_basedirs=[str(HERE)], template_name=TEMPLATE.name, template_file="cells.html.j2",
+        extra_template_basedirs=[str(HERE)],
+        template_name=TEMPLATE.name,
+        template_file="cells.html.j2",
         filters={"size": png_size},
     )
     return nb, exporter.from_notebook_node(nb, resources)[0]
@@ -218,11 +251,12 @@ def png_size(data):
     return f'width="{width}" height="{height}"'
 
 
-def linked(body, source, pages, repository):
+def linked(body, source, pages, files):
     """The HTML of a page with its links made to fit the site, and its sections, (anchor, heading) of each.
 
     A link to the source of another page becomes a link to that page, one to any other file a link to its public
-    address. A badge, which is a picture on another machine, becomes its text; a table gets a frame to scroll in.
+    address, which begins with ``files``. A badge, which is a picture on another machine, becomes its text; a table
+    gets a frame to scroll in.
     """
     from bs4 import BeautifulSoup
 
@@ -230,7 +264,7 @@ def linked(body, source, pages, repository):
     for link in soup("a", href=re.compile(r"^(?![a-z]+:|#)")):
         file, mark, anchor = link["href"].partition("#")
         target = posixpath.normpath(posixpath.join(posixpath.dirname(source), file))
-        link["href"] = pages.get(target, f"https://github.com/{repository}/blob/main/{target}") + mark + anchor
+        link["href"] = pages.get(target, files + target) + mark + anchor
     for picture in soup("img", src=re.compile("^https?:")):
         badge = soup.new_tag("span", attrs={"class": "badge"})
         badge.string = picture["alt"]
@@ -277,19 +311,25 @@ def check(paths):
     return not changed
 
 
-def links(new=None):
-    """Make every badge and install line name the repository of pyproject.toml, after setting it to ``new`` if given."""
+def links(address=None, at=None):
+    """Make all that names the repository name that of pyproject.toml, after setting it, or its branch or tag."""
     old = repository()
-    new = new or old
-    if not re.fullmatch(r"[\w-]+/[\w.-]+", new):
-        sys.exit(f"--links: expected owner/name, as in lnpoly/lnpoly, got {new!r}.")
-    for path in [ROOT / "pyproject.toml", ROOT / "README.md", *notebooks()]:
+    address, at = address or old, at or ref()
+    if not re.fullmatch(r"[\w-]+/[\w.-]+", address):
+        sys.exit(f"--links: expected owner/name, as in lnpoly/lnpoly, got {address!r}.")
+    if not re.fullmatch(r"\w+(?:[.-]\w+)*", at):
+        sys.exit(f"--ref: expected a branch or tag without a slash, as in main or v0.1.0, got {at!r}.")
+    for path in [*(path for carrier in CARRIERS for path in sorted(ROOT.glob(carrier))), *notebooks()]:
         text = path.read_text(encoding="utf-8")
-        changed = ADDRESS.sub(rf"\g<1>{new}", text)
-        changed = re.sub(rf"(https://github\.com/){re.escape(old)}(?![\w-])", rf"\g<1>{new}", changed)
+        changed = ADDRESS.sub(rf"\g<1>{address}", text)
+        changed = re.sub(rf"(https://github\.com/){re.escape(old)}(?![\w-])", rf"\g<1>{address}", changed)
+        changed = re.sub(f"({REF.format(re.escape(address))})" + r"[\w.-]+", rf"\g<1>{at}", changed)
+        changed = re.sub(INSTALL.format(re.escape(address)), rf"\g<1>@{at}", changed)
+        if path.name == "pyproject.toml":
+            changed = re.sub(r'^ref = ".*"', f'ref = "{at}"', changed, flags=re.MULTILINE)
         if changed != text:
             path.write_text(changed, encoding="utf-8", newline="\n")
-            print(f"{path.relative_to(ROOT)}: now {new}")
+            print(f"{path.relative_to(ROOT)}: now {address} at {at}")
 
 
 def main():
@@ -301,12 +341,15 @@ def main():
     what.add_argument("--site", type=Path, metavar="DIR")
     what.add_argument("--check", action="store_true")
     what.add_argument("--links", nargs="?", const="", metavar="OWNER/NAME")
+    parser.add_argument("--ref", metavar="REF")
     parser.add_argument("--saved", action="store_true")
     options = parser.parse_args()
     if options.saved and not options.site:
         parser.error("--saved goes with --site DIR: it writes the site from the saved outputs.")
+    if options.ref and options.links is None:
+        parser.error("--ref goes with --links: it sets the branch or tag that badges and install lines open.")
     if options.links is not None:
-        links(options.links)
+        links(options.links, options.ref)
         return
     paths = notebooks(options.names)
     if not (check(paths) if options.check else run(paths, options.site, options.saved)):

@@ -7,6 +7,7 @@ import re
 import shutil
 import subprocess
 import sys
+import tomllib
 from importlib.metadata import distribution
 from pathlib import Path
 from urllib.parse import unquote
@@ -15,6 +16,7 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name, parse_wheel_filename
 
 ROOT = Path(__file__).resolve().parent.parent
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
 COLAB_LIST = ROOT / "tests" / "places" / "colab.txt"
 COLAB_PYTHON = "3.13"
 # the build that `make` installs; Colab's own torch cannot be had everywhere, and conda's pytorch-cpu has no wheel
@@ -57,6 +59,16 @@ def preinstalled(text=None):
         if version and line[0] != "#":
             found[canonicalize_name(name)] = version
     return found
+
+
+def requirements(*extras):
+    """What the package asks for with these extras; an extra that names others is taken apart."""
+    found = list(PROJECT["project"]["dependencies"])
+    for extra in extras:
+        for line in PROJECT["project"]["optional-dependencies"][extra]:
+            wanted = Requirement(line)
+            found += requirements(*wanted.extras) if wanted.name == PROJECT["project"]["name"] else [line]
+    return list(dict.fromkeys(found))
 
 
 def walk(requirements, into=lambda name: True, look=distribution):
@@ -142,14 +154,16 @@ def layer(environment, base, at_start=""):
 
 
 def snapshot(folder):
-    """The project as it stands here, committed or not, as a git repository in a new folder."""
+    """The project as it stands here, committed or not, as a git repository in a new folder, on the branch we name."""
     listed = run(["git", "-C", ROOT, "ls-files", "-z", "--cached", "--others", "--exclude-standard"]).split("\0")
     for name in filter(None, listed):
         if (ROOT / name).is_file():
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy(ROOT / name, folder / name)
     git = ["git", "-C", folder, "-c", "user.name=x", "-c", "user.email=x@localhost", "-c", "commit.gpgsign=false"]
-    for arguments in (["init", "--quiet"], ["add", "--all"], ["commit", "--quiet", "-m", "snapshot"]):
+    ref = PROJECT["tool"]["lnpoly"]["ref"]
+    init = ["init", "--quiet", "--initial-branch", ref]
+    for arguments in (init, ["add", "--all"], ["commit", "--quiet", "-m", "snapshot"]):
         run([*git, *arguments])
     return folder
 

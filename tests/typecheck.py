@@ -11,4 +11,5 @@ class WrongArgument(UserWarning):
     """An argument of another type than the signature says."""
 
 
-check = beartype(conf=BeartypeConf(violation_param_type=WrongArgument))
+# as type checkers have it, an int will do for a float
+check = beartype(conf=BeartypeConf(violation_param_type=WrongArgument, is_pep484_tower=True))

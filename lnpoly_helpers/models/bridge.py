@@ -84,6 +84,8 @@ def all_digits(dtype):
 
     class Float64(TorchFunctionMode):
         def __torch_function__(self, function, types, args=(), kwargs=None):
+            if function is torch.empty and args and args[0] == (0,):
+                return function(*args, **(kwargs or {}))  # unpickling makes one, to hang the memory of weights on it
             if function is torch.Tensor.float:
                 function = torch.Tensor.double
             args = tuple(torch.float64 if arg is torch.float32 else arg for arg in args)

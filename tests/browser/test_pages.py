@@ -129,6 +129,7 @@ def site(tmp_path_factory):
 def test_every_page_can_be_read_by_anyone_anywhere(browser, site):
     SCREENSHOTS.mkdir(exist_ok=True)
     names = {path.stem for path in (ROOT / "notebooks").glob("*.ipynb")} | {"index", "notation", "teachers"}
+    names |= {"reference", "reference_plotting", "reference_widgets", "reference_checks"}
     assert {path.stem for path in site.glob("*.html")} == names
     assert faults(browser, site, SCREENSHOTS) == []
 

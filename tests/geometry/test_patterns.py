@@ -198,6 +198,7 @@ def test_on_a_region_the_layer_is_its_affine_map(rng, kind):
     pattern = activation_pattern(mlp.preactivations(z))
     A, c = affine_map(mlp, pattern)
     near = z + 10.0 ** rng.uniform(-6, 0, size=(500, 1)) * rng.normal(size=(500, 10))
+    near = normalize(near, kind=kind)  # what the norm puts out
     inside = near[(activation_pattern(mlp.preactivations(near)) == pattern).all(axis=1)]
     assert 50 < len(inside) < 500 and A.shape == (10, 4) and c.shape == (4,)
     np.testing.assert_allclose(inside @ A + c, mlp.output(inside), atol=1e-12)
@@ -211,7 +212,7 @@ def test_all_off_is_a_constant_and_all_on_one_matrix_product(rng):
     np.testing.assert_array_equal(A, np.zeros((5, 5)))
     np.testing.assert_array_equal(c, mlp.b_out)
     A, c = affine_map(mlp, np.ones(8, dtype=bool))
-    z = rng.normal(size=5)
+    z = normalize(rng.normal(size=5))
     np.testing.assert_allclose(z @ A + c, mlp.preactivations(z) @ mlp.W_out + mlp.b_out, atol=1e-13)
 
 

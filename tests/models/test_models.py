@@ -63,7 +63,7 @@ def fresh(name):
     """A model that the caller may change; the random ones get norms and biases unlike their starting values."""
     if name in EMBEDDED:
         return load_model(name)
-    model = load.boot_native(TINY | RANDOM[name])
+    model = load.boot_native(TINY | RANDOM[name], "float64")
     generator = torch.Generator().manual_seed(3)
     with torch.no_grad():
         for parameter in model.parameters():
@@ -78,7 +78,7 @@ shared = cache(fresh)  # for the tests that only look
 def forward_from(model, layer, residual):
     """What the network makes of a residual vector before the MLP of ``layer``, by its own modules in a row."""
     with torch.no_grad():
-        x = torch.tensor(residual, dtype=torch.float32)[None]
+        x = torch.tensor(residual)[None]
         block = model.blocks[layer]
         x = x + block.mlp(block.ln2(x))
         for later in model.blocks[layer + 1 :]:
@@ -108,9 +108,9 @@ def test_the_fold_is_the_models_own_mlp_and_leaves_the_logits(name):
         mlp = fold_layer_norm(mlp_block(model, layer))
         own = trace(model, TEXT, layer)
         size = max(1.0, np.abs(own.mlp_output).max())
-        assert np.abs(mlp(own.residual) - own.mlp_output).max() < 1e-5 * size
+        assert np.abs(mlp(own.residual) - own.mlp_output).max() < 1e-9 * size
         replaced = trace(model, TEXT, layer, replace_mlp=mlp)
-        assert np.abs(replaced.logits - own.logits).max() < 1e-4
+        assert np.abs(replaced.logits - own.logits).max() < 1e-9 * max(1.0, np.abs(own.logits).max())
         wrong = trace(model, TEXT, layer, replace_mlp=lambda x, mlp=mlp: -mlp(x))
         assert np.abs(wrong.logits - own.logits).max() > 1e-2  # so the replacement does reach the logits
 
@@ -174,12 +174,14 @@ def test_a_trace_is_the_raw_forward_pass(name):
     tokens = torch.from_numpy(encode(model, TEXT))[None]
     with torch.no_grad():
         logits, kept = model.run_with_cache(tokens)
+    # the library's RMSNorm computes in float32; a trace keeps it from that
+    tolerance = 1e-5 if "rms" in name else 1e-10
     for layer in range(model.cfg.n_layers):
         run = trace(model, TEXT, layer)
-        np.testing.assert_array_equal(run.residual, kept[f"blocks.{layer}.hook_resid_mid"][0])
-        np.testing.assert_array_equal(run.mlp_output, kept[f"blocks.{layer}.hook_mlp_out"][0])
-        np.testing.assert_allclose(run.logits, logits[0], atol=1e-5)
-        np.testing.assert_allclose(run.logits, forward_from(model, layer, run.residual), atol=1e-4)
+        np.testing.assert_allclose(run.residual, kept[f"blocks.{layer}.hook_resid_mid"][0], atol=tolerance)
+        np.testing.assert_allclose(run.mlp_output, kept[f"blocks.{layer}.hook_mlp_out"][0], atol=tolerance)
+        np.testing.assert_allclose(run.logits, logits[0], atol=10 * tolerance)
+        np.testing.assert_allclose(run.logits, forward_from(model, layer, run.residual), atol=10 * tolerance)
 
 
 @pytest.mark.parametrize("name", EVERY)

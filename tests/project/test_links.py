@@ -1,19 +1,20 @@
-"""One address, one list of requirements: what is written in several places stays equal."""
+"""One address, one branch or tag, one list of requirements: what is written in several places stays equal."""
 
 import re
 import shutil
 import subprocess
-import sys
 import tomllib
 from pathlib import Path
 
 import pytest
+import scripts
 import yaml
 
 ROOT = Path(__file__).resolve().parents[2]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
-REPOSITORY = PROJECT["tool"]["lnpoly"]["repository"]
+REPOSITORY, REF = PROJECT["tool"]["lnpoly"]["repository"], PROJECT["tool"]["lnpoly"]["ref"]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
+build = scripts.load("notebooks/build.py")
 OURS = re.compile(rf"{re.escape(REPOSITORY)}(?![\w-])")
 
 
@@ -24,8 +25,7 @@ def pip_list(environment):
 def test_environment_asks_for_what_the_project_asks_for():
     environment = yaml.safe_load((ROOT / "environment.yml").read_text(encoding="utf-8"))
     extras = PROJECT["project"]["optional-dependencies"]
-    wanted = PROJECT["project"]["dependencies"] + extras["notebooks"] + extras["minilm"]
-    assert pip_list(environment) == wanted + ["-e ."]
+    assert pip_list(environment) == ["-e .[notebooks]", *extras["real"]]
     python = next(e for e in environment["dependencies"] if str(e).startswith("python"))
     major, minor = map(int, re.findall(r"\d+", python)[:2])
     lowest = tuple(map(int, re.findall(r"\d+", PROJECT["project"]["requires-python"])))
@@ -43,11 +43,11 @@ def test_readme_pins_the_same_torch():
 
 
 def test_readme_badges_lead_to_notebooks_of_this_repository():
-    colab = re.findall(r"colab\.research\.google\.com/github/([\w.-]+/[\w.-]+)/blob/main/([^)]+)", README)
-    binder = re.findall(r"mybinder\.org/v2/gh/([\w.-]+/[\w.-]+)/main\?labpath=([^)]+)", README)
+    colab = re.findall(r"colab\.research\.google\.com/github/([\w.-]+/[\w.-]+)/blob/([\w.-]+)/([^)]+)", README)
+    binder = re.findall(r"mybinder\.org/v2/gh/([\w.-]+/[\w.-]+)/([\w.-]+)\?labpath=([^)]+)", README)
     assert colab and sorted(colab) == sorted(binder)
-    for repository, path in colab:
-        assert repository == REPOSITORY
+    for repository, ref, path in colab:
+        assert (repository, ref) == (REPOSITORY, REF)
         assert (ROOT / path).is_file(), path
 
 
@@ -64,48 +64,151 @@ def test_package_urls_name_the_repository():
     assert all(url.startswith(f"https://github.com/{REPOSITORY}") for url in PROJECT["project"]["urls"].values())
 
 
+# what has the address beside the notebooks, and where each is: the places that `make links` may change
+HOLDERS = [path.relative_to(ROOT) for carrier in build.CARRIERS for path in sorted(ROOT.glob(carrier))]
+HOLDERS += [path.relative_to(ROOT) for path in sorted(ROOT.glob("notebooks/*.ipynb"))]
+
+
 @pytest.fixture
 def copied(tmp_path):
     """The files that hold the address, apart from the clone."""
-    (tmp_path / "notebooks").mkdir()
-    for path in [*ROOT.glob("notebooks/*.ipynb"), ROOT / "notebooks" / "build.py", ROOT / "README.md"]:
-        shutil.copy(path, tmp_path / path.relative_to(ROOT))
-    shutil.copy(ROOT / "pyproject.toml", tmp_path)
+    for path in [*HOLDERS, Path("notebooks/build.py")]:
+        (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(ROOT / path, tmp_path / path)
     return tmp_path
 
 
-def rewrite(folder, *arguments):
-    command = [sys.executable, "notebooks/build.py", "--links", *arguments]
-    return subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=60)
+@pytest.fixture
+def rewrite(copied, monkeypatch):
+    """`build.py --links` with more arguments, in the folder of the copies; returns what it refuses to do, or ""."""
+    monkeypatch.setattr(build, "ROOT", copied)
+    monkeypatch.setattr(build, "HERE", copied / "notebooks")
+
+    def run(*arguments):
+        monkeypatch.setattr("sys.argv", ["build.py", "--links", *arguments])
+        try:
+            build.main()
+        except SystemExit as refused:
+            return refused.code
+        return ""
+
+    return run
 
 
-def holders(folder):
-    return [folder / "pyproject.toml", folder / "README.md", *sorted(folder.glob("notebooks/*.ipynb"))]
+def texts(folder):
+    return {path.as_posix(): (folder / path).read_bytes().decode() for path in HOLDERS}
 
 
-def test_new_address_is_put_everywhere_and_back_again(copied):
-    before = [path.read_text(encoding="utf-8") for path in holders(copied)]
-    assert rewrite(copied, "other/na.me-2").returncode == 0
-    after = [path.read_text(encoding="utf-8") for path in holders(copied)]
-    for old, new in zip(before, after):
-        assert not OURS.search(new)
-        assert len(OURS.findall(old)) == new.count("other/na.me-2") > 0
-    assert rewrite(copied, REPOSITORY).returncode == 0
-    assert [path.read_text(encoding="utf-8") for path in holders(copied)] == before
+def test_no_other_file_of_the_project_names_the_address():
+    listed = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, timeout=60).stdout.split(
+        "\n"
+    )
+    others = [name for name in listed if name and not name.startswith("tests/") and Path(name) not in HOLDERS]
+    found = [name for name in others if OURS.search((ROOT / name).read_bytes().decode(errors="replace"))]
+    # its message gives the address as an example
+    assert listed and set(found) <= {"notebooks/build.py"}
 
 
-def test_stray_address_is_brought_back_and_other_links_are_left(copied):
+def test_new_address_is_put_everywhere_and_back_again(copied, rewrite):
+    before = texts(copied)
+    assert rewrite("other/na.me-2") == ""
+    after = texts(copied)
+    for name, old in before.items():
+        assert not OURS.search(after[name])
+        assert len(OURS.findall(old)) == after[name].count("other/na.me-2")
+    assert rewrite(REPOSITORY) == ""
+    assert texts(copied) == before
+
+
+def test_the_address_stands_where_it_is_needed(copied):
+    needed = {"pyproject.toml", "README.md", "CITATION.cff", "CONTRIBUTING.md", ".github/ISSUE_TEMPLATE/config.yml"}
+    needed |= {path.as_posix() for path in HOLDERS if path.suffix == ".ipynb"}
+    assert {name for name, text in texts(copied).items() if OURS.search(text)} >= needed
+
+
+# what a reader follows or runs, with the branch or tag in it
+FOLLOWED = re.compile(
+    rf"colab\.research\.google\.com/github/{REPOSITORY}/blob/([\w.-]+)/|mybinder\.org/v2/gh/{REPOSITORY}/([\w.-]+)"
+    rf"|git\+https://github\.com/{REPOSITORY}@([\w.-]+)|//github\.com/{REPOSITORY}/blob/([\w.-]+)/"
+    r'|^ref = "([\w.-]+)"',
+    re.MULTILINE,
+)
+
+
+def test_release_is_put_everywhere_and_back_again(copied, rewrite, capsys):
+    before = texts(copied)
+    assert rewrite("--ref", "v0.2.0") == ""
+    after = texts(copied)
+    assert re.search(r'^ref = "v0.2.0"$', after["pyproject.toml"], re.MULTILINE)
+    for name, old in before.items():
+        refs = ["".join(found) for found in FOLLOWED.findall(old)]
+        assert set(refs) <= {REF}
+        assert ["".join(found) for found in FOLLOWED.findall(after[name])] == ["v0.2.0"] * len(refs)
+        assert FOLLOWED.sub("", after[name]) == FOLLOWED.sub("", old), "nothing else changes"
+        assert refs or not name.endswith((".ipynb", "README.md", "pyproject.toml"))
+    capsys.readouterr()
+    assert rewrite() == capsys.readouterr().out == "", "what is set is kept, and nothing is written again"
+    assert rewrite("--ref", REF) == ""
+    assert texts(copied) == before
+
+
+def test_address_and_release_are_set_at_once(copied, rewrite):
+    assert rewrite("other/name", "--ref", "v0.2.0") == ""
+    readme = (copied / "README.md").read_text(encoding="utf-8")
+    assert "git+https://github.com/other/name@v0.2.0" in readme
+    assert "colab.research.google.com/github/other/name/blob/v0.2.0/" in readme
+    assert "mybinder.org/v2/gh/other/name/v0.2.0?" in readme
+
+
+def test_stray_address_is_brought_back_and_other_links_are_left(copied, rewrite):
     readme = copied / "README.md"
-    stray = "https://mybinder.org/v2/gh/someone/else/main https://github.com/someone/else"
-    readme.write_text(README + stray, encoding="utf-8")
-    assert rewrite(copied).returncode == 0
-    mended = f"https://mybinder.org/v2/gh/{REPOSITORY}/main https://github.com/someone/else"
+    other = "https://github.com/someone/else/blob/v1/x git+https://github.com/" + REPOSITORY
+    readme.write_text(f"{README}https://mybinder.org/v2/gh/someone/else/dev {other}.git {other}\n", encoding="utf-8")
+    assert rewrite() == ""
+    mended = f"https://mybinder.org/v2/gh/{REPOSITORY}/{REF} {other}.git@{REF} {other}@{REF}\n"
     assert readme.read_text(encoding="utf-8") == README + mended
 
 
+@pytest.mark.parametrize(
+    "line",
+    [
+        '%pip install -q "lnpoly-helpers @ git+https://github.com/{}"',
+        '%pip install -q "lnpoly-helpers[plot,widgets] @ git+https://github.com/{}@dev"',
+        "pip install git+https://github.com/{}.git",
+        '"lnpoly-helpers[plot] @ git+https://github.com/{}@v0.1.0#egg=x"',
+    ],
+)
+def test_install_lines_of_any_kind_get_the_release(copied, rewrite, line):
+    (copied / "README.md").write_text(line.format(REPOSITORY), encoding="utf-8")
+    assert rewrite("--ref", "v0.2.0") == ""
+    bare = line.replace("@dev", "").replace("@v0.1.0", "")
+    wanted = re.sub(r"\{\}(\.git)?", rf"{REPOSITORY}\g<1>@v0.2.0", bare).replace("None", "")
+    assert (copied / "README.md").read_text(encoding="utf-8") == wanted
+
+
 @pytest.mark.parametrize("address", ["lnpoly", "https://github.com/a/b", "a/b/c", "a b/c"])
-def test_malformed_address_is_refused(copied, address):
-    before = [path.read_bytes() for path in holders(copied)]
-    done = rewrite(copied, address)
-    assert done.returncode == 1 and "owner/name" in done.stderr
-    assert [path.read_bytes() for path in holders(copied)] == before
+def test_malformed_address_is_refused(copied, rewrite, address):
+    before = texts(copied)
+    said = rewrite(address)
+    assert len(said.splitlines()) == 1 and "owner/name" in said and repr(address) in said
+    assert texts(copied) == before
+
+
+@pytest.mark.parametrize("ref", ["feature/x", "v 1", "-x", "@main", "a..b"])
+def test_malformed_release_is_refused(copied, rewrite, ref):
+    before = texts(copied)
+    said = rewrite(f"--ref={ref}")
+    assert len(said.splitlines()) == 1 and "branch or tag" in said and repr(ref) in said
+    assert texts(copied) == before
+
+
+def test_release_without_links_is_refused(monkeypatch, capsys):
+    monkeypatch.setattr("sys.argv", ["build.py", "--ref", "v0.2.0"])
+    with pytest.raises(SystemExit):
+        build.main()
+    assert "--ref goes with --links" in capsys.readouterr().err
+
+
+def test_make_passes_both_on():
+    lines = (ROOT / "Makefile").read_text(encoding="utf-8").split("\nlinks:")[1].splitlines()
+    assert "--links '$(REPO)' $(if $(REF),--ref '$(REF)')" in lines[1]

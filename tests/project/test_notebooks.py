@@ -17,18 +17,19 @@ from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_outp
 ROOT = Path(__file__).resolve().parents[2]
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 build = scripts.load("notebooks/build.py")
-REPOSITORY = build.repository()
+REPOSITORY, REF = build.repository(), build.ref()
 
 PIXEL = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAQAAAC1HAwCAAAAC0lEQVR42mNk+A8AAQUBAScY42YAAAAASUVORK5CYII="
 BADGE = (
     "[![Open In Colab](https://colab.research.google.com/assets/colab-badge.svg)]"
-    "(https://colab.research.google.com/github/{repository}/blob/main/notebooks/{name})"
+    "(https://colab.research.google.com/github/{repository}/blob/{ref}/notebooks/{name})"
 )
 SETUP = """\
 import importlib.util
 if importlib.util.find_spec("lnpoly_helpers") is None:  # as on Colab
-    %pip install -q "lnpoly-helpers @ git+https://github.com/{repository}"
+    %pip install -q "lnpoly-helpers[{extras}] @ git+https://github.com/{repository}@{ref}"
 """
+WITHOUT_NETWORKS = ("01", "02", "03", "04")  # what they need installs in no time
 # what would differ on the next machine: addresses in memory, folders of the machine, matplotlib's own text
 TRACES = re.compile(r"\b0x[0-9a-f]{6,}|/tmp/|/home/|/Users/|/root/|site-packages|ipykernel_|<Figure size")
 
@@ -44,9 +45,10 @@ def faults(name, text, folder):
             found.append(fault)
 
     first = nb.cells[0]
-    badge = BADGE.format(repository=REPOSITORY, name=name)
+    badge = BADGE.format(repository=REPOSITORY, ref=REF, name=name)
     expect(first.cell_type == "markdown" and badge in first.source, "badge: the first cell has not this notebook's")
-    setup = SETUP.format(repository=REPOSITORY)
+    extras = "plot,widgets" if name.startswith(WITHOUT_NETWORKS) else "models,plot,widgets"
+    setup = SETUP.format(repository=REPOSITORY, ref=REF, extras=extras)
     expect(code and (code[0].source + "\n").startswith(setup), "setup: the first code cell does not begin with it")
     expect(set(re.findall(build.ADDRESS, text)) and addresses(text) == {REPOSITORY}, "address: not the repository's")
     expect(all(cell.execution_count for cell in code if cell.source.strip()), "unrun: a cell has no execution count")
@@ -129,9 +131,9 @@ def good():
     image = new_output("display_data", data={"image/png": PIXEL}, metadata={"image/png": {"alt": "One pixel."}})
     cells = [
         new_markdown_cell(
-            BADGE.format(repository=REPOSITORY, name="a.ipynb") + "\n\n# A claim\n\nIt holds. [On](a.ipynb)"
+            BADGE.format(repository=REPOSITORY, ref=REF, name="a.ipynb") + "\n\n# A claim\n\nIt holds. [On](a.ipynb)"
         ),
-        new_code_cell(SETUP.format(repository=REPOSITORY).rstrip()),
+        new_code_cell(SETUP.format(repository=REPOSITORY, ref=REF, extras="models,plot,widgets").rstrip()),
         new_code_cell("print(1)", outputs=[new_output("stream", name="stdout", text="1\n"), image]),
     ]
     return build.normalise(new_notebook(cells=cells))
@@ -240,7 +242,8 @@ def test_normaliser_changes_nothing_twice():
 @pytest.fixture
 def project(tmp_path):
     """Two notebooks of their own, one of which fails, beside a copy of build.py."""
-    for name in ("pyproject.toml", "notebooks/build.py", *(source for source, _, _ in build.TEXTS)):
+    scripts = ("notebooks/build.py", "notebooks/reference.py")
+    for name in ("pyproject.toml", *scripts, *(source for source, _, _ in build.TEXTS)):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         shutil.copy(ROOT / name, tmp_path / name)
     shutil.copytree(build.TEMPLATE, tmp_path / "notebooks" / build.TEMPLATE.name)
@@ -270,7 +273,7 @@ def test_site_is_written_and_a_failure_is_reported(project):
     page = (project / "site" / "a.html").read_text(encoding="utf-8")
     assert 'alt="One pixel."' in page and 'href="b.html#x"' in page
     assert (project / "site" / "figures" / "a_1_0.png").read_bytes() == base64.b64decode(PIXEL)
-    assert f'href="https://github.com/{REPOSITORY}/blob/main/README.md"' in page
+    assert f'href="https://github.com/{REPOSITORY}/blob/{REF}/README.md"' in page
     index = (project / "site" / "index.html").read_text(encoding="utf-8")
     assert '<a href="a.html">It works</a>' in index and "Always." in index and "ZeroDivisionError" in index
     assert "ZeroDivisionError" in (project / "site" / "b.html").read_text(encoding="utf-8")

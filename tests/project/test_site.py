@@ -3,19 +3,25 @@
 What only a browser can tell (width, contrast, requests) is in tests/browser, for `make browser`.
 """
 
+import importlib
+import inspect
 import re
 from pathlib import Path
 from urllib.parse import unquote
 
 import nbformat
+import numpy as np
 import pytest
 import scripts
 from bs4 import BeautifulSoup
+from jaxtyping import Float64, Real
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 
 ROOT = Path(__file__).resolve().parents[2]
 build = scripts.load("notebooks/build.py")
+reference = scripts.load("notebooks/reference.py")
 OURS = f"https://github.com/{build.repository()}"
+FILES = f"{OURS}/blob/{build.ref()}/"
 PIXEL = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAQAAAC1HAwCAAAAC0lEQVR42mNk+A8AAQUBAScY42YAAAAASUVORK5CYII="
 
 
@@ -55,8 +61,8 @@ def faults(folder):
         for source in [one.get("src") or one.get("href") for one in page(["img", "script", "link", "iframe"])]:
             expect(source.startswith("data:") or (folder / source).is_file(), f"source: {source}")
         for link in (link["href"] for link in page("a", href=True)):
-            if link.startswith(f"{OURS}/blob/main/"):
-                target = unquote(link.removeprefix(f"{OURS}/blob/main/")).split("#")[0]
+            if link.startswith(FILES):
+                target = unquote(link.removeprefix(FILES)).split("#")[0]
                 expect((ROOT / target).exists(), f"link: not in the repository: {target}")
             elif not link.startswith("https://"):
                 target, _, anchor = link.partition("#")
@@ -102,7 +108,115 @@ def test_pages_lead_from_one_to_the_next(site):
         pager = [link["href"] for link in read(site / name).select(".pager a")]
         assert pager == names[max(k - 1, 0) : k] + names[k + 1 : k + 2]
         menu = [link["href"] for link in read(site / name).select("header nav a")]
-        assert menu == ["index.html", "notation.html", "teachers.html", OURS]
+        assert menu == ["index.html", "notation.html", "reference.html", "teachers.html", OURS]
+
+
+# --- the reference -----------------------------------------------------------------------------------------------
+
+
+def plain(text):
+    """Text without spaces and without the marks of code and emphasis, which a page shows in another way."""
+    return re.sub(r"[\s`*]", "", text)
+
+
+@pytest.mark.parametrize(("module", "file"), reference.PAGES.items())
+def test_reference_has_every_public_name_with_its_first_line_and_no_other(site, module, file):
+    page, module = read(site / file), importlib.import_module(module)
+    entries = {entry.find(["h2", "h3"])["id"]: entry for entry in page.select(".entry")}
+    listed = [link["href"].removeprefix("#") for link in page.select(".names a") if link.parent.name == "dt"]
+    names = reference.public_names(module)
+    assert sorted(entries) == sorted(listed) == sorted(names) and names
+    for name, entry in entries.items():
+        value = getattr(module, name)
+        assert plain(entry.pre.text).startswith(f"class{name}" if inspect.isclass(value) else name)
+        if callable(value):
+            first = inspect.getdoc(value).splitlines()[0]
+            assert plain(first) in plain(entry.select_one(".text").text), name
+
+
+def test_reference_shows_methods_and_where_each_entry_is_written(site):
+    page = read(site / "reference.html")
+    methods = {member["id"] for member in page.select(".member")}
+    assert {"FoldedMLP.preactivations", "FoldedMLP.__call__", "CirclePartition.patterns"} <= methods
+    assert not [name for name in methods if re.search(r"\._(?!_call__)", name)]
+    sources = [link["href"] for link in page.select(".source a")]
+    assert sources and all(re.fullmatch(rf"{FILES}lnpoly_helpers/[\w/]+\.py#L\d+", link) for link in sources)
+    assert page.select('.text code a[href="#FoldedMLP"]'), "names in the text lead to their entries"
+
+
+def test_public_names_are_those_of_all_or_else_what_a_module_defines():
+    module = type(inspect)("lnpoly_helpers.wing")
+    code = "import re\nfrom pathlib import Path\nx = 1\ndef f(): pass\ndef _g(): pass\nclass C: pass"
+    exec(code, vars(module))
+    assert reference.public_names(module) == ["f", "C"]
+    module.__all__ = ["x", "f", "__version__"]
+    assert reference.public_names(module) == ["x", "f"]
+    package = type(inspect)("lnpoly_helpers")
+    exec(code, vars(package))
+    assert reference.public_names(package) == ["Path", "x", "f", "C"]
+
+
+LONG = "A line that its author has wrapped since the next word would have made it longer than the file is wide,"
+
+
+@pytest.mark.parametrize(
+    ("docstring", "made"),
+    [
+        (f"{LONG}\n+ it is.", f"{LONG} + it is."),
+        (f"{LONG}\n|x| and\n\nmore", f"{LONG} |x| and\n\nmore"),
+        ("a = b,\nc = d.", "a = b,  \nc = d."),
+        ("A list:\n- one\n- two", "A list:\n- one\n- two"),
+        (f"- {LONG}\n  on", f"- {LONG} on"),
+        ("Parameters\n----------\nx : int\n    It.", "Parameters\n----------\nx : int\n    It."),
+        (">>> a = [\n... 1]\n>>> a\n[1]", ">>> a = [\n... 1]\n>>> a\n[1]"),
+    ],
+)
+def test_paragraphs_go_on_and_formulas_keep_their_lines(docstring, made):
+    assert reference.reflowed(docstring) == made
+
+
+def test_docstring_becomes_parts_names_and_types():
+    returns = "Returns\n-------\nA : float64 [d, m];  c : float64 [m]\n    ``c`` of it."
+    text = f"It.\n\n{returns}\n\nRaises\n------\nValueError\n    Why."
+    page = BeautifulSoup(reference.to_html(text), "html.parser")
+    assert [part.text for part in page.select(".part")] == ["Returns", "Raises"]
+    assert [(item.strong.text, item.select_one(".type").text) for item in page.ul("li")] == [
+        ("A", "float64 [d, m]"),
+        ("c", "float64 [m]"),
+    ]
+    assert page.br.previous_sibling.text == "float64 [m]" and page.br.next_sibling.text == "c"
+    assert plain(page("ul")[1].text) == "ValueError:Why."
+
+
+def test_shapes_stand_in_signatures_and_types_go_by_their_last_names():
+    from pdoc.render_helpers import format_signature
+
+    rows = Float64[np.ndarray, "... d"]
+
+    def function(x: rows, eps: float = 0.0) -> rows: ...
+
+    html = reference.short(format_signature(inspect.signature(function), colon=False))
+    shape = "Float64[ndarray, '... d']"
+    assert plain(BeautifulSoup(html, "html.parser").text) == plain(f"(x: {shape}, eps: float = 0.0) -> {shape}")
+
+
+def test_what_is_taken_as_an_array_and_as_a_tensor_is_said_once():
+    class Tensor:
+        shape = dtype = None
+
+    def said(annotation):
+        return repr(reference.Words.of(annotation))
+
+    both = Real[np.ndarray, "... d"] | Real[Tensor, "... d"]
+    assert said(both) == "Real[ArrayLike, '... d']"
+    assert said(both | None) == "Real[ArrayLike, '... d'] | None"
+    assert said(Float64[np.ndarray, "n"] | None) == "Float64[ndarray, 'n'] | None"
+    assert said(Real[np.ndarray, "a"] | Real[Tensor, "b"]).count("Real[") == 2
+    assert (said(float), said(str | None), said(np.ndarray)) == ("float", "str | None", "ndarray")
+    assert reference.Words.of(inspect.Parameter.empty) is inspect.Parameter.empty
+
+
+# --- notation ----------------------------------------------------------------------------------------------------
 
 
 def notation():
@@ -139,7 +253,7 @@ def test_notation_names_a_notebook_that_uses_the_symbol():
 GOOD = """<!DOCTYPE html><html lang="en"><head><title>A page</title><link rel="stylesheet" href="site.css"></head><body>
 <a href="#content">Skip</a><header><nav aria-label="Site"><a href="a.html">A</a></nav></header>
 <main id="content"><h1>A page</h1><h2 id="ε">ε</h2><p><a href="a.html#ε">There</a> <a href="#%CE%B5">Here</a>
-<img src="data:," alt="Nothing."> <a href="{ours}/blob/main/README.md">Ours</a></p></main>
+<img src="data:," alt="Nothing."> <a href="{files}README.md">Ours</a></p></main>
 <footer></footer></body></html>
 """
 FLAWS = [
@@ -166,7 +280,7 @@ FLAWS = [
 
 
 def good(folder):
-    (folder / "a.html").write_text(GOOD.format(ours=OURS), encoding="utf-8")
+    (folder / "a.html").write_text(GOOD.format(files=FILES), encoding="utf-8")
     (folder / "site.css").write_text("body { color: black }")
 
 
@@ -207,9 +321,9 @@ def test_links_are_made_to_fit_the_site():
         '<a href="../README.md">r</a><a href="#a">a</a><a href="https://example.org">e</a>'
         '<a href="https://c.org"><img alt="Open" src="https://c.org/a"/></a><table></table>'
     )
-    made, sections = build.linked(body, "notebooks/a.ipynb", {"notebooks/b.ipynb": "b.html"}, build.repository())
+    made, sections = build.linked(body, "notebooks/a.ipynb", {"notebooks/b.ipynb": "b.html"}, FILES)
     assert made == (
-        f'<h2 id="a">A <em>b</em></h2><a href="b.html#x">b</a><a href="{OURS}/blob/main/README.md">r</a>'
+        f'<h2 id="a">A <em>b</em></h2><a href="b.html#x">b</a><a href="{FILES}README.md">r</a>'
         '<a href="#a">a</a><a href="https://example.org">e</a><a href="https://c.org"><span class="badge">Open</span>'
         '</a><div class="scroll"><table></table></div>'
     )

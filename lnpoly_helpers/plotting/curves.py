@@ -1,0 +1,195 @@
+"""A few curves over a common axis: as they are, as bundles with a band, or along a path on the sphere."""
+
+from collections.abc import Mapping
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from numpy.typing import ArrayLike
+
+from .figure import axes_or_new, describe, short, styled
+from .style import GREY, INK, series_styles
+
+
+@styled
+def plot_lines(
+    x: ArrayLike,
+    series: Mapping[str, ArrayLike],
+    *,
+    xlabel: str,
+    ylabel: str,
+    title: str = "",
+    log: bool = False,
+    ax: Axes | None = None,
+) -> Figure:
+    """Curves over a common axis, each with its own colour, marker and line, named in a legend.
+
+    Parameters
+    ----------
+    x : array_like [n]
+    series : dict
+        Name: values [n], or fewer for a curve that ends early. Up to four.
+    xlabel, ylabel, title : str
+    log : bool
+        Logarithmic axes.
+    ax : Axes, optional
+
+    Returns
+    -------
+    Figure
+
+    Raises
+    ------
+    ValueError
+        More curves than there are styles.
+
+    See Also
+    --------
+    plot_panels : curves with intervals, in a panel for each model or layer.
+
+    >>> plot_lines([0, 1], {"a": [1, 2], "b": [3, 0]}, xlabel="x", ylabel="y").alt
+    'y against x: a from 1 to 2; b from 3 to 0.'
+    """
+    x, series = np.asarray(x), {name: np.asarray(values) for name, values in series.items()}
+    styles = series_styles(series, "series")
+    ax = axes_or_new(ax)
+    for (name, values), (color, marker, line) in zip(series.items(), styles, strict=True):
+        ax.plot(x[: len(values)], values, color=color, marker=marker, ls=line, ms=5, label=name)
+    ax.legend(**({"loc": "upper left", "bbox_to_anchor": (1, 1)} if len(series) > 3 else {}))
+    ax.set(xlabel=xlabel, ylabel=ylabel)
+    if log:
+        ax.set(xscale="log", yscale="log")
+    ax.set_title(title)
+    ends = "; ".join(f"{name} from {short(v[0])} to {short(v[-1])}" for name, v in series.items())
+    return describe(ax, f"{ylabel} against {xlabel}: {ends}.", title)
+
+
+@styled
+def plot_spread(
+    x: ArrayLike,
+    series: Mapping[str, ArrayLike],
+    *,
+    xlabel: str,
+    ylabel: str,
+    title: str = "",
+    ax: Axes | None = None,
+) -> Figure:
+    """How many curves run: the mean of each bundle, and a band that holds nine in ten of it.
+
+    The band runs from the 5 % to the 95 % quantile at each x, both of them values that some curve has there.
+
+    Parameters
+    ----------
+    x : array_like [n]
+        Positive; drawn on a logarithmic axis.
+    series : dict
+        Name: curves [n_curves, n]. Up to four bundles.
+    xlabel, ylabel, title : str
+    ax : Axes, optional
+
+    Returns
+    -------
+    Figure
+
+    Raises
+    ------
+    ValueError
+        More bundles than there are styles.
+
+    >>> plot_spread([1, 10], {"a": [[0, 1], [0, 2], [0, 3]]}, xlabel="x", ylabel="y").alt
+    'y against x, mean and band of nine in ten. a: 0 (nine in ten from 0 to 0) at the left end, 2 (nine in ten from 1
+    to 3) at the right.'
+    """
+    x, bundles = np.asarray(x), {name: np.asarray(curves) for name, curves in series.items()}
+    styles = series_styles(bundles, "series", "bundles of curves")
+    ax = axes_or_new(ax, width=7.2, height=4.0)
+    words, ends = [], []
+    for (name, curves), (color, _, line) in zip(bundles.items(), styles, strict=True):
+        mean, (low, high) = np.mean(curves, axis=0), np.quantile(curves, [0.05, 0.95], axis=0, method="nearest")
+        ax.fill_between(x, low, high, color=color, alpha=0.2, linewidth=0)
+        ax.plot(x, mean, color=color, ls=line, lw=2)
+        ends.append((mean[-1], name, color))
+        said = (f"{short(mean[k])} (nine in ten from {short(low[k])} to {short(high[k])})" for k in (0, -1))
+        words.append(f"{name}: {' at the left end, '.join(said)} at the right")
+    at, apart = -np.inf, 0.06 * np.diff(ax.get_ylim()).item()
+    for end, name, color in sorted(ends):
+        at = max(end, at + apart)  # labels never overlap
+        ax.annotate(name, (x[-1], at), (6, 0), textcoords="offset points", va="center", color=color, weight="bold")
+    ax.set(xscale="log", xlabel=xlabel, ylabel=ylabel, xlim=(x[0], x[-1]))
+    ax.xaxis.set_major_formatter("{x:g}")
+    ax.text(0.5, 0.97, "line: mean; band: nine in ten", transform=ax.transAxes, color=GREY, ha="center", va="top")
+    ax.set_title(title)
+    return describe(ax, f"{ylabel} against {xlabel}, mean and band of nine in ten. {'; '.join(words)}.", title)
+
+
+@styled
+def plot_path(
+    degrees: ArrayLike,
+    curves: Mapping[str, ArrayLike],
+    crossings: ArrayLike,
+    *,
+    ylabel: str,
+    title: str = "",
+    at: float | None = None,
+    ax: Axes | None = None,
+) -> Figure:
+    """What happens along a path on the sphere: curves against the angle, and a tick below for each boundary crossed.
+
+    Parameters
+    ----------
+    degrees : array_like [n]
+    curves : dict
+        Name: values [n], at least 0. Up to four.
+    crossings : array_like [k]
+        Degrees at which a neuron flips.
+    ylabel, title : str
+    at : float, optional
+        Where on the path the reader stands, in degrees: a line there, the ticks behind it dark and those ahead pale.
+    ax : Axes, optional
+
+    Returns
+    -------
+    Figure
+
+    Raises
+    ------
+    ValueError
+        More curves than there are styles.
+
+    See Also
+    --------
+    lnpoly_helpers.widgets.explore_rotation : walks along it.
+
+    >>> plot_path([0, 30, 60], {"moved": [0, 1, 3]}, [10, 45], ylabel="length").alt
+    'length along 60 degrees of a path that crosses 2 boundaries: moved ends at 3.'
+    """
+    degrees, crossings = np.asarray(degrees), np.asarray(crossings, dtype=float)
+    curves = {name: np.asarray(values) for name, values in curves.items()}
+    styles = series_styles(curves, "curves")
+    ax = axes_or_new(ax, width=7.2, height=4.0)
+    top = max(np.max(values) for values in curves.values()) or 1.0
+    for (name, values), (color, marker, line) in zip(curves.items(), styles, strict=True):
+        ax.plot(degrees, values, color=color, ls=line, label=name)
+        if at is not None:
+            ax.plot(at, np.interp(at, degrees, values), marker, color=color, ms=6)
+    passed = np.full(len(crossings), True) if at is None else crossings <= at
+    for ticks, color in ((passed, INK), (~passed, GREY)):
+        x = np.repeat(crossings[ticks], 3)  # one line with gaps: thousands of ticks draw in no time
+        y = np.tile([-0.13 * top, -0.05 * top, np.nan], ticks.sum())
+        ax.plot(x, y, color=color, lw=0.8, solid_capstyle="butt")
+    ax.axhline(0, color=GREY, lw=0.8)
+    if at is not None:
+        ax.axvline(at, color=INK, lw=1, ls=(0, (4, 3)))
+    ax.legend(loc="upper left")
+    ax.set(xlim=(0, degrees[-1]), ylim=(-0.17 * top, 1.1 * top), ylabel=ylabel)
+    ax.set_yticks([tick for tick in ax.get_yticks() if 0 <= tick <= 1.1 * top])
+    ax.spines["left"].set_bounds(0, 1.1 * top)
+    ax.set_xlabel("degrees along the path; tick: a boundary crossed")
+    ax.set_title(title)
+    here = "" if at is None else f" At {at:.0f} degrees {passed.sum()} of them are crossed."
+    ends = "; ".join(f"{name} ends at {values[-1]:.3g}" for name, values in curves.items())
+    return describe(
+        ax,
+        f"{ylabel} along {degrees[-1]:.0f} degrees of a path that crosses {len(crossings)} boundaries: {ends}.{here}",
+        title,
+    )

@@ -1,0 +1,57 @@
+"""A table whose cells are coloured by what they say."""
+
+import textwrap
+from collections.abc import Mapping
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from .figure import axes_or_new, describe, short, styled
+from .style import BLUE, VERMILION
+
+
+@styled
+def plot_verdicts(
+    changes: Mapping[str, Mapping[str, float]], *, tolerance: float, title: str = "", ax: Axes | None = None
+) -> Figure:
+    """A table of tests: what stayed the same under a change, and by how much the rest moved.
+
+    Parameters
+    ----------
+    changes : dict
+        Row's name: {column's name: relative change of the output}, the same columns in every row.
+    tolerance : float
+        Up to it the output counts as the same.
+    title : str
+    ax : Axes, optional
+
+    Returns
+    -------
+    Figure
+
+    >>> changes = {"with a norm": {"scaled": 1e-16, "shifted": 0.3}, "without": {"scaled": 2.0, "shifted": 0.4}}
+    >>> plot_verdicts(changes, tolerance=1e-9).alt
+    'a table of 2 rows and 2 tests (scaled, shifted). What moves, row by row: with a norm: shifted; without: scaled,
+    shifted.'
+    """
+    columns = list(next(iter(changes.values())))
+    ax = axes_or_new(ax, width=2.3 + 1.25 * len(columns), height=0.7 + 0.36 * len(changes))
+    for y, row in enumerate(changes.values()):
+        for x, column in enumerate(columns):
+            same = row[column] <= tolerance
+            fill, word = (BLUE, "same") if same else (VERMILION, f"moves {short(row[column])}")
+            ax.barh(y, 0.94, 0.86, x - 0.47, color=fill, alpha=0.25, linewidth=0)
+            ax.text(x, y, word, ha="center", va="center", weight="normal" if same else "bold")
+    ax.set(xlim=(-0.5, len(columns) - 0.5), ylim=(len(changes) - 0.5, -0.5))
+    ax.set_yticks(range(len(changes)), list(changes))
+    ax.set_xticks(range(len(columns)), columns)
+    ax.xaxis.tick_top()
+    ax.tick_params(length=0)
+    ax.spines[:].set_visible(False)
+    lines = 1 + max(column.count("\n") for column in columns)
+    ax.set_title(textwrap.fill(title, 14 * len(columns)), y=1, pad=6 + 14 * lines)  # above the columns' names
+    moved = {name: [c for c in columns if row[c] > tolerance] for name, row in changes.items()}
+    words = "; ".join(f"{name}: {', '.join(found) or 'nothing'}" for name, found in moved.items())
+    tests = ", ".join(column.replace("\n", " ") for column in columns)
+    described = f"a table of {len(changes)} rows and {len(columns)} tests ({tests}). What moves, row by row: {words}."
+    return describe(ax, described.replace("\n", " "), title.replace("\n", " "))

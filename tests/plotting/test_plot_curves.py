@@ -1,0 +1,187 @@
+"""Curves: what is drawn is what was passed in, and the words beside it say the same."""
+
+import matplotlib.colors
+import numpy as np
+import pytest
+from artists import color_of, pairs, place, text, texts
+
+from lnpoly_helpers.plotting import new_figure, plot_lines, plot_path, plot_spread
+from lnpoly_helpers.plotting.style import GREY, INK, SERIES
+
+X = [1, 2, 4, 8]
+FOUR = {"a": [1, 2, 3, 5], "b": np.array([4.0, 1.0, 2000.0, 1.5]), "c": [0.5, 0.25], "d": (7, 7, 7, 7)}
+FIVE = FOUR | {"e": [1, 1, 1, 1]}
+DEGREES = np.linspace(0, 60, 31)
+CURVES = {"moved": DEGREES / 20, "first map": DEGREES / 15}
+CROSSINGS = np.array([3.0, 3.1, 27.5, 59.0])
+
+
+# --- plot_lines --------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("log", [False, True])
+def test_lines_show_every_value_in_a_style_of_their_own(log):
+    figure = plot_lines(X, FOUR, xlabel="width", ylabel="count", title="Counts", log=log)
+    (ax,) = figure.axes
+    for line, (name, values), style in zip(ax.lines, FOUR.items(), SERIES, strict=True):
+        np.testing.assert_array_equal(line.get_xydata(), np.c_[X[: len(values)], values])
+        assert (color_of(line), line.get_marker(), line.get_linestyle()) == style
+        assert line.get_label() == name
+    legend = ax.get_legend()
+    assert [text.get_text() for text in legend.get_texts()] == list(FOUR)
+    assert [color_of(line) for line in legend.get_lines()] == [color for color, _, _ in SERIES]
+    assert (ax.get_xscale(), ax.get_yscale()) == (("log", "log") if log else ("linear", "linear"))
+    assert (ax.get_xlabel(), ax.get_ylabel(), ax.get_title(loc="left")) == ("width", "count", "Counts")
+    assert not ax.xaxis_inverted() and not ax.yaxis_inverted()
+    assert figure.alt == (
+        "Counts: count against width: a from 1 to 5; b from 4 to 1.5; c from 0.5 to 0.25; d from 7 to 7."
+    )
+
+
+def test_lines_go_into_the_axes_given_with_a_legend_inside_while_they_are_few():
+    figure, axes = new_figure(ncols=2)
+    few = {name: FOUR[name] for name in "abc"}
+    assert plot_lines(range(4), few, xlabel="layer", ylabel="y", ax=axes[1]) is figure
+    assert len(axes[0].lines) == 0
+    assert [list(line.get_xdata()) for line in axes[1].lines] == [[0, 1, 2, 3], [0, 1, 2, 3], [0, 1]]
+    figure.draw_without_rendering()
+    inside = [ax.get_window_extent().contains(*ax.get_legend().get_window_extent().min) for ax in axes[1:]]
+    assert inside == [True]
+    beside = plot_lines(X, FOUR, xlabel="x", ylabel="y")
+    beside.draw_without_rendering()
+    ax = beside.axes[0]
+    assert ax.get_legend().get_window_extent().x0 >= ax.get_window_extent().x1  # four hide no curve
+
+
+# --- more than there are styles ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("draw", "argument", "thing"),
+    [
+        (lambda: plot_lines(X, FIVE, xlabel="x", ylabel="y"), "series", "curves"),
+        (
+            lambda: plot_spread(X, dict.fromkeys("abcde", np.ones((2, 4))), xlabel="x", ylabel="y"),
+            "series",
+            "bundles of curves",
+        ),
+        (lambda: plot_path(DEGREES, dict.fromkeys("abcde", DEGREES), [], ylabel="y"), "curves", "curves"),
+    ],
+)
+def test_a_fifth_curve_is_refused_and_none_is_left_out(draw, argument, thing):
+    with pytest.raises(ValueError) as error:
+        draw()
+    assert str(error.value) == (
+        f"{argument}: expected at most 4 {thing}, as many as can be told apart, got 5 (a, b, c, d, e). "
+        "Draw the others in a figure of their own."
+    )
+
+
+# --- plot_spread -------------------------------------------------------------------------------------------------
+
+
+def bundles():
+    """Four bundles of 101 curves, whose values at each place are 0 to 100 in some order, times a factor."""
+    rng = np.random.default_rng(7)
+    orders = np.stack([rng.permutation(101) for _ in X], axis=1).astype(float)
+    return {name: factor * orders * [1, 2, 3, 4] for name, factor in zip("pqrs", (1, 1.01, 5, 0.1), strict=True)}
+
+
+def test_a_spread_shows_the_mean_and_nine_in_ten():
+    series = bundles()
+    figure = plot_spread(X, series, xlabel="scale", ylabel="flips", title="Spread")
+    (ax,) = figure.axes
+    for line, band, curves, style in zip(ax.lines, ax.collections, series.values(), SERIES, strict=True):
+        color, _, dashes = style
+        np.testing.assert_allclose(line.get_xydata(), np.c_[X, curves.mean(axis=0)])
+        assert (color_of(line), line.get_linestyle(), color_of(band)) == (color, dashes, color)
+        assert band.get_alpha() < 0.5
+        (outline,) = band.get_paths()
+        for k, x in enumerate(X):
+            heights = outline.vertices[outline.vertices[:, 0] == x, 1]
+            # of the values 0 to 100 the quantiles of 5 and 95 % are 5 and 95
+            unit = np.sort(curves[:, k])[1]
+            assert [heights.min(), heights.max()] == pytest.approx([5 * unit, 95 * unit])
+    assert (ax.get_xscale(), ax.get_yscale(), ax.get_xlim()) == ("log", "linear", (1, 8))
+    assert (ax.get_xlabel(), ax.get_ylabel(), ax.get_title(loc="left")) == ("scale", "flips", "Spread")
+    assert "line: mean; band: nine in ten" in texts(ax)
+    assert ax.xaxis.get_major_formatter()(10, 0) == "10"  # and not a power of ten
+    assert figure.alt.startswith(
+        "Spread: flips against scale, mean and band of nine in ten. p: 50 (nine in ten from 5 to 95) at the left end, "
+        "200 (nine in ten from 20 to 380) at the right; q: "
+    )
+
+
+def test_names_stand_at_the_ends_of_their_means_and_never_overlap():
+    series = bundles()
+    figure = plot_spread(X, series, xlabel="x", ylabel="y")
+    (ax,) = figure.axes
+    ends = {name: curves[:, -1].mean() for name, curves in series.items()}
+    for name, (color, _, _) in zip(series, SERIES, strict=True):
+        assert color_of(text(ax, name)) == color and place(text(ax, name))[0] == X[-1]
+        assert text(ax, name).get_position()[0] > 0  # to the right of it
+    order = sorted(series, key=ends.get)
+    heights = [place(text(ax, name))[1] for name in order]
+    assert heights == sorted(heights)
+    for name in ("s", "p", "r"):  # what is far from the others stands at its own height
+        assert place(text(ax, name))[1] == pytest.approx(ends[name])
+    figure.draw_without_rendering()
+    boxes = [text(ax, name).get_window_extent() for name in order]
+    assert not any(lower.overlaps(upper) for lower, upper in pairs(boxes))
+
+
+# --- plot_path ---------------------------------------------------------------------------------------------------
+
+
+def rugs(ax):
+    """The lines of the ticks, which have gaps; the curves have none."""
+    return [line for line in ax.lines if np.isnan(line.get_ydata()).any()]
+
+
+def ticks(ax):
+    """Degrees and colour of every tick of the rug."""
+    return [(x, matplotlib.colors.to_hex(rug.get_color()).upper()) for rug in rugs(ax) for x in rug.get_xdata()[::3]]
+
+
+def test_a_path_shows_its_curves_and_a_tick_for_every_crossing():
+    figure = plot_path(DEGREES, CURVES, CROSSINGS, ylabel="length", title="A path")
+    ax = figure.axes[0]
+    curves = [line for line in ax.lines if len(line.get_xdata()) == len(DEGREES)]
+    for line, (name, values), (color, _, dashes) in zip(curves, CURVES.items(), SERIES[:2], strict=True):
+        np.testing.assert_array_equal(line.get_xydata(), np.c_[DEGREES, values])
+        assert (color_of(line), line.get_linestyle(), line.get_label()) == (color, dashes, name)
+    assert [text.get_text() for text in ax.get_legend().get_texts()] == list(CURVES)
+    assert ticks(ax) == [(at, INK) for at in CROSSINGS]
+    assert all(np.nanmax(rug.get_ydata()) < 0 for rug in rugs(ax))  # below the curves
+    for rug in rugs(ax):  # each an upright line by itself
+        upright = rug.get_xydata().reshape(-1, 3, 2)
+        assert (upright[:, 0, 0] == upright[:, 1, 0]).all() and np.isnan(upright[:, 2, 1]).all()
+        assert (upright[:, 1, 1] - upright[:, 0, 1] > 0.05 * 4).all()
+    assert ax.get_xlim() == (0, 60) and ax.get_ylim() == pytest.approx((-0.17 * 4, 1.1 * 4))
+    assert min(ax.get_yticks()) == 0 and max(ax.get_yticks()) == 4  # below 0 are no values
+    assert ax.get_ylabel() == "length" and ax.get_title(loc="left") == "A path"
+    assert ax.get_xlabel() == "degrees along the path; tick: a boundary crossed"
+    assert figure.alt == (
+        "A path: length along 60 degrees of a path that crosses 4 boundaries: moved ends at 3; first map ends at 4."
+    )
+
+
+def test_a_place_on_the_path_is_marked_on_every_curve_and_parts_the_ticks():
+    figure = plot_path(DEGREES, CURVES, CROSSINGS, ylabel="length", at=27.5)
+    ax = figure.axes[0]
+    marked = [line for line in ax.lines if line.get_marker() != "None"]
+    assert [tuple(line.get_xydata()[0]) for line in marked] == [
+        (27.5, pytest.approx(27.5 / 20)),
+        (27.5, pytest.approx(27.5 / 15)),
+    ]
+    assert [(color_of(line), line.get_marker()) for line in marked] == [style[:2] for style in SERIES[:2]]
+    assert ticks(ax) == [(3.0, INK), (3.1, INK), (27.5, INK), (59.0, GREY)]
+    here = [line for line in ax.lines if list(line.get_xdata()) == [27.5, 27.5]]
+    assert len(here) == 1 and list(here[0].get_ydata()) == [0, 1]  # from edge to edge
+    assert figure.alt.endswith("At 28 degrees 3 of them are crossed.")
+
+
+def test_a_path_without_crossings_that_stands_still_is_drawn_too():
+    figure, ax = new_figure()
+    assert plot_path(DEGREES, {"moved": 0 * DEGREES}, np.array([]), ylabel="length", at=0, ax=ax) is figure
+    assert ticks(ax) == []
