@@ -98,7 +98,8 @@ def as_weights(x, name, shape):
     if not _fits(array.shape, shape) and array.ndim == 2 and _fits(array.shape[::-1], shape):
         raise ValueError(
             f"{name}: expected shape [{', '.join(map(str, shape))}], got {list(array.shape)}, which fits the other way "
-            f"round. torch's Linear stores [out, in]: pass linear.weight.T; mlp_block(model, layer) does so."
+            f"round. torch's Linear stores [out, in]: pass linear.weight.T, or the modules themselves to "
+            f"NormedMLP.from_modules(norm, first, last, activation)."
         )
     return as_float64(array, name, shape=shape)
 
@@ -286,7 +287,7 @@ def as_normalised(z, name, mlp):
         where = np.unravel_index((too_long | off).argmax(), off.shape)
         norm = {"layernorm": "LayerNorm", "rmsnorm": "RMSNorm"}[mlp.kind]
         at = f" at index {tuple(map(int, where))}" if where else ""
-        wanted, got = f"length at most sqrt(d) = {radius:.6g}", f"length {length[where]:.6g}"
+        wanted, got = f"length at most sqrt(d) = {radius:.8g}", f"length {length[where]:.8g}"
         if mlp.kind == "layernorm":
             wanted, got = f"{wanted} and mean 0", f"{got} and mean {z[where].mean():.1e}"
         raise ValueError(
