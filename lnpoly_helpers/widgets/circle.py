@@ -52,7 +52,8 @@ def explore_circle(directions=(30, 150, 260), biases=(0.3, -0.4, 0.6)):
             k = boundary % len(circle.angles)
             neuron = circle.neurons[k]
             crossed = {f"boundary {k}": circle.angles[k]}
-            before, after = circle.patterns()[[k - 1, k]]
+            arc = circle.arc_after[k]  # not k where neurons share a line
+            before, after = circle.patterns()[[arc - 1, arc]]
             text += (
                 f"\nBoundary {k}: neuron {neuron} switches {'on' if after[neuron] else 'off'} at "
                 f"{np.degrees(circle.angles[k]):.1f}°\n"

@@ -172,6 +172,21 @@ def test_circle_numbers(directions, biases, boundary):
         assert np.abs(y[alike] @ np.reshape(A, (2, 2)) + [c0, c1] - output[alike]).max() < 0.02
 
 
+@pytest.mark.parametrize("direction, bias", [(30, 0.4), (210, -0.4)])
+def test_circle_of_two_neurons_with_one_line(direction, bias):
+    values = {"direction_0": 30, "direction_1": direction, "direction_2": 90, "bias_0": 0.4, "bias_1": bias}
+    y, output, on, cuts = scan((30, direction, 90), (0.4, bias, 0.2))
+    for boundary in range(6):
+        head, first, *maps = move(explore_circle(), **values, bias_2=0.2, boundary=boundary).splitlines()
+        assert head == f"{len(cuts)} arcs, {len(np.unique(on, axis=0))} patterns" and len(cuts) == 4
+        angle = np.radians(float(re.search(r"at ([\d.]+)°", first)[1]))
+        for line, near in zip(maps, (angle - 0.02, angle + 0.02), strict=True):
+            *A, c0, c1 = numbers(line)
+            side = np.argmin(np.linalg.norm(y - [np.cos(near), np.sin(near)], axis=1))
+            alike = (on == on[side]).all(axis=1)
+            assert np.abs(y[alike] @ np.reshape(A, (2, 2)) + [c0, c1] - output[alike]).max() < 0.02
+
+
 def test_sphere_numbers():
     explorer = explore_sphere()
     for n in (1, 2, 7, 24):  # great circles in general position
