@@ -22,6 +22,7 @@ from test_pages import served
 from lnpoly_helpers import Arrangement, partition_sphere
 
 PATIENCE = 180_000  # to wait for anything, in milliseconds: Python has to come to the page first
+SLOW = 1000  # milliseconds; a step takes about 100 where nothing else runs
 NAMES = [path.stem for path in scripts.load("notebooks/lite.py").NOTEBOOKS]
 # what each cell shows: its words, the alternative texts of its pictures, and whatever is neither
 SHOWN = """[...document.querySelectorAll(".jp-CodeCell")].map(cell => {
@@ -32,6 +33,17 @@ SHOWN = """[...document.querySelectorAll(".jp-CodeCell")].map(cell => {
     errors: shown.filter(one => /error|stderr/.test(kind(one))).map(one => one.textContent),
   };
 })"""
+
+
+# milliseconds from a key to the new picture, as the page itself sees them
+WATCH = """picture => {
+  window.steps = []; let pressed = 0;
+  document.addEventListener("keydown", () => { pressed = performance.now(); }, true);
+  new MutationObserver(() => { if (pressed) steps.push(performance.now() - pressed); pressed = 0; })
+    .observe(picture, {attributes: true, attributeFilter: ["src"]});
+}"""
+# Chromium asks this host what the fields of a page may mean, whatever the page
+CHROMIUMS_OWN = {"content-autofill.googleapis.com:443"}
 
 
 @contextmanager
@@ -113,43 +125,28 @@ def run_all(browser, origin, name):
         page.wait_for_function(f"done => String({PROMPTS}) === String(done)", arg=done)
         print(f", all after {time.perf_counter() - start:.1f} s")
         yield page
-        assert asked == []
+        assert set(asked) <= CHROMIUMS_OWN
 
 
-def moved(page, explorer, label, n):
-    """Move a slider by n steps; returns the median of the milliseconds until the picture has followed."""
-    times = []
-    for _ in range(n):
-        start = time.perf_counter()
-        explorer.press(label, "ArrowRight")
-        times.append(1000 * (time.perf_counter() - start))
-    print(f"{label}: a step takes {np.median(times):.0f} ms")
-    return np.median(times)
-
-
-def move_layernorm(page):
-    explorer = Explorer(page)
-    x, step = np.array([1.4, 0.5, -0.7]), 0.1
-    moved(page, explorer, "offset c", 3)
-    y = 1.5 * x + 0.5 + 3 * step
-    explorer.says(f"a·x + c·1 = ({y[0]:.2f}, {y[1]:.2f}, {y[2]:.2f}): mean {y.mean():.2f}")
+def move_layernorm(explorer):
+    explorer.press("offset c", "ArrowRight", 3)
+    y = 1.5 * np.array([1.4, 0.5, -0.7]) + 0.5 + 3 * 0.1
+    spread = f"mean {y.mean():.2f}, standard deviation {y.std():.3f}"
+    explorer.says(f"a·x + c·1 = ({y[0]:.2f}, {y[1]:.2f}, {y[2]:.2f}): {spread}")
     explorer.says("z is where x itself is sent")
 
 
-def move_circle(page):
-    explorer = Explorer(page)
-    moved(page, explorer, "direction 0 (°)", 2)
-    moved(page, explorer, "bias 1", 3)
-    moved(page, explorer, "boundary", 1)
+def move_circle(explorer):
+    for label, n in (("direction 0 (°)", 2), ("bias 1", 3), ("boundary", 1)):
+        explorer.press(label, "ArrowRight", n)
     crossings = crossings_by_hand([40, 150, 260], [0.3, -0.25, 0.6])
     degrees, neuron, on = crossings[1]
     explorer.says(f"Boundary 1: neuron {neuron} switches {'on' if on else 'off'} at {degrees:.1f}°")
     explorer.says(f"{len(crossings)} arcs, {len(crossings)} patterns")
 
 
-def move_sphere(page):
-    explorer = Explorer(page)
-    moved(page, explorer, "neurons n", 3)
+def move_sphere(explorer):
+    explorer.press("neurons n", "ArrowRight", 3)
     rows = np.random.default_rng(0).standard_normal((11, 4))
     normals, offsets = rows[:, :3] / np.linalg.norm(rows[:, :3], axis=1, keepdims=True), 0.3 * rows[:, 3]
     sphere = partition_sphere(Arrangement(normals, offsets))
@@ -165,19 +162,19 @@ def test_notebook_runs_in_the_browser_and_shows_what_is_saved(browser, origin, n
         assert page.evaluate(SHOWN) == saved(name)
         assert any(cell["words"] for cell in saved(name))
         if name[:2] in MOVES:
-            MOVES[name[:2]](page)
+            explorer = Explorer(page)
+            explorer.picture.evaluate(WATCH)
+            MOVES[name[:2]](explorer)
+            steps = page.evaluate("steps")
+            print(f"a step of a slider: {', '.join(f'{step:.0f}' for step in steps)} ms")
+            assert 3 <= len(steps) and np.median(steps) < SLOW
         SCREENSHOTS.mkdir(exist_ok=True)
         page.screenshot(path=SCREENSHOTS / f"lite-{name[:2]}.png")
 
 
 def test_every_notebook_with_an_explorer_has_it_moved():
-    explored = [n for n in NAMES if "\nexplore_" in scripts_of(n)]
-    assert [name[:2] for name in explored] == list(MOVES)
-
-
-def scripts_of(name):
-    cells = nbformat.read(ROOT / "notebooks" / f"{name}.ipynb", as_version=4).cells
-    return "".join(f"\n{cell.source}\n" for cell in cells if cell.cell_type == "code")
+    texts = {name: (ROOT / "notebooks" / f"{name}.ipynb").read_text(encoding="utf-8") for name in NAMES}
+    assert [name[:2] for name, text in texts.items() if re.search(r"\bexplore_\w+\(", text)] == list(MOVES)
 
 
 # --- that the checks can fail --------------------------------------------------------------------------------------
@@ -197,4 +194,5 @@ def test_a_question_to_another_host_is_heard(browser, tmp_path, ask, url):
         page.goto(origin + "a.html")
         assert asked == []
         page.evaluate(f"() => new Promise(done => {{ {ASKS[ask].replace('{0}', url)} }})")
-        assert len(asked) == 1 and re.search(r"(^|//)example\.org[:/]", asked[0])
+        asked = set(asked) - CHROMIUMS_OWN
+        assert len(asked) == 1 and re.search(r"(^|//)example\.org[:/]", asked.pop())
