@@ -173,6 +173,7 @@ def test_planted_fault_is_found(old, new, fault):
         ("fortnightly", ".[notebooks,", ".[notebook,", "oldest: no extra"),
         ("colab", "notebooks/*.ipynb", "notebook/*.ipynb", "notebooks: notebook/*.ipynb"),
         ("pages", "make run", "make site", "build: no make site"),
+        ("pages", "make lite", "make light", "build: no make light"),
         ("pages", "id-token: write", "contents: write", "deploy: permissions"),
         ("release", "needs: build", "needs: tests", "publish: waits for no job"),
         ("release", "CHANGELOG.md", "CHANGES.md", "build: CHANGES.md"),
@@ -231,6 +232,11 @@ def test_without_make_it_takes_the_lines_of_the_readme():
     plain = {line.split("  ")[0] for line in README.splitlines()}
     assert {line for line in lines if line not in plain} == {"python notebooks/build.py --check"}
     assert len(lines) == 5
+
+
+def test_pages_publishes_the_page_that_runs_notebooks_and_pages_that_lead_to_it():
+    runs = [step.get("run") for step in yaml.safe_load(WORKFLOWS["pages"])["jobs"]["build"]["steps"]]
+    assert runs.index("make lite") < runs.index("make run"), "the site's pages lead to what is there when they are made"
 
 
 def test_torch_is_the_makefiles():
