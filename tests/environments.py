@@ -8,7 +8,7 @@ import shutil
 import subprocess
 import sys
 import tomllib
-from importlib.metadata import distribution
+from importlib.metadata import distribution, distributions
 from pathlib import Path
 from urllib.parse import unquote
 
@@ -18,8 +18,8 @@ from packaging.utils import canonicalize_name, parse_wheel_filename
 ROOT = Path(__file__).resolve().parent.parent
 COLAB_LIST = ROOT / "tests" / "places" / "colab.txt"
 COLAB_PYTHON = "3.13"
-# the build that `make` installs; Colab's own torch cannot be had everywhere, and conda's pytorch-cpu has no wheel
-TORCH = re.search(r"^TORCH := (torch==\S+)$", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE)[1]
+# torch, and what comes with a build of it for graphics cards
+TORCH = re.compile(r"torch|triton|nvidia-.*|cuda-.*")
 # other processors' kernels: of torch, of NumPy's OpenBLAS and of torch's MKL
 KERNELS = {
     "oldest": {
@@ -33,6 +33,7 @@ KERNELS = {
         "OPENBLAS_CORETYPE": "Haswell",
         "MKL_CBWR": "AVX2",
         "OMP_NUM_THREADS": "2",
+        "OMP_WAIT_POLICY": "passive",  # a thread that waits takes no time from what else runs here
     },
 }
 WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"
@@ -120,15 +121,32 @@ def versions(environment):
     return json.loads(run([python_of(environment), "-c", VERSIONS], env=bare()))
 
 
-@contextlib.contextmanager
-def made(environment, *installs, **options):
-    """A fresh virtual environment with these pip installs, one after the other; gone afterwards."""
+def link(source, target):
+    """A file under another name, or its copy where that cannot be."""
     try:
-        run([sys.executable, "-m", "venv", environment])
-        for packages in installs:
-            # bytecode only of what is then imported: that is a third of the time
-            pip = [python_of(environment), "-m", "pip", "install", "--quiet", "--no-compile"]
-            run([*pip, "--disable-pip-version-check", *packages], env=bare(), **options)
+        os.link(source, target)
+    except OSError:
+        shutil.copy2(source, target)
+
+
+@contextlib.contextmanager
+def made(environment, *packages, **options):
+    """A fresh virtual environment with the torch of this interpreter and what pip installs; gone afterwards.
+
+    Colab's own torch cannot be had everywhere, conda's pytorch-cpu has no wheel, and installing a gigabyte would prove
+    nothing. What torch asks for is installed like the rest.
+    """
+    try:
+        run([sys.executable, "-m", "venv", "--without-pip", environment])
+        site = site_of(environment)
+        for found in (found for found in distributions() if TORCH.fullmatch(canonicalize_name(found.name))):
+            for file in found.files:
+                if ".." not in file.parts and "__pycache__" not in file.parts:
+                    (site / file).parent.mkdir(parents=True, exist_ok=True)
+                    link(file.locate(), site / file)
+        # bytecode only of what is then imported: that is a third of the time
+        pip = [sys.executable, "-m", "pip", "--python", python_of(environment), "install", "--quiet", "--no-compile"]
+        run([*pip, "--disable-pip-version-check", "torch", *packages], env=bare(), **options)
         yield environment
     finally:
         shutil.rmtree(environment, ignore_errors=True)
