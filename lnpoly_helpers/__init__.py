@@ -29,6 +29,7 @@ from .output_paths import PathProfile, TangentRange, path_profile, tangent_range
 from .rotation import Crossings, angle_between, at_length, crossings, rotate
 from .series import prompts, published, save_results
 from .slices import lift, restrict, slice_basis
+from .stats import mean_interval, median_interval, plus_minus
 
 __version__ = "0.1.0"
 
@@ -66,6 +67,8 @@ __all__ = [
     "jacobian",
     "lift",
     "load_model",
+    "mean_interval",
+    "median_interval",
     "meets_sphere",
     "mlp_block",
     "model_card",
@@ -77,6 +80,7 @@ __all__ = [
     "partition_sphere",
     "path_profile",
     "pattern_hash",
+    "plus_minus",
     "positions",
     "prompts",
     "published",

@@ -7,6 +7,7 @@ Every room may import this one, and it imports none. It also has the words of th
 
 import sys
 from collections.abc import Sequence
+from operator import index
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, runtime_checkable
 
 import numpy as np
@@ -45,7 +46,7 @@ else:  # what has a shape that can be checked
 KINDS = ("layernorm", "rmsnorm", "none")
 
 
-def as_float64(x, name, *, shape=None):
+def as_float64(x, name, *, shape=None, infinite=False):
     """Return ``x`` as a finite float64 array.
 
     Parameters
@@ -57,6 +58,8 @@ def as_float64(x, name, *, shape=None):
     shape : tuple, optional
         The shape expected. An int is a fixed length, a str names a free one and a leading
         ``...`` stands for any batch, as in ``(..., 768)`` or ``("m", "d")``.
+    infinite : bool
+        Take infinities too.
 
     Raises
     ------
@@ -77,14 +80,27 @@ def as_float64(x, name, *, shape=None):
     if array.size == 0:
         raise ValueError(f"{name}: expected at least one number, got an empty array of shape {list(array.shape)}.")
     array = array.astype(np.float64, copy=False)
-    if not np.isfinite(array).all():
-        bad = np.argwhere(~np.isfinite(array))
+    bad = np.isnan(array) if infinite else ~np.isfinite(array)
+    if bad.any():
+        bad = np.argwhere(bad)
         where = tuple(int(i) for i in bad[0])
         raise ValueError(
-            f"{name}: expected finite numbers, got {len(bad)} NaN or infinite, the first at index {where}. "
+            f"{name}: expected {'' if infinite else 'finite '}numbers, got {len(bad)} "
+            f"NaN{'' if infinite else ' or infinite'}, the first at index {where}. "
             f"Remove them or find out where they come from."
         )
     return array
+
+
+def as_weights(x, name, shape):
+    """`as_float64` of a matrix; one that fits the other way round is refused as what torch stores."""
+    array = as_float64(x, name)
+    if not _fits(array.shape, shape) and array.ndim == 2 and _fits(array.shape[::-1], shape):
+        raise ValueError(
+            f"{name}: expected shape [{', '.join(map(str, shape))}], got {list(array.shape)}, which fits the other way "
+            f"round. torch's Linear stores [out, in]: pass linear.weight.T; mlp_block(model, layer) does so."
+        )
+    return as_float64(array, name, shape=shape)
 
 
 def as_array(x, name, wanted="an array of real numbers"):
@@ -135,7 +151,7 @@ def _fits(actual, wanted):
         if len(actual) < len(wanted):
             return False
         actual = actual[len(actual) - len(wanted) :]
-    return len(actual) == len(wanted) and all(isinstance(w, str) or a == w for a, w in zip(actual, wanted))
+    return len(actual) == len(wanted) and all(isinstance(w, str) or a == w for a, w in zip(actual, wanted, strict=True))
 
 
 def one_of(value, allowed, name):
@@ -150,6 +166,41 @@ def non_negative(value, name):
     if not (isinstance(value, (int, float, np.number)) and np.isfinite(value) and value >= 0):
         raise ValueError(f"{name}: expected a finite number >= 0, got {value!r}.")
     return float(value)
+
+
+def positive(value, name, remedy=""):
+    """Return ``value`` as a float if it is a finite number > 0; otherwise a ValueError that says what it is."""
+    if not (isinstance(value, (int, float, np.number)) and np.isfinite(value) and value > 0):
+        raise ValueError(f"{name}: expected a finite number > 0, got {value!r}. {remedy}".rstrip())
+    return float(value)
+
+
+def positive_integer(value, name, *, multiple_of=1):
+    """Return ``value`` as an int if it is a positive multiple of that number."""
+    what = "integer" if multiple_of == 1 else f"multiple of {multiple_of}"
+    try:
+        number = index(value)
+    except TypeError:
+        raise TypeError(f"{name}: expected a positive integer, got {value!r}.") from None
+    if number < 1 or number % multiple_of:
+        raise ValueError(f"{name}: expected a positive {what}, got {number}.")
+    return number
+
+
+def as_positive(x, name, *, shape):
+    """`as_float64` of numbers that are all > 0."""
+    array = as_float64(x, name, shape=shape)
+    if (array <= 0).any():
+        raise ValueError(f"{name}: expected numbers > 0, got {array.min():g}.")
+    return array
+
+
+def as_ends(end):
+    """Where paths of a sphere end [...], in radians: 0 < end <= pi."""
+    end = as_float64(end, "end", shape=(...,))
+    if (end <= 0).any() or (end > np.pi).any():
+        raise ValueError(f"end: expected radians with 0 < end <= pi, got {end.min():.6g} to {end.max():.6g}.")
+    return end
 
 
 def as_bits(pattern, name):
@@ -185,6 +236,18 @@ def require_sphere(mlp):
         raise ValueError("mlp: expected a layer behind LayerNorm or RMSNorm, got kind 'none': its input is no sphere.")
 
 
+def require_slice(mlp, basis):
+    """Refuse rows that `slice_basis` made for the sphere of another norm; plain arrays have no mark."""
+    parts = basis if isinstance(basis, (list, tuple)) else [basis]
+    for made_for in (getattr(part, "kind", None) for part in parts):
+        # without a norm there is no sphere but that of one length, which is RMSNorm's: `at_length` makes such layers
+        if made_for in KINDS and (made_for == "layernorm") != (mlp.kind == "layernorm"):
+            raise ValueError(
+                f"basis: expected a slice of the layer's own sphere, kind {mlp.kind!r}, got one made for kind "
+                f"{made_for!r}. mlp.slice(vectors) or slice_basis(vectors, kind=mlp.kind) makes the layer's own."
+            )
+
+
 def require_on_sphere(z, name, kind=None):
     """Refuse points [..., d] whose length is off sqrt(d) by more than 1e-9 of it, or that ``kind`` cannot make."""
     radius = np.sqrt(z.shape[-1])
@@ -201,6 +264,68 @@ def require_on_sphere(z, name, kind=None):
             f"{name}: expected points on the sphere of LayerNorm, orthogonal to the ones vector, got one with mean "
             f"{mean:.1e}. Pass {made_by} with eps = 0."
         )
+
+
+def as_normalised(z, name, mlp):
+    """Points [..., d] that a folded layer's norm can make, as float64; anything where it has none.
+
+    With a raw residual vector the answer would be wrong and look right. It is longer than sqrt(d), by more than 1e-6,
+    or for LayerNorm has a mean, of more than 1e-4 of its root mean square: a norm that computes in float32 stays below
+    both. Shorter is fine: an eps > 0 makes it so.
+    """
+    z = as_float64(z, name, shape=(..., mlp.d_model))
+    if mlp.kind == "none":
+        return z
+    radius = np.sqrt(mlp.d_model)
+    with np.errstate(over="ignore"):
+        length = np.sqrt(np.einsum("...i,...i", z, z))  # without a copy of z, which may be a large text
+    too_long, off = length > radius * (1 + 1e-6), np.zeros(z.shape[:-1], dtype=bool)
+    if mlp.kind == "layernorm":
+        off = np.abs(z.mean(axis=-1)) * radius > 1e-4 * np.maximum(length, 1e-140)  # where squares underflow
+    if too_long.any() or off.any():
+        where = np.unravel_index((too_long | off).argmax(), off.shape)
+        norm = {"layernorm": "LayerNorm", "rmsnorm": "RMSNorm"}[mlp.kind]
+        at = f" at index {tuple(map(int, where))}" if where else ""
+        wanted, got = f"length at most sqrt(d) = {radius:.6g}", f"length {length[where]:.6g}"
+        if mlp.kind == "layernorm":
+            wanted, got = f"{wanted} and mean 0", f"{got} and mean {z[where].mean():.1e}"
+        raise ValueError(
+            f"{name}: expected what {norm} puts out, {wanted}, got a vector{at} of {got}. "
+            f"For residual vectors x pass normalize(x, eps=mlp.eps, kind=mlp.kind), or mlp.to_sphere(x) for eps = 0; "
+            f"mlp(x) takes x itself."
+        )
+    return z
+
+
+def sphere_pair(z0, z1, d, kind=None):
+    """Two batches of points of the sphere [..., d], as float64 and broadcast; d is a number or a name for any."""
+    z0, z1 = as_float64(z0, "z0", shape=(..., d)), as_float64(z1, "z1", shape=(..., d))
+    if z0.shape[-1] != z1.shape[-1]:
+        raise ValueError(f"z0 and z1: expected the same number of coordinates, got {z0.shape[-1]} and {z1.shape[-1]}.")
+    require_broadcast("z0 and z1", z0.shape, z1.shape)
+    for z, name in ((z0, "z0"), (z1, "z1")):
+        require_on_sphere(z, name, kind)
+    return np.broadcast_arrays(z0, z1)
+
+
+def require_one_great_circle(angle, closest):
+    """Refuse pairs z0, z1 at angles [...] that coincide or are antipodes, to within that many radians."""
+    lost = np.argwhere(np.minimum(angle, np.pi - angle) < closest)
+    if len(lost):
+        where = tuple(int(i) for i in lost[0])
+        raise ValueError(
+            f"z0 and z1: expected two points with one great circle through them, got {len(lost)} that have more"
+            f"{f', the first at index {where}' if where else ''}: they "
+            f"{'coincide' if angle[where] < 1 else 'are antipodes'}. Choose another z1."
+        )
+
+
+def as_numbers(which, n, name):
+    """Some of the n pieces of a partition, by number, as int [k]; one number is taken as a list of one."""
+    array = np.atleast_1d(as_array(which, name, f"integers 0 to {n - 1}"))
+    if array.dtype.kind not in "iu" or array.ndim != 1 or ((array < 0) | (array >= n)).any():
+        raise ValueError(f"{name}: expected integers 0 to {n - 1}, got {which}.")
+    return array
 
 
 def require_arrangement(arrangement, dimension):

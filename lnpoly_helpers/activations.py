@@ -1,56 +1,58 @@
-"""The activations of MLP layers: value, slope and gate of each, in float64."""
+"""The activations of MLP layers: value, slope and gate of each, in float64.
 
-from math import erf
+Every one is h times its gate: for ReLU a bit, for GELU a number between 0 and 1.
+"""
+
+from collections.abc import Callable
+from typing import NamedTuple
 
 import numpy as np
 
-_erf = np.frompyfunc(erf, 1, 1)  # NumPy has no erf; the standard library's is exact to the last digit
+Pointwise = Callable[[np.ndarray], np.ndarray]
 
 
-def _relu(h):
-    return np.maximum(h, 0.0)
+class Activation(NamedTuple):
+    """Three functions of pre-activations h: what a neuron puts out, the derivative of that, and value / h."""
+
+    value: Pointwise
+    slope: Pointwise
+    gate: Pointwise
 
 
-def _relu_slope(h):
+def _step(h):
     return (h > 0).astype(np.float64)
 
 
-def _gelu(h):
-    return h * _normal_cdf(h)
-
-
-def _gelu_slope(h):
-    return _normal_cdf(h) + h * np.exp(-0.5 * h**2) / np.sqrt(2 * np.pi)
-
-
 def _normal_cdf(h):
-    return 0.5 * (1.0 + _erf(h / np.sqrt(2.0)).astype(np.float64))
+    from scipy.special import ndtr  # here, so that importing the package stays quick
+
+    return ndtr(h)
 
 
-def _gelu_new(h):
-    return h * _gelu_new_gate(h)
+def _normal_density(h):
+    return np.exp(-0.5 * h**2) / np.sqrt(2 * np.pi)
+
+
+# GPT-2's tanh approximation of GELU, (1 + tanh u) / 2 for the gate with u = sqrt(2/pi) (h + 0.044715 h^3)
+def _tanh(h):
+    return np.tanh(np.sqrt(2 / np.pi) * h * (1.0 + 0.044715 * h**2))  # NumPy's h**3 alone takes ten times as long
 
 
 def _gelu_new_gate(h):
-    return 0.5 * (1.0 + np.tanh(_gelu_new_argument(h)))
+    return 0.5 * (1.0 + _tanh(h))
 
 
 def _gelu_new_slope(h):
-    t = np.tanh(_gelu_new_argument(h))
+    t = _tanh(h)
     return 0.5 * (1.0 + t) + 0.5 * h * (1.0 - t**2) * np.sqrt(2 / np.pi) * (1.0 + 3 * 0.044715 * h**2)
 
 
-def _gelu_new_argument(h):
-    return np.sqrt(2 / np.pi) * h * (1.0 + 0.044715 * h**2)  # NumPy's h**3 alone takes ten times as long
-
-
-# name: (function, derivative); "gelu_new" is GPT-2's tanh approximation of GELU
 ACTIVATIONS = {
-    "relu": (_relu, _relu_slope),
-    "gelu": (_gelu, _gelu_slope),
-    "gelu_new": (_gelu_new, _gelu_new_slope),
+    "relu": Activation(value=lambda h: np.maximum(h, 0.0), slope=_step, gate=_step),
+    "gelu": Activation(
+        value=lambda h: h * _normal_cdf(h),
+        slope=lambda h: _normal_cdf(h) + h * _normal_density(h),
+        gate=_normal_cdf,
+    ),
+    "gelu_new": Activation(value=lambda h: h * _gelu_new_gate(h), slope=_gelu_new_slope, gate=_gelu_new_gate),
 }
-
-
-# every activation here is h times its gate: for ReLU a bit, for GELU a number between 0 and 1
-GATES = {"relu": _relu_slope, "gelu": _normal_cdf, "gelu_new": _gelu_new_gate}

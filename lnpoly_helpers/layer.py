@@ -4,19 +4,30 @@ Row vectors throughout: a batch has shape [..., d] and ``W_in`` [d, m] is used a
 With P = I - 11^T/d, LayerNorm without its learned part is z = Px / sqrt(|Px|^2/d + eps).
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from ._inputs import KINDS, ArrayLike, Float, Real, as_float64, non_negative, one_of, read_only
+from ._inputs import (
+    KINDS,
+    ArrayLike,
+    Float,
+    Real,
+    as_float64,
+    as_normalised,
+    as_weights,
+    non_negative,
+    one_of,
+    read_only,
+)
+from ._slice_basis import SliceBasis, orthonormal
 from .activations import ACTIVATIONS
 
 _FLOAT64_EPS = np.finfo(np.float64).eps
 
 
-def normalize(
-    x: Real[ArrayLike, "... d"], *, eps: float = 0.0, kind: str = "layernorm"
-) -> Float[np.ndarray, "... d"]:
+def normalize(x: Real[ArrayLike, "... d"], *, eps: float = 0.0, kind: str = "layernorm") -> Float[np.ndarray, "... d"]:
     r"""Put every vector on the sphere of radius sqrt(d): LayerNorm without its learned part.
 
     z = Px / sqrt(|Px|^2/d + eps) for ``"layernorm"``, x / sqrt(|x|^2/d + eps) for ``"rmsnorm"``,
@@ -46,6 +57,13 @@ def normalize(
     underflows. An offset c costs c * 1e-16 of absolute accuracy. Ba, Kiros and Hinton 2016,
     arXiv:1607.06450; Zhang and Sennrich 2019, arXiv:1910.07467.
 
+    See Also
+    --------
+    FoldedMLP.to_sphere : with the layer's own kind.
+    rotate : from one point of the sphere towards another.
+
+    Examples
+    --------
     >>> normalize([1.0, 2.0, 4.0]).round(3)
     array([-1.069, -0.267,  1.336])
     """
@@ -88,31 +106,46 @@ def _raise_no_direction(x, unit, kind):
 
 
 class _TwoMatrices:
-    """What a stored and a folded block share: their checks and their second half."""
+    """What a stored and a folded block share: their checks and their sizes."""
+
+    W_in: np.ndarray
+    b_in: np.ndarray
+    W_out: np.ndarray
+    b_out: np.ndarray
+    activation: str
+    eps: float
+    kind: str
 
     def _check(self):
         one_of(self.activation, tuple(ACTIVATIONS), "activation")
         one_of(self.kind, KINDS, "kind")
         object.__setattr__(self, "eps", non_negative(self.eps, "eps"))
         self._set("W_in", ("d", "m"))
-        d, m = self.W_in.shape
-        self._set("b_in", (m,))
-        self._set("W_out", (m, "d_out"))
+        biases = as_float64(self.b_in, "b_in", shape=("m",)).size
+        if biases != self.n_neurons and biases == self.d_model:  # the biases tell which way round W_in is
+            self._set("W_in", ("d", biases))
+        self._set("b_in", (self.n_neurons,))
+        self._set("W_out", (self.n_neurons, "d_out"))
         self._set("b_out", (self.W_out.shape[1],))
-        return d
 
     def _set(self, field, shape):
-        object.__setattr__(self, field, read_only(as_float64(getattr(self, field), field, shape=shape)))
+        read = as_weights if len(shape) == 2 else as_float64
+        object.__setattr__(self, field, read_only(read(getattr(self, field), field, shape=shape)))
+
+    def _from_pre(self, pre):
+        return ACTIVATIONS[self.activation].value(pre) @ self.W_out + self.b_out
 
     @property
-    def d_model(self):
+    def d_model(self) -> int:
+        """d, the length of a residual vector."""
         return self.W_in.shape[0]
 
     @property
-    def n_neurons(self):
+    def n_neurons(self) -> int:
+        """m, the number of pre-activations."""
         return self.W_in.shape[1]
 
-    def __repr__(self):
+    def __repr__(self) -> str:
         return (
             f"{type(self).__name__}(d_model={self.d_model}, n_neurons={self.n_neurons}, "
             f"activation={self.activation!r}, kind={self.kind!r}, eps={self.eps:g})"
@@ -129,36 +162,59 @@ class NormedMLP(_TwoMatrices):
     ----------
     gamma, beta : array_like [d]
         The norm's learned scale and shift; ones and zeros where the model has none.
-    W_in : array_like [d, m];  b_in : [m];  W_out : [m, d_out];  b_out : [d_out]
+    W_in : array_like [d, m]
+        Of a torch Linear, ``linear.weight.T``: torch stores [out, in].
+    b_in : array_like [m]
+    W_out : array_like [m, d_out]
+    b_out : array_like [d_out]
     activation : {"relu", "gelu", "gelu_new"}
+        "gelu" is h Phi(h), "gelu_new" its tanh approximation, as in GPT-2.
     eps : float
+        What the norm adds to the variance.
     kind : {"layernorm", "rmsnorm", "none"}
+
+    Raises
+    ------
+    TypeError, ValueError
+        Arrays that are not real, not finite or do not fit each other; unknown names; a negative eps.
+
+    See Also
+    --------
+    mlp_block : reads one out of a loaded model.
+    fold_layer_norm : moves gamma, beta and the centring into W_in and b_in.
+
+    Examples
+    --------
+    >>> eye, zero = np.eye(2), np.zeros(2)
+    >>> block = NormedMLP([2.0, 1.0], zero, eye, zero, eye, zero, "relu", 0.0, "rmsnorm")
+    >>> block([3.0, -4.0]).round(3)
+    array([1.697, 0.   ])
     """
 
-    gamma: np.ndarray
-    beta: np.ndarray
-    W_in: np.ndarray
-    b_in: np.ndarray
-    W_out: np.ndarray
-    b_out: np.ndarray
+    gamma: Float[np.ndarray, "d"]
+    beta: Float[np.ndarray, "d"]
+    W_in: Float[np.ndarray, "d m"]
+    b_in: Float[np.ndarray, "m"]
+    W_out: Float[np.ndarray, "m d_out"]
+    b_out: Float[np.ndarray, "d_out"]
     activation: str
     eps: float
     kind: str
 
     def __post_init__(self):
-        d = self._check()
-        self._set("gamma", (d,))
-        self._set("beta", (d,))
+        self._check()
+        self._set("gamma", (self.d_model,))
+        self._set("beta", (self.d_model,))
 
-    def preactivations(self, x):
-        """Pre-activations [..., m] of residual vectors x [..., d]."""
+    def preactivations(self, x: Real[ArrayLike, "... d"]) -> Float[np.ndarray, "... m"]:
+        """Pre-activations [..., m] of residual vectors x [..., d]: (gamma * normalize(x) + beta) @ W_in + b_in."""
         x = as_float64(x, "x", shape=(..., self.d_model))
         z = normalize(x, eps=self.eps, kind=self.kind)
         return (self.gamma * z + self.beta) @ self.W_in + self.b_in
 
-    def __call__(self, x):
+    def __call__(self, x: Real[ArrayLike, "... d"]) -> Float[np.ndarray, "... d_out"]:
         """Output [..., d_out] of residual vectors x [..., d]."""
-        return ACTIVATIONS[self.activation][0](self.preactivations(x)) @ self.W_out + self.b_out
+        return self._from_pre(self.preactivations(x))
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -166,13 +222,35 @@ class FoldedMLP(_TwoMatrices):
     """An MLP that reads normalised vectors directly: gamma, beta and the centring are in ``W_in`` and ``b_in``.
 
     mlp(x) = mlp.output(normalize(x)); every statement about the sphere uses this ``W_in``.
-    Parameters as in `NormedMLP`, less gamma and beta.
+
+    Parameters
+    ----------
+    W_in, b_in, W_out, b_out, activation, eps, kind
+        As in `NormedMLP`. For LayerNorm the columns of W_in have mean 0.
+
+    Raises
+    ------
+    TypeError, ValueError
+        As for `NormedMLP`; also a W_in that no fold of LayerNorm makes.
+
+    See Also
+    --------
+    fold_layer_norm : makes one of a `NormedMLP`.
+    restrict, crossings, affine_map, jacobian : what can be asked of it.
+
+    Examples
+    --------
+    >>> mlp = FoldedMLP(np.eye(2), [0.0, 0.0], np.eye(2), [0.0, 0.0], "relu", 0.0, "rmsnorm")
+    >>> mlp([3.0, -4.0]).round(3)
+    array([0.849, 0.   ])
+    >>> bool((mlp([3.0, -4.0]) == mlp([30.0, -40.0])).all())
+    True
     """
 
-    W_in: np.ndarray
-    b_in: np.ndarray
-    W_out: np.ndarray
-    b_out: np.ndarray
+    W_in: Float[np.ndarray, "d m"]
+    b_in: Float[np.ndarray, "m"]
+    W_out: Float[np.ndarray, "m d_out"]
+    b_out: Float[np.ndarray, "d_out"]
     activation: str
     eps: float
     kind: str
@@ -190,30 +268,166 @@ class FoldedMLP(_TwoMatrices):
                     f"the largest weight. fold_layer_norm(NormedMLP(...)) centres them."
                 )
 
-    def preactivations(self, z):
-        """Pre-activations [..., m] of normalised vectors z [..., d]."""
-        return as_float64(z, "z", shape=(..., self.d_model)) @ self.W_in + self.b_in
+    def to_sphere(self, x: Real[ArrayLike, "... d"]) -> Float[np.ndarray, "... d"]:
+        """The points of the layer's sphere in the directions of residual vectors: normalize(x, kind=mlp.kind).
 
-    def output(self, z):
-        """Output [..., d_out] of normalised vectors z [..., d]."""
-        return ACTIVATIONS[self.activation][0](self.preactivations(z)) @ self.W_out + self.b_out
+        At eps = 0 whatever the layer's own eps: only there is every point at distance sqrt(d) from the centre, which
+        angles, slices, margins and paths are about. What the model itself computes at x is mlp(x).
 
-    def __call__(self, x):
-        """Output [..., d_out] of residual vectors x [..., d]."""
+        Parameters
+        ----------
+        x : array_like [..., d]
+
+        Returns
+        -------
+        z : float64 [..., d]
+            Where there is no norm, x itself.
+
+        Raises
+        ------
+        ValueError
+            As for `normalize`.
+
+        See Also
+        --------
+        normalize : the same for a kind by name, at any eps.
+        boundary_margin, crossings, rotate : what takes such points.
+
+        Examples
+        --------
+        >>> mlp = FoldedMLP(np.eye(2), [0.0, 0.0], np.eye(2), [0.0, 0.0], "relu", 0.1, "rmsnorm")
+        >>> mlp.to_sphere([3.0, -4.0]).round(3)
+        array([ 0.849, -1.131])
+        """
+        return normalize(as_float64(x, "x", shape=(..., self.d_model)), kind=self.kind)
+
+    def slice(self, vectors: Real[ArrayLike, "k d"] | Sequence) -> Float[SliceBasis, "k d"]:
+        """The slice of the layer's sphere through given directions: slice_basis(vectors, kind=mlp.kind).
+
+        Parameters
+        ----------
+        vectors : array_like [k, d]
+            Residual vectors or points of the sphere: their lengths do not matter, nor their means behind LayerNorm.
+
+        Returns
+        -------
+        basis : float64 [k, d]
+            Orthonormal rows, the first along the first vector.
+
+        Raises
+        ------
+        ValueError
+            The vectors do not span k dimensions (after centring, for LayerNorm).
+
+        See Also
+        --------
+        slice_basis : the same for a kind by name.
+        restrict : what the layer looks like in the slice.
+
+        Examples
+        --------
+        >>> mlp = FoldedMLP(np.eye(2), [0.0, 0.0], np.eye(2), [0.0, 0.0], "relu", 0.0, "rmsnorm")
+        >>> basis = mlp.slice([[3.0, 0.0], [1.0, 2.0]])
+        >>> basis.shape, basis.kind
+        ((2, 2), 'rmsnorm')
+        """
+        return orthonormal(vectors, self.kind, self.d_model)
+
+    def preactivations(self, z: Real[ArrayLike, "... d"]) -> Float[np.ndarray, "... m"]:
+        """Pre-activations of normalised vectors: z @ W_in + b_in.
+
+        Parameters
+        ----------
+        z : array_like [..., d]
+            What the layer's norm puts out: normalize(x, eps=mlp.eps, kind=mlp.kind), or any point of the sphere. Where
+            there is no norm, any vector.
+
+        Returns
+        -------
+        pre : float64 [..., m]
+
+        Raises
+        ------
+        ValueError
+            z cannot come out of the norm, as a residual vector passed by mistake: it is longer than sqrt(d), by more
+            than 1e-6, or behind LayerNorm has a mean, of more than 1e-4 of its root mean square.
+
+        See Also
+        --------
+        activation_pattern : their signs.
+        NormedMLP.preactivations : of residual vectors.
+
+        Examples
+        --------
+        >>> mlp = FoldedMLP(np.eye(2), [0.0, 1.0], np.eye(2), [0.0, 0.0], "relu", 0.0, "rmsnorm")
+        >>> mlp.preactivations(mlp.to_sphere([3.0, -4.0])).round(3)
+        array([ 0.849, -0.131])
+        """
+        return as_normalised(z, "z", self) @ self.W_in + self.b_in
+
+    def output(self, z: Real[ArrayLike, "... d"]) -> Float[np.ndarray, "... d_out"]:
+        """Output of normalised vectors: act(z @ W_in + b_in) @ W_out + b_out.
+
+        Parameters
+        ----------
+        z : array_like [..., d]
+            As for `preactivations`.
+
+        Returns
+        -------
+        y : float64 [..., d_out]
+
+        Raises
+        ------
+        ValueError
+            As for `preactivations`.
+
+        See Also
+        --------
+        split_change, path_profile : how it changes from one point to another.
+
+        Examples
+        --------
+        >>> mlp = FoldedMLP(np.eye(2), [0.0, 1.0], np.eye(2), [0.0, 0.0], "relu", 0.0, "rmsnorm")
+        >>> mlp.output(mlp.to_sphere([3.0, -4.0])).round(3)
+        array([0.849, 0.   ])
+        """
+        return self._from_pre(self.preactivations(z))
+
+    def __call__(self, x: Real[ArrayLike, "... d"]) -> Float[np.ndarray, "... d_out"]:
+        """Output [..., d_out] of residual vectors x [..., d], normalised with the layer's own kind and eps."""
         x = as_float64(x, "x", shape=(..., self.d_model))
-        return self.output(normalize(x, eps=self.eps, kind=self.kind))
+        return self._from_pre(normalize(x, eps=self.eps, kind=self.kind) @ self.W_in + self.b_in)
 
 
-def fold_layer_norm(block):
-    """Move gamma, beta and the centring of a `NormedMLP` into its first matrix; returns a `FoldedMLP`.
+def fold_layer_norm(block: NormedMLP) -> FoldedMLP:
+    """Move gamma, beta and the centring of a `NormedMLP` into its first matrix.
 
     W_in <- P (gamma * W_in) for LayerNorm, gamma * W_in otherwise; b_in <- b_in + beta @ W_in, with the
     *original* W_in. Exact in real arithmetic, about 1e-13 relative in float64.
+
+    Parameters
+    ----------
+    block : NormedMLP
+
+    Returns
+    -------
+    FoldedMLP
 
     Raises
     ------
     TypeError
         ``block`` is not a `NormedMLP`.
+
+    See Also
+    --------
+    mlp_block : a block of a loaded model.
+
+    Examples
+    --------
+    >>> eye, zero = np.eye(2), np.zeros(2)
+    >>> fold_layer_norm(NormedMLP([2.0, 1.0], zero, eye, zero, eye, zero, "relu", 1e-5, "layernorm"))
+    FoldedMLP(d_model=2, n_neurons=2, activation='relu', kind='layernorm', eps=1e-05)
     """
     if not isinstance(block, NormedMLP):
         raise TypeError(f"block: expected a NormedMLP, got {type(block).__name__}. mlp_block(model, layer) makes one.")

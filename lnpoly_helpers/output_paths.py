@@ -5,13 +5,14 @@ P cos t + Q sin t + r with vectors of length d_out, and each crossing adds one n
 A GELU layer is smooth and is sampled.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from operator import index
 
 import numpy as np
 
-from ._inputs import as_float64, freeze
+from ._inputs import ArrayLike, Float, Int, Real, as_positive, freeze, positive_integer
 from .activations import ACTIVATIONS
+from .layer import FoldedMLP
 from .rotation import chunks, find_crossings, frames
 
 _TESTS = 4  # to a piece, in tangent_range
@@ -28,7 +29,7 @@ def _quadrature(n):
 _NODES, _WEIGHTS = _quadrature(24)
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class PathProfile:
     """The curve that the output draws along each path of a batch.
 
@@ -44,24 +45,44 @@ class PathProfile:
         The largest |d output / dt|, for a radian.
     error : float64 [...]
         Relative, of length and largest slope: a bound for ReLU, an estimate for GELU.
+
+    See Also
+    --------
+    path_profile : makes it.
+
+    Examples
+    --------
+    >>> mlp = FoldedMLP(np.eye(2), [9.0, 9.0], np.eye(2), [0.0, 0.0], "relu", 0.0, "rmsnorm")
+    >>> path_profile(mlp, *mlp.to_sphere([[1.0, 0.0], [0.0, 1.0]]))
+    PathProfile(n_paths=1)
     """
 
-    angle: np.ndarray
-    length: np.ndarray
-    displacement: np.ndarray
-    largest_slope: np.ndarray
-    error: np.ndarray
+    angle: Float[np.ndarray, "..."]
+    length: Float[np.ndarray, "..."]
+    displacement: Float[np.ndarray, "..."]
+    largest_slope: Float[np.ndarray, "..."]
+    error: Float[np.ndarray, "..."]
 
     def __post_init__(self):
         freeze(self)
 
+    def __repr__(self) -> str:
+        return f"PathProfile(n_paths={self.length.size})"
+
     @property
-    def mean_slope(self):
+    def mean_slope(self) -> Float[np.ndarray | np.float64, "..."]:
         """length / angle, float64 [...]."""
         return self.length / self.angle
 
 
-def path_profile(mlp, z0, z1, *, end=None, resolution=64):
+def path_profile(
+    mlp: FoldedMLP,
+    z0: Real[ArrayLike, "... d"],
+    z1: Real[ArrayLike, "... d"],
+    *,
+    end: Real[ArrayLike, "..."] | float | None = None,
+    resolution: int = 64,
+) -> PathProfile:
     """Length, displacement and largest slope of the output's curve along each path.
 
     For ReLU, |d output / dt|^2 = E + H cos(2 (t - t_fast)) between two crossings, with E = (|P|^2 + |Q|^2) / 2: the
@@ -89,11 +110,22 @@ def path_profile(mlp, z0, z1, *, end=None, resolution=64):
     ReLU: the largest slope to about 1e-13; the length to 1e-7 at worst, where the output all but stops inside a piece,
     and to about 1e-13 elsewhere. GELU: ``error`` is by how much the two differ from those at half the resolution, the
     larger of both. Time for a path: some 10 d_out operations a crossing for ReLU, m d_out a step for GELU.
+
+    See Also
+    --------
+    tangent_range : how far along the path the tangent map holds.
+    crossings : the boundaries on the way.
+
+    Examples
+    --------
+    >>> mlp = FoldedMLP(np.eye(2), [9.0, 9.0], np.eye(2), [0.0, 0.0], "relu", 0.0, "rmsnorm")
+    >>> found = path_profile(mlp, *mlp.to_sphere([[1.0, 0.0], [0.0, 1.0]]))  # both neurons on: a quarter of a circle
+    >>> round(float(found.length / found.angle), 9) == round(2**0.5, 9)
+    True
     """
-    if index(resolution) < 4 or resolution % 4:
-        raise ValueError(f"resolution: expected a positive multiple of 4, got {resolution}.")
+    resolution = positive_integer(resolution, "resolution", multiple_of=4)
     e0, e1, ends = frames(mlp, z0, z1, end)
-    act = ACTIVATIONS[mlp.activation][0]
+    act = ACTIVATIONS[mlp.activation].value
     rows = []
     for _, A, B, stops in chunks(mlp, e0, e1, ends):
         last = A * np.cos(stops)[:, None] + B * np.sin(stops)[:, None] + mlp.b_in
@@ -101,8 +133,8 @@ def path_profile(mlp, z0, z1, *, end=None, resolution=64):
         if mlp.activation == "relu":
             curves = [_relu_curve(mlp, *path) for path in _each(mlp, A, B, stops)]
         else:
-            curves = [_smooth_curve(mlp, *path, resolution) for path in zip(A, B, stops)]
-        rows += [(length, m, largest, error) for m, (length, largest, error) in zip(moved, curves)]
+            curves = [_smooth_curve(mlp, *path, resolution) for path in zip(A, B, stops, strict=True)]
+        rows += [(length, m, largest, error) for m, (length, largest, error) in zip(moved, curves, strict=True)]
     return PathProfile(ends, *np.reshape(np.transpose(rows), (4, *ends.shape)))
 
 
@@ -110,7 +142,8 @@ def _each(mlp, A, B, ends):
     """One path after the other: its A and B [m], its end, and the angles, neurons, turns_on of its crossings."""
     paths, *columns = find_crossings(A, B, mlp.b_in, ends)
     stops = np.searchsorted(paths, np.arange(1, len(ends)))
-    return zip(A, B, ends, zip(*(np.split(column, stops) for column in columns)))
+    found = zip(*(np.split(column, stops) for column in columns), strict=True)
+    return zip(A, B, ends, found, strict=True)
 
 
 def _pieces(mlp, A, B, end, found):
@@ -153,7 +186,7 @@ def _relu_curve(mlp, A, B, end, found):
 def _smooth_curve(mlp, A, B, end, resolution):
     t = np.linspace(0, end, resolution + 1)[:, None]
     cos, sin = np.cos(t), np.sin(t)
-    slopes = ACTIVATIONS[mlp.activation][1](A * cos + B * sin + mlp.b_in)
+    slopes = ACTIVATIONS[mlp.activation].slope(A * cos + B * sin + mlp.b_in)
     speed = np.linalg.norm((slopes * (B * cos - A * sin)) @ mlp.W_out, axis=1)
     fine, coarse = (np.array([_simpson(s, end), _peak(s)]) for s in (speed, speed[::2]))
     error = np.divide(np.abs(fine - coarse), fine, out=np.zeros(2), where=fine > 0)
@@ -175,7 +208,7 @@ def _peak(y):
 # --- how far the tangent map holds ---
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class TangentRange:
     """How far along each path of a batch the tangent map at its start stays within k tolerances.
 
@@ -186,17 +219,39 @@ class TangentRange:
         Radians from z0 to where it is first off by more than the tolerance; inf if that is nowhere on the path.
     n_crossings : int [..., k]
         Boundaries crossed by then; where the angle is inf, all those on the path.
+
+    See Also
+    --------
+    tangent_range : makes it.
+
+    Examples
+    --------
+    >>> mlp = FoldedMLP(np.eye(2), [9.0, 9.0], np.eye(2), [0.0, 0.0], "relu", 0.0, "rmsnorm")
+    >>> tangent_range(mlp, *mlp.to_sphere([[1.0, 0.0], [0.0, 1.0]]))
+    TangentRange(n_paths=1, tolerances=[0.05, 0.1, 0.2])
     """
 
-    tolerances: np.ndarray
-    angles: np.ndarray
-    n_crossings: np.ndarray
+    tolerances: Float[np.ndarray, "k"]
+    angles: Float[np.ndarray, "... k"]
+    n_crossings: Int[np.ndarray, "... k"]
 
     def __post_init__(self):
         freeze(self)
 
+    def __repr__(self) -> str:
+        n_paths, tolerances = self.angles.size // len(self.tolerances), ", ".join(f"{t:g}" for t in self.tolerances)
+        return f"TangentRange(n_paths={n_paths}, tolerances=[{tolerances}])"
 
-def tangent_range(mlp, z0, z1, *, tolerances=(0.05, 0.1, 0.2), end=None, resolution=64):
+
+def tangent_range(
+    mlp: FoldedMLP,
+    z0: Real[ArrayLike, "... d"],
+    z1: Real[ArrayLike, "... d"],
+    *,
+    tolerances: Real[ArrayLike, "k"] | Sequence[float] = (0.05, 0.1, 0.2),
+    end: Real[ArrayLike, "..."] | float | None = None,
+    resolution: int = 64,
+) -> TangentRange:
     """How far along each path the layer's tangent map at z0 predicts the output's change.
 
     The map is `tangent_change`, affine in z: for ReLU the affine map of the path's first region, so exact up to the
@@ -226,12 +281,21 @@ def tangent_range(mlp, z0, z1, *, tolerances=(0.05, 0.1, 0.2), end=None, resolut
     Tested step by step, then by bisection. ReLU: four steps to each piece, where both sides squared are trigonometric
     polynomials of degree 2, then down to rounding. GELU: steps of end / resolution, then to 1/4096 of a step. An
     excursion beyond the tolerance that begins and ends within one step goes unseen.
+
+    See Also
+    --------
+    tangent_change : the map itself.
+    path_profile : how far the output moves on the way.
+
+    Examples
+    --------
+    >>> mlp = FoldedMLP([[1.0], [0.0]], [-1.0], [[1.0]], [0.0], "relu", 0.0, "rmsnorm")
+    >>> found = tangent_range(mlp, *mlp.to_sphere([[1.0, 0.0], [0.0, 1.0]]), tolerances=[0.1])
+    >>> found.n_crossings  # the map holds up to the boundary, and is soon off behind it
+    array([1])
     """
-    tolerances = as_float64(tolerances, "tolerances", shape=("k",))
-    if (tolerances <= 0).any():
-        raise ValueError(f"tolerances: expected numbers > 0, got {tolerances.min():g}.")
-    if index(resolution) < 1:
-        raise ValueError(f"resolution: expected a positive number of steps, got {resolution}.")
+    tolerances = as_positive(tolerances, "tolerances", shape=("k",))
+    resolution = positive_integer(resolution, "resolution")
     e0, e1, ends = frames(mlp, z0, z1, end)
     angles, counts = [], []
     for _, A, B, stops in chunks(mlp, e0, e1, ends):
@@ -240,7 +304,7 @@ def tangent_range(mlp, z0, z1, *, tolerances=(0.05, 0.1, 0.2), end=None, resolut
             angles.append(_relu_range(mlp, paths, tolerances))
         else:
             angles.append(_smooth_range(mlp, A, B, stops, tolerances, resolution))
-        counts += [np.searchsorted(found[0], t, side="right") for (*_, found), t in zip(paths, angles[-1])]
+        counts += [np.searchsorted(found[0], t, side="right") for (*_, found), t in zip(paths, angles[-1], strict=True)]
     shape = (*ends.shape, len(tolerances))
     return TangentRange(tolerances, np.reshape(np.concatenate(angles), shape), np.reshape(counts, shape))
 
@@ -258,7 +322,7 @@ def _relu_range(mlp, paths, tolerances):
         first, low, high = _bracket(t.ravel(), error[:, None] > tolerances**2 * change[:, None])
         piece = np.minimum(first // _TESTS, len(t) - 1)
         brackets.append((low, high, forms[0][piece] - tolerances[:, None, None] ** 2 * forms[1][piece]))
-    low, high, form = map(np.array, zip(*brackets))
+    low, high, form = map(np.array, zip(*brackets, strict=True))
     return _bisect(lambda t: _quadratic(form, t) > 0, low, high, 50)
 
 
@@ -269,7 +333,7 @@ def _quadratic(form, t):
 
 
 def _smooth_range(mlp, A, B, ends, tolerances, resolution):
-    act, slope = ACTIVATIONS[mlp.activation]
+    act, slope, _ = ACTIVATIONS[mlp.activation]
     start = A + mlp.b_in
     at_start = np.stack([A, B, start, act(start), slope(start)], axis=1)[:, :, None]
 
@@ -288,10 +352,10 @@ def _smooth_range(mlp, A, B, ends, tolerances, resolution):
     t = ends[:, None] * np.arange(1, resolution + 1) / resolution
     off = np.zeros((*t.shape, len(tolerances)), dtype=bool)
     for block in np.array_split(np.arange(resolution), _BLOCKS):
-        rows = np.flatnonzero(~off.any(axis=1).all(axis=1))  # the others have passed every tolerance
+        rows = np.flatnonzero(~off.any(axis=1).all(axis=-1))  # the others have passed every tolerance
         if len(rows) and len(block):
             off[rows[:, None], block] = is_off(rows, t[rows][:, block])
-    low, high = map(np.array, zip(*(_bracket(*path)[1:] for path in zip(t, off))))
+    low, high = map(np.array, zip(*(_bracket(*path)[1:] for path in zip(t, off, strict=True)), strict=True))
     every, own = np.arange(len(ends)), np.arange(len(tolerances))
     return _bisect(lambda t: is_off(every, t)[:, own, own], low, high, 12)
 

@@ -13,22 +13,30 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from ._inputs import (
+    ArrayLike,
+    Bool,
+    Float,
+    Int,
+    Real,
+    as_ends,
     as_float64,
     freeze,
-    non_negative,
+    positive,
     require_broadcast,
     require_folded,
-    require_on_sphere,
+    require_one_great_circle,
     require_sphere,
+    sphere_pair,
 )
 from .geometry._angles import on_arcs, turn
+from .layer import FoldedMLP
 
 _CLOSEST = 1e-10  # radians: nearer to each other, or to being antipodes, two points have no safe great circle
 _AT_ONCE = 2**17  # pre-activations in flight: what is worked on stays in the processor's cache
 
 
-def angle_between(z0, z1):
-    """The angle between two points of the sphere, float64 [...] in [0, pi].
+def angle_between(z0: Real[ArrayLike, "... d"], z1: Real[ArrayLike, "... d"]) -> Float[np.ndarray | np.float64, "..."]:
+    """The angle between two points of the sphere.
 
     2 atan2(|e1 - e0|, |e1 + e0|) for the unit vectors e0, e1: good to about 1e-16 also near 0 and near pi, where
     arccos(e0 . e1) loses half of the digits. Kahan 2006, "How futile are mindless assessments of roundoff", section 12.
@@ -38,16 +46,33 @@ def angle_between(z0, z1):
     z0, z1 : array_like [..., d]
         On the sphere of radius sqrt(d): normalize(x) at eps = 0. Shapes broadcast.
 
+    Returns
+    -------
+    angle : float64 [...]
+        Radians in [0, pi].
+
     Raises
     ------
     ValueError
         A point is off the sphere by more than 1e-9 of its radius, or the shapes do not fit.
+
+    See Also
+    --------
+    rotate : the point at a given angle.
+    boundary_margin : from a point to each neuron's boundary.
+
+    Examples
+    --------
+    >>> from lnpoly_helpers import normalize
+    >>> float(np.degrees(angle_between(*normalize([[1.0, 0.0, 0.0], [0.0, 1.0, 0.0]]))).round(9))
+    120.0
     """
-    e0, e1 = _unit_pair(z0, z1, "d")
-    return _angle(e0, e1)
+    return _angle(*_unit_pair(z0, z1, "d"))
 
 
-def rotate(z0, z1, angle):
+def rotate(
+    z0: Real[ArrayLike, "... d"], z1: Real[ArrayLike, "... d"], angle: Real[ArrayLike, "..."] | float
+) -> Float[np.ndarray, "... d"]:
     """Turn z0 towards z1 by an angle, along their great circle (slerp).
 
     z = sqrt(d) (e0 cos(angle) + e1 sin(angle)): z0 at angle 0, z1 at `angle_between`; beyond, the circle goes on.
@@ -74,6 +99,13 @@ def rotate(z0, z1, angle):
     Accurate to about 1e-15; the direction of the circle to 1e-16 / sin(theta), theta the angle between the points.
     Shoemake 1985, SIGGRAPH.
 
+    See Also
+    --------
+    angle_between : how far z1 is.
+    crossings : which boundaries lie on the way.
+
+    Examples
+    --------
     >>> from lnpoly_helpers import normalize
     >>> z = normalize([[1.0, 0.0, 0.0], [0.0, 1.0, 0.0]])
     >>> angle_between(z[0], rotate(*z, 0.25)).round(12)
@@ -86,13 +118,8 @@ def rotate(z0, z1, angle):
 
 
 def _unit_pair(z0, z1, d, kind=None):
-    z0, z1 = as_float64(z0, "z0", shape=(..., d)), as_float64(z1, "z1", shape=(..., d))
-    if z0.shape[-1] != z1.shape[-1]:
-        raise ValueError(f"z0 and z1: expected the same number of coordinates, got {z0.shape[-1]} and {z1.shape[-1]}.")
-    require_broadcast("z0 and z1", z0.shape, z1.shape)
-    for z, name in ((z0, "z0"), (z1, "z1")):
-        require_on_sphere(z, name, kind)
-    return (z / np.linalg.norm(z, axis=-1, keepdims=True) for z in np.broadcast_arrays(z0, z1))
+    z0, z1 = (z / np.linalg.norm(z, axis=-1, keepdims=True) for z in sphere_pair(z0, z1, d, kind))
+    return z0, z1
 
 
 def _angle(e0, e1):
@@ -103,21 +130,14 @@ def _frame(z0, z1, d, kind=None):
     """Orthonormal e0, e1 [..., d], along z0 and along the path's start, and the angle [...] from z0 to z1."""
     e0, e1 = _unit_pair(z0, z1, d, kind)
     angle = _angle(e0, e1)
-    lost = np.argwhere(np.minimum(angle, np.pi - angle) < _CLOSEST)
-    if len(lost):
-        where = tuple(int(i) for i in lost[0])
-        raise ValueError(
-            f"z0 and z1: expected two points with one great circle through them, got {len(lost)} that have more"
-            f"{f', the first at index {where}' if where else ''}: they "
-            f"{'coincide' if angle[where] < 1 else 'are antipodes'}. Choose another z1."
-        )
+    require_one_great_circle(angle, _CLOSEST)
     # the chord from z0 or its antipode, whichever is nearer: it is short where the projection would cancel
     chord = e1 - np.where((e0 * e1).sum(axis=-1, keepdims=True) < 0, -1, 1) * e0
     tangent = chord - (chord * e0).sum(axis=-1, keepdims=True) * e0
     return e0, tangent / np.linalg.norm(tangent, axis=-1, keepdims=True), angle
 
 
-def at_length(mlp, length):
+def at_length(mlp: FoldedMLP, length: float) -> FoldedMLP:
     """A layer without a norm, as it acts on vectors of one length: a layer on the sphere of radius sqrt(d).
 
     Without a norm there is no sphere, but a vector x that is turned keeps its length. With W_in length / sqrt(d) in
@@ -140,19 +160,28 @@ def at_length(mlp, length):
     ------
     ValueError
         The layer stands behind a norm, or the length is not positive.
+
+    See Also
+    --------
+    crossings, path_profile, tangent_range : what it can then be asked.
+
+    Examples
+    --------
+    >>> mlp = FoldedMLP(np.eye(2), [0.0, 0.0], np.eye(2), [0.0, 0.0], "relu", 0.0, "none")
+    >>> at_length(mlp, 5.0).output([1.0, -1.0]).round(3)  # as mlp([3.536, -3.536]), of length 5
+    array([3.536, 0.   ])
     """
     require_folded(mlp)
     if mlp.kind != "none":
         raise ValueError(f"mlp: expected a layer without a norm, got kind {mlp.kind!r}, which has a sphere of its own.")
-    if non_negative(length, "length") == 0:
-        raise ValueError("length: expected a positive number, got 0: the zero vector cannot be turned.")
+    length = positive(length, "length", "Pass np.linalg.norm(x).")
     return replace(mlp, W_in=mlp.W_in * (length / np.sqrt(mlp.d_model)), kind="rmsnorm", eps=0.0)
 
 
 # --- who flips on the way ---
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Crossings:
     """Every flip on each path of a batch: path after path, each in order. For one path, ``counts`` is a single number.
 
@@ -170,20 +199,39 @@ class Crossings:
         How many on each path.
     ends : float64 [...]
         Where each path ends, in radians.
+
+    See Also
+    --------
+    crossings : makes it.
+
+    Examples
+    --------
+    >>> mlp = FoldedMLP(np.eye(2), [0.0, 0.0], np.eye(2), [0.0, 0.0], "relu", 0.0, "rmsnorm")
+    >>> crossings(mlp, *mlp.to_sphere([[[1.0, -1.0], [1.0, 2.0]], [[1.0, 1.0], [2.0, 1.0]]]))
+    Crossings(n_paths=2, n_crossings=1)
     """
 
-    angles: np.ndarray
-    neurons: np.ndarray
-    turns_on: np.ndarray
-    paths: np.ndarray
-    counts: np.ndarray
-    ends: np.ndarray
+    angles: Float[np.ndarray, "n"]
+    neurons: Int[np.ndarray, "n"]
+    turns_on: Bool[np.ndarray, "n"]
+    paths: Int[np.ndarray, "n"]
+    counts: Int[np.ndarray, "..."]
+    ends: Float[np.ndarray, "..."]
 
     def __post_init__(self):
         freeze(self)
 
+    def __repr__(self) -> str:
+        return f"Crossings(n_paths={self.counts.size}, n_crossings={self.angles.size})"
 
-def crossings(mlp, z0, z1, *, end=None):
+
+def crossings(
+    mlp: FoldedMLP,
+    z0: Real[ArrayLike, "... d"],
+    z1: Real[ArrayLike, "... d"],
+    *,
+    end: Real[ArrayLike, "..."] | float | None = None,
+) -> Crossings:
     """Every flip of a neuron on the way from z0 to z1 along the shorter arc, in closed form.
 
     Exact: a neuron crosses at most twice, where `partition_circle` has it on the same circle, and one that flips twice
@@ -213,6 +261,19 @@ def crossings(mlp, z0, z1, *, end=None):
     Angles are as accurate as those of `partition_circle`; a boundary through an end point to within rounding may count
     or not. Over all paths of one length the mean count is expected_crossings(mlp) end / (2 pi), and m end / pi without
     biases. Time: one matrix product [2 n, d] x [d, m] for n paths and some 0.2 us for each path and neuron.
+
+    See Also
+    --------
+    expected_crossings : how many a random great circle has.
+    path_profile, tangent_range : what the output does on the way.
+    split_change : what the flips add between the end points.
+
+    Examples
+    --------
+    >>> mlp = FoldedMLP(np.eye(2), [0.0, 0.0], np.eye(2), [0.0, 0.0], "relu", 0.0, "rmsnorm")
+    >>> found = crossings(mlp, *mlp.to_sphere([[1.0, -1.0], [1.0, 1.0]]))
+    >>> np.degrees(found.angles).round(9), found.neurons, found.turns_on
+    (array([45.]), array([1]), array([ True]))
     """
     e0, e1, ends = frames(mlp, z0, z1, end)
     parts = [(start, find_crossings(A, B, mlp.b_in, stops)) for start, A, B, stops in chunks(mlp, e0, e1, ends)]
@@ -227,9 +288,7 @@ def frames(mlp, z0, z1, end):
     require_sphere(mlp)
     e0, e1, ends = _frame(z0, z1, mlp.d_model, mlp.kind)
     if end is not None:
-        end = as_float64(end, "end", shape=(...,))
-        if (end <= 0).any() or (end > np.pi).any():
-            raise ValueError(f"end: expected radians with 0 < end <= pi, got {end.min():.6g} to {end.max():.6g}.")
+        end = as_ends(end)
         ends = np.broadcast_to(end, require_broadcast("z0 and end", ends.shape, end.shape))
         e0, e1 = (np.broadcast_to(e, (*ends.shape, mlp.d_model)) for e in (e0, e1))
     return e0, e1, ends

@@ -3,7 +3,9 @@
 import json
 import os
 import re
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -26,23 +28,59 @@ def read_data(path):
         ) from None
 
 
-def prompts():
-    """The texts on which the notebooks take statistics, a list of str (``data/prompts.txt``)."""
+def prompts() -> list[str]:
+    """The texts on which the notebooks take statistics (``data/prompts.txt``).
+
+    Returns
+    -------
+    list of str
+
+    Raises
+    ------
+    FileNotFoundError
+        The file that comes with the package is gone.
+
+    See Also
+    --------
+    residuals, context_windows : what takes such a list.
+
+    Examples
+    --------
+    >>> len(prompts()) > 50 and all(text.strip() for text in prompts())
+    True
+    """
     return read_data(data_folder() / "prompts.txt").decode().strip().split("\n\n")
 
 
-def published():
-    """GPT-2 small's published residual standard deviations, as `numpy` reads them: layers, values and their source.
+def published() -> dict[str, Any]:
+    """GPT-2 small's published residual standard deviations: layers, values and their source.
 
     Returns
     -------
     dict
         ``layers``, ``later positions`` and ``position 0`` (lists of the same length), ``what`` and ``source``.
+
+    Raises
+    ------
+    FileNotFoundError
+        The file that comes with the package is gone.
+
+    See Also
+    --------
+    residuals : the vectors whose standard deviations these are.
+
+    Examples
+    --------
+    >>> numbers = published()
+    >>> dict(zip(numbers["layers"], numbers["later positions"], strict=True))[0]
+    1.21
     """
     return json.loads((data_folder() / "published" / "gpt2_residual_std.json").read_text(encoding="utf-8"))
 
 
-def save_results(model, notebook, numbers, *, folder=None):
+def save_results(
+    model: str, notebook: str, numbers: Mapping[str, Any], *, folder: str | os.PathLike | None = None
+) -> str:
     """Write a notebook's numbers for one model, or compare them with those that are there.
 
     Without a file for this model and notebook, one is written. With one, it is left as it is and every number is
@@ -65,6 +103,22 @@ def save_results(model, notebook, numbers, *, folder=None):
     -------
     str
         One line that says what was done.
+
+    Raises
+    ------
+    ValueError
+        The file that is there is no JSON.
+
+    See Also
+    --------
+    model_name : the name of a loaded model.
+
+    Examples
+    --------
+    >>> from tempfile import TemporaryDirectory
+    >>> with TemporaryDirectory() as folder:
+    ...     save_results("gpt2", "06", {"angle": [12.5, 13.0]}, folder=folder)
+    'gpt2: 1 figures written to gpt2/06.json, the first of this model'
     """
     if folder is None:
         folder = os.environ.get("LNPOLY_RESULTS") or _default_folder()

@@ -1,12 +1,16 @@
 """The narrow door: a layer and two or three directions become a small arrangement; geometry knows no LayerNorm."""
 
+from typing import overload
+
 import numpy as np
 
-from ._inputs import KINDS, as_float64, one_of, require_sphere
+from ._inputs import ArrayLike, Float, Real, as_float64, require_slice, require_sphere
+from ._slice_basis import SliceBasis, orthonormal
 from .geometry.arrangement import Arrangement
+from .layer import FoldedMLP
 
 
-def slice_basis(vectors, *, kind="layernorm"):
+def slice_basis(vectors: Real[ArrayLike, "k d"], *, kind: str = "layernorm") -> Float[SliceBasis, "k d"]:
     """Orthonormal rows that span the given directions, by Gram-Schmidt in their order.
 
     The first row points along the first vector. For ``"layernorm"`` every vector is centred first, so that the
@@ -16,54 +20,68 @@ def slice_basis(vectors, *, kind="layernorm"):
     ----------
     vectors : array_like [k, d]
     kind : {"layernorm", "rmsnorm", "none"}
+        The layer's, ``mlp.kind``.
 
     Returns
     -------
     basis : float64 [k, d]
-        Orthonormal to about 1e-15.
+        Orthonormal to about 1e-15. An array that has its `kind`: `restrict` refuses it for a layer of another.
 
     Raises
     ------
     ValueError
         The vectors do not span k dimensions (after centring, for LayerNorm).
+
+    See Also
+    --------
+    lift : from coordinates in the slice to points of the sphere.
+    restrict : what a layer looks like in it.
+
+    Examples
+    --------
+    >>> slice_basis([[3.0, 0.0, 0.0], [1.0, 2.0, 0.0]], kind="rmsnorm").round(12) + 0.0
+    array([[1., 0., 0.],
+           [0., 1., 0.]])
     """
-    one_of(kind, KINDS, "kind")
-    vectors = as_float64(vectors, "vectors", shape=("k", "d"))
-    largest = np.abs(vectors).max(axis=1, keepdims=True)
-    rows = vectors / np.where(largest > 0, largest, 1.0)
-    if kind == "layernorm":
-        rows = _centred(_centred(rows))  # the first mean is rounded; this removes what it left
-    k, d = rows.shape
-    room = d - 1 if kind == "layernorm" else d
-    if k <= room:
-        lengths = np.linalg.norm(rows, axis=1, keepdims=True)
-        rows = rows / np.where(lengths > 1e-12, lengths, 1.0)
-        basis, heights = np.linalg.qr(rows.T)
-        heights = np.diag(heights)
-        if (np.abs(heights) > 1e-10).all():
-            basis = (basis * np.sign(heights)).T
-            if kind == "layernorm":  # nearly parallel vectors: what is left of one may lean out of the hyperplane
-                basis, signs = np.linalg.qr(_centred(basis).T)
-                basis = (basis * np.sign(np.diag(signs))).T
-            return basis
-    raise ValueError(
-        f"vectors: expected {k} directions that span {k} dimensions"
-        f"{' of the hyperplane orthogonal to the ones vector' if kind == 'layernorm' else ''}, "
-        f"got fewer (one is zero, constant, or a combination of the others). Choose other vectors."
-    )
+    return orthonormal(vectors, kind)
 
 
-def _centred(rows):
-    return rows - rows.mean(axis=1, keepdims=True)
+def lift(basis: Real[ArrayLike, "k d"], y: Real[ArrayLike, "... k"]) -> Float[np.ndarray, "... d"]:
+    """The points of the sphere at slice coordinates y with |y| = 1: z = sqrt(d) y @ basis.
 
+    Parameters
+    ----------
+    basis : array_like [k, d]
+        From `slice_basis`.
+    y : array_like [..., k]
+        On the unit circle or sphere; any other length gives a point as far from the centre, in units of sqrt(d).
 
-def lift(basis, y):
-    """The points of the sphere at slice coordinates y [..., k] with |y| = 1: z = sqrt(d) y @ basis, [..., d]."""
+    Returns
+    -------
+    z : float64 [..., d]
+
+    See Also
+    --------
+    restrict : the layer's pre-activations at such points, as an `Arrangement` of y.
+    rotate : along the great circle of two points, without a basis.
+
+    Examples
+    --------
+    >>> basis = slice_basis([[3.0, 0.0, 0.0, 0.0], [0.0, 2.0, 0.0, 0.0]], kind="rmsnorm")
+    >>> lift(basis, [0.6, 0.8]).round(12).tolist()
+    [1.2, 1.6, 0.0, 0.0]
+    """
     basis = as_float64(basis, "basis", shape=("k", "d"))
     return np.sqrt(basis.shape[1]) * as_float64(y, "y", shape=(..., len(basis))) @ basis
 
 
-def restrict(mlp, basis):
+@overload
+def restrict(mlp: FoldedMLP, basis: SliceBasis) -> Arrangement: ...
+@overload
+def restrict(mlp: FoldedMLP, basis: Real[ArrayLike, "*n k d"]) -> Arrangement | list[Arrangement]: ...
+
+
+def restrict(mlp: FoldedMLP, basis: Real[ArrayLike, "*n k d"]) -> Arrangement | list[Arrangement]:
     """Cut the layer's hyperplanes with a slice through the sphere's centre.
 
     Parameters
@@ -82,9 +100,22 @@ def restrict(mlp, basis):
     Raises
     ------
     ValueError
-        The rows are not orthonormal or, for LayerNorm, not orthogonal to the ones vector; or there is no norm.
+        The basis was made for the sphere of another norm; its rows are not orthonormal or, for LayerNorm, not
+        orthogonal to the ones vector; or the layer has no norm.
+
+    See Also
+    --------
+    slice_basis : makes the basis.
+    partition_circle, partition_sphere, partition_plane, count_faces : what takes the arrangement.
+
+    Examples
+    --------
+    >>> mlp = FoldedMLP(np.eye(3), [0.0, 1.0, -1.0], np.eye(3), np.zeros(3), "relu", 0.0, "rmsnorm")
+    >>> restrict(mlp, slice_basis([[3.0, 0.0, 0.0], [1.0, 2.0, 0.0]], kind=mlp.kind))
+    Arrangement(n_neurons=3, dimension=2)
     """
     require_sphere(mlp)
+    require_slice(mlp, basis)
     bases = as_float64(basis, "basis")
     bases = as_float64(bases, "basis", shape=("n", "k", mlp.d_model) if bases.ndim == 3 else ("k", mlp.d_model))
     *n, k, d = bases.shape

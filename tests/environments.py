@@ -16,6 +16,7 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name, parse_wheel_filename
 
 ROOT = Path(__file__).resolve().parent.parent
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
 COLAB_LIST = ROOT / "tests" / "places" / "colab.txt"
 COLAB_PYTHON = "3.13"
 # torch, and what comes with a build of it for graphics cards
@@ -59,6 +60,16 @@ def preinstalled(text=None):
         if version and line[0] != "#":
             found[canonicalize_name(name)] = version
     return found
+
+
+def requirements(*extras):
+    """What the package asks for with these extras; an extra that names others is taken apart."""
+    found = list(PROJECT["project"]["dependencies"])
+    for extra in extras:
+        for line in PROJECT["project"]["optional-dependencies"][extra]:
+            wanted = Requirement(line)
+            found += requirements(*wanted.extras) if wanted.name == PROJECT["project"]["name"] else [line]
+    return list(dict.fromkeys(found))
 
 
 def walk(requirements, into=lambda name: True, look=distribution):
@@ -129,24 +140,29 @@ def link(source, target):
         shutil.copy2(source, target)
 
 
+def install(environment, *packages, **options):
+    """Let this interpreter's pip install into an environment, which may have none."""
+    # bytecode only of what is then imported: that is a third of the time
+    pip = [sys.executable, "-m", "pip", "--python", python_of(environment), "install", "--quiet", "--no-compile"]
+    run([*pip, "--disable-pip-version-check", *packages], env=bare(), **options)
+
+
 @contextlib.contextmanager
-def made(environment, *packages, **options):
+def made(environment, *packages, torch=True, **options):
     """A fresh virtual environment with the torch of this interpreter and what pip installs; gone afterwards.
 
     Colab's own torch cannot be had everywhere, conda's pytorch-cpu has no wheel, and installing a gigabyte would prove
-    nothing. What torch asks for is installed like the rest.
+    nothing. What torch asks for comes with what is installed.
     """
     try:
         run([sys.executable, "-m", "venv", "--without-pip", environment])
         site = site_of(environment)
-        for found in (found for found in distributions() if TORCH.fullmatch(canonicalize_name(found.name))):
+        for found in (found for found in distributions() if torch and TORCH.fullmatch(canonicalize_name(found.name))):
             for file in found.files:
                 if ".." not in file.parts and "__pycache__" not in file.parts:
                     (site / file).parent.mkdir(parents=True, exist_ok=True)
                     link(file.locate(), site / file)
-        # bytecode only of what is then imported: that is a third of the time
-        pip = [sys.executable, "-m", "pip", "--python", python_of(environment), "install", "--quiet", "--no-compile"]
-        run([*pip, "--disable-pip-version-check", "torch", *packages], env=bare(), **options)
+        install(environment, *packages, **options)
         yield environment
     finally:
         shutil.rmtree(environment, ignore_errors=True)
@@ -168,7 +184,7 @@ def snapshot(folder):
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy(ROOT / name, folder / name)
     git = ["git", "-C", folder, "-c", "user.name=x", "-c", "user.email=x@localhost", "-c", "commit.gpgsign=false"]
-    ref = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["lnpoly"]["ref"]
+    ref = PROJECT["tool"]["lnpoly"]["ref"]
     init = ["init", "--quiet", "--initial-branch", ref]
     for arguments in (init, ["add", "--all"], ["commit", "--quiet", "-m", "snapshot"]):
         run([*git, *arguments])

@@ -1,7 +1,7 @@
 """Bad input, table by table: each with the right exception, which says what was expected, what came and what to do."""
 
 import re
-from dataclasses import replace
+from dataclasses import fields, is_dataclass, replace
 
 import numpy as np
 import pytest
@@ -15,12 +15,17 @@ from lnpoly_helpers import (
     PatternCounter,
     activation_pattern,
     affine_map,
+    angle_between,
+    at_length,
     boundary_height,
     boundary_margin,
     cap_share,
+    coherence,
     count_patterns,
+    crossings,
     encode,
     expected_crossings,
+    flip_weights,
     fold_layer_norm,
     hamming_distance,
     jacobian,
@@ -32,11 +37,16 @@ from lnpoly_helpers import (
     normalize,
     partition_circle,
     partition_plane,
+    path_profile,
     pattern_hash,
     ray_crossings,
     residuals,
     restrict,
+    rotate,
     slice_basis,
+    split_change,
+    tangent_change,
+    tangent_range,
     trace,
 )
 from lnpoly_helpers.models import load
@@ -48,7 +58,7 @@ MLP = fold_layer_norm(BLOCK)
 GELU = random_mlp(RNG, D, M, activation="gelu")
 NO_NORM = random_mlp(RNG, D, M, kind="none")
 X = RNG.normal(size=D)
-Z = normalize(X)
+Z, Z1 = normalize(np.stack([X, RNG.normal(size=D)]))
 BASIS = slice_basis(RNG.normal(size=(2, D)))
 PRE = RNG.normal(size=(4, M))
 PATTERN = PRE[0] > 0
@@ -86,8 +96,22 @@ READERS = {  # name of the argument: (function of it, a good value)
     "mlp.output: z": (MLP.output, Z),
     "mlp.preactivations: z": (MLP.preactivations, Z),
     "jacobian: x": (lambda x: jacobian(MLP, x), X),
+    "mlp.to_sphere: x": (MLP.to_sphere, X),
     "ray_crossings: x": (lambda x: ray_crossings(MLP, x), X),
     "boundary_margin: z": (lambda z: boundary_margin(MLP, z), Z),
+    "angle_between: z1": (lambda z1: angle_between(Z, z1), Z1),
+    "rotate: z0": (lambda z0: rotate(z0, Z1, 0.3), Z),
+    "rotate: angle": (lambda angle: rotate(Z, Z1, angle), np.array([0.3, 0.5])),
+    "crossings: z0": (lambda z0: crossings(MLP, z0, Z1), Z),
+    "crossings: end": (lambda end: crossings(MLP, Z, Z1, end=end), np.array([0.25, 0.5])),
+    "path_profile: z1": (lambda z1: path_profile(GELU, Z, z1), Z1),
+    "tangent_range: z0": (lambda z0: tangent_range(MLP, z0, Z1), Z),
+    "tangent_range: tolerances": (lambda t: tangent_range(MLP, Z, Z1, tolerances=t), np.array([0.125, 0.25])),
+    "split_change: z0": (lambda z0: split_change(GELU, z0, Z1), Z),
+    "split_change: z1": (lambda z1: split_change(GELU, Z, z1), Z1),
+    "flip_weights: z1": (lambda z1: flip_weights(GELU, Z, z1), Z1),
+    "coherence: z0": (lambda z0: coherence(GELU, z0, Z1), Z),
+    "tangent_change: z1": (lambda z1: tangent_change(GELU, Z, z1), Z1),
     "slice_basis: vectors": (slice_basis, np.array(BASIS)),
     "lift: basis": (lambda basis: lift(basis, [1.0, 0.0]), BASIS),
     "lift: y": (lambda y: lift(BASIS, y), np.array([0.6, 0.8])),
@@ -103,6 +127,7 @@ CASES = [
     pytest.param(reader, name.split(": ")[1], *bad, id=f"{name} {case}")
     for name, (reader, good) in READERS.items()
     for case, *bad in bad_numbers(good)
+    if (name, case) != ("crossings: end", "None")  # the path's own end
 ]
 
 
@@ -118,6 +143,59 @@ def test_the_good_value_of_that_table_is_taken(reader, good):
     reader(good)
     reader(torch.tensor(np.array(good)))
     np.testing.assert_array_equal(good, before)
+
+
+# --- torch tensors ---
+
+
+def outcome(reader, value):
+    """Every array in what a reader returns, or what it says."""
+
+    def arrays(result):
+        if is_dataclass(result):
+            result = [getattr(result, field.name) for field in fields(result)]
+        return [a for part in result for a in arrays(part)] if isinstance(result, (list, tuple)) else [result]
+
+    try:
+        return arrays(reader(value))
+    except ValueError as error:  # points of a sphere that are rounded to 8 bits no longer lie on it
+        return [str(error)]
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16, torch.float32, torch.float64], ids=str)
+@pytest.mark.parametrize("reader, good", READERS.values(), ids=READERS)
+def test_a_tensor_of_any_float_type_with_a_gradient_is_the_float64_array_of_its_numbers(reader, good, dtype):
+    tensor = torch.tensor(np.array(good), dtype=dtype, requires_grad=True)
+    exact = np.array(tensor.tolist())
+    for found, expected in zip(outcome(reader, tensor), outcome(reader, exact), strict=True):
+        np.testing.assert_array_equal(found, expected)
+        assert not isinstance(found, np.ndarray) or found.dtype in (np.float64, int, bool)
+    assert tensor.requires_grad and tensor.dtype == dtype
+
+
+def test_a_tensor_in_bfloat16_gives_the_float64_result():
+    x = torch.tensor([[1.5, -0.25, 3.0, 2.0, 8.0, -7.0], [0.5, 2.5, 1.0, 96.0, 0.0, 3.0]], requires_grad=True)
+    half, exact = x.bfloat16(), np.array(x.tolist())  # these numbers are exact in bfloat16
+    for read in (normalize, BLOCK, MLP, MLP.to_sphere, lambda x: jacobian(MLP, x), lambda x: slice_basis(x)):
+        np.testing.assert_array_equal(read(half), read(exact))
+        np.testing.assert_array_equal(read(list(half)), read(exact))
+        assert np.asarray(read(half)).dtype == np.float64
+
+
+NO_NUMBERS = {
+    "meta": lambda good: torch.empty(np.shape(good), device="meta"),
+    "sparse": lambda good: torch.tensor(np.array(good)).to_sparse(),
+    "a list with one on meta": lambda good: [torch.ones(2), torch.ones(2, device="meta")],
+    "complex": lambda good: torch.tensor(np.array(good)) + 0j,
+}
+
+
+@pytest.mark.parametrize("make", NO_NUMBERS.values(), ids=NO_NUMBERS)
+@pytest.mark.parametrize("name", READERS)
+def test_a_tensor_that_holds_no_real_numbers_is_refused_by_name(name, make):
+    reader, good = READERS[name]
+    with pytest.raises(TypeError, match=rf"^{name.split(': ')[1]}: expected (an array of )?real numbers.*, got "):
+        reader(make(good))
 
 
 PRE_READERS = {
@@ -179,12 +257,15 @@ WRONG_SHAPES = {  # a call, the argument that it names, the shape expected and t
     "block.preactivations": (lambda: BLOCK.preactivations(np.ones(7)), "x", "..., 6", "7"),
     "mlp": (lambda: MLP(np.ones(5)), "x", "..., 6", "5"),
     "mlp.output": (lambda: MLP.output(np.ones(5)), "z", "..., 6", "5"),
-    "jacobian of a batch": (lambda: jacobian(MLP, np.ones((2, 6))), "x", "6", "2, 6"),
-    "ray_crossings of a batch": (lambda: ray_crossings(MLP, np.ones((2, 6))), "x", "6", "2, 6"),
+    "jacobian": (lambda: jacobian(MLP, np.ones((2, 5))), "x", "..., 6", "2, 5"),
+    "mlp.to_sphere": (lambda: MLP.to_sphere(np.ones(5)), "x", "..., 6", "5"),
+    "split_change": (lambda: split_change(MLP, Z, np.ones(5)), "z1", "..., 6", "5"),
+    "ray_crossings": (lambda: ray_crossings(MLP, np.ones((2, 5))), "x", "..., 6", "2, 5"),
     "boundary_margin": (lambda: boundary_margin(MLP, np.ones(7)), "z", "..., 6", "7"),
-    "W_in transposed": (lambda: replace(BLOCK, W_in=BLOCK.W_in.T), "b_in", "6", "10"),
+    "W_in transposed": (lambda: replace(BLOCK, W_in=BLOCK.W_in.T), "W_in", "d, 10", "10, 6"),
     "W_in flat": (lambda: replace(BLOCK, W_in=np.ones(3)), "W_in", "d, m", "3"),
     "W_out transposed": (lambda: replace(BLOCK, W_out=BLOCK.W_out.T), "W_out", "10, d_out", "6, 10"),
+    "b_in": (lambda: replace(MLP, b_in=np.ones(9)), "b_in", "10", "9"),
     "b_out": (lambda: replace(MLP, b_out=np.ones(5)), "b_out", "6", "5"),
     "gamma": (lambda: replace(BLOCK, gamma=np.ones(10)), "gamma", "6", "10"),
     "beta": (lambda: replace(BLOCK, beta=np.ones((1, 6))), "beta", "6", "1, 6"),
@@ -215,9 +296,15 @@ OF_A_SPHERE = {
     "cap_share": cap_share,
     "boundary_margin": lambda mlp: boundary_margin(mlp, Z),
     "restrict": lambda mlp: restrict(mlp, BASIS),
+    "crossings": lambda mlp: crossings(mlp, Z, Z1),
+    "path_profile": lambda mlp: path_profile(mlp, Z, Z1),
+    "tangent_range": lambda mlp: tangent_range(mlp, Z, Z1),
 }
 OF_A_FOLDED_LAYER = OF_A_SPHERE | {
     "jacobian": lambda mlp: jacobian(mlp, X),
+    "split_change": lambda mlp: split_change(mlp, Z, Z1),
+    "coherence": lambda mlp: coherence(mlp, Z, Z1),
+    "tangent_change": lambda mlp: tangent_change(mlp, Z, Z1),
     "ray_crossings": lambda mlp: ray_crossings(mlp, X),
     "affine_map": lambda mlp: affine_map(mlp, PATTERN),
 }
@@ -292,6 +379,38 @@ REFUSED = {
         lambda: partition_plane(FLAT, half_width=np.nan),
         ValueError,
         says("half_width: expected finite numbers, got 1 NaN"),
+    ),
+    "end": (lambda: crossings(MLP, Z, Z1, end=0), ValueError, says("end: expected radians with 0 < end <= pi, got 0")),
+    "tolerances": (
+        lambda: tangent_range(MLP, Z, Z1, tolerances=[0.1, -0.1]),
+        ValueError,
+        says("tolerances: expected numbers > 0, got -0.1"),
+    ),
+    "resolution": (
+        lambda: path_profile(MLP, Z, Z1, resolution=6),
+        ValueError,
+        says("resolution: expected a positive multiple of 4, got 6"),
+    ),
+    "resolution a float": (
+        lambda: tangent_range(MLP, Z, Z1, resolution=6.0),
+        TypeError,
+        says("resolution: expected a positive integer, got 6.0"),
+    ),
+    "length": (
+        lambda: at_length(NO_NORM, -2),
+        ValueError,
+        says("length: expected a finite number > 0, got -2. Pass np.linalg.norm(x)"),
+    ),
+    # residual vectors where normalised ones are read
+    "output of a residual vector": (
+        lambda: MLP.output(3 * X),
+        ValueError,
+        says("z: expected what LayerNorm puts out, length at most sqrt(d) = 2.449", "got a vector of length", "mlp(x)"),
+    ),
+    "preactivations of a residual vector": (
+        lambda: MLP.preactivations(X / 9),  # short, but it has a mean
+        ValueError,
+        says("z: expected what LayerNorm puts out", "and mean 0, got", "normalize(x, eps=mlp.eps, kind=mlp.kind)"),
     ),
     # wrong objects
     "fold twice": (

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from oracles import bisect, exact_normalize, random_block, random_mlp, torch_block
 
-from lnpoly_helpers import FoldedMLP, fold_layer_norm, jacobian, normalize, ray_crossings
+from lnpoly_helpers import FoldedMLP, fold_layer_norm, lift, normalize, ray_crossings, restrict, slice_basis
 from lnpoly_helpers._inputs import KINDS
 from lnpoly_helpers.activations import ACTIVATIONS
 
@@ -139,27 +139,6 @@ def test_a_vector_without_direction_goes_to_zero_at_eps_above_zero():
     np.testing.assert_array_equal(normalize(np.zeros(5), eps=1e-5, kind="rmsnorm"), np.zeros(5))
 
 
-# --- activations ---
-
-
-@pytest.mark.parametrize(
-    "name, function",
-    [
-        ("relu", torch.relu),
-        ("gelu", torch.nn.functional.gelu),
-        ("gelu_new", lambda h: torch.nn.functional.gelu(h, approximate="tanh")),
-    ],
-)
-def test_activations_and_their_slopes_are_torchs(name, function):
-    h = np.concatenate([np.linspace(-12, 12, 2401), [-1e3, -40, 40, 1e3]])
-    tensor = torch.tensor(h, requires_grad=True)
-    value = function(tensor)
-    value.sum().backward()
-    act, slope = ACTIVATIONS[name]
-    np.testing.assert_allclose(act(h), value.detach().numpy(), rtol=1e-12, atol=1e-14)
-    np.testing.assert_allclose(slope(h), tensor.grad.numpy(), rtol=1e-12, atol=1e-14)
-
-
 # --- the block and its fold ---
 
 
@@ -230,6 +209,16 @@ def test_a_changed_block_shares_the_matrices_that_it_leaves_alone(rng):
     assert replace(block, W_out=view).W_out is not view
 
 
+def test_a_matrix_that_was_not_centred_is_no_fold_of_layer_norm(rng):
+    block = random_block(rng, 8, 30)
+    with pytest.raises(ValueError, match="W_in: expected columns with mean 0.*got.*fold_layer_norm"):
+        FoldedMLP(block.W_in, block.b_in, block.W_out, block.b_out, "relu", block.eps, "layernorm")
+    for kind in ("rmsnorm", "none"):
+        FoldedMLP(block.W_in, block.b_in, block.W_out, block.b_out, "relu", block.eps, kind)
+    float32 = fold_layer_norm(block).W_in.astype(np.float32)
+    FoldedMLP(float32, block.b_in, block.W_out, block.b_out, "relu", block.eps, "layernorm")
+
+
 def random_ray(rng, d, m):
     return ray_crossings(random_mlp(rng, d, m, eps=1e-2), np.arange(d))
 
@@ -245,49 +234,6 @@ def test_frozen_means_frozen(rng, make):
             assert not value.flags.writeable, f"{type(thing).__name__}.{field.name} can be written to"
 
 
-# --- jacobian ---
-
-
-@pytest.mark.parametrize("activation", ACTIVATIONS)
-@pytest.mark.parametrize("eps", [0.0, 1e-5, 0.5])
-@pytest.mark.parametrize("kind", KINDS)
-def test_jacobian_is_autograds(rng, kind, eps, activation):
-    block = random_block(rng, 10, 40, kind=kind, activation=activation, eps=eps, d_out=4)
-    x = rng.normal(size=10)
-    expected = torch.autograd.functional.jacobian(lambda t: torch_block(block)(t)[1], torch.tensor(x)).numpy().T
-    np.testing.assert_allclose(jacobian(fold_layer_norm(block), x), expected, atol=1e-12)
-
-
-def test_a_matrix_that_was_not_centred_is_no_fold_of_layer_norm(rng):
-    block = random_block(rng, 8, 30)
-    with pytest.raises(ValueError, match="W_in: expected columns with mean 0.*got.*fold_layer_norm"):
-        FoldedMLP(block.W_in, block.b_in, block.W_out, block.b_out, "relu", block.eps, "layernorm")
-    for kind in ("rmsnorm", "none"):
-        FoldedMLP(block.W_in, block.b_in, block.W_out, block.b_out, "relu", block.eps, kind)
-    float32 = fold_layer_norm(block).W_in.astype(np.float32)
-    FoldedMLP(float32, block.b_in, block.W_out, block.b_out, "relu", block.eps, "layernorm")
-
-
-@pytest.mark.parametrize("kind", KINDS)
-def test_jacobian_is_the_limit_of_finite_differences(rng, kind):
-    block = random_block(rng, 8, 30, kind=kind, activation="gelu", eps=1e-3)
-    x, h = rng.normal(size=8), 1e-5
-    steps = h * np.eye(8)
-    differences = (block(x + steps) - block(x - steps)) / (2 * h)
-    np.testing.assert_allclose(jacobian(fold_layer_norm(block), x), differences, atol=1e-8)
-
-
-@pytest.mark.parametrize("activation", ACTIVATIONS)
-@pytest.mark.parametrize("kind", NORMS)
-def test_jacobian_shrinks_as_the_vector_grows_at_eps_zero(rng, kind, activation):
-    mlp = random_mlp(rng, 12, 50, kind=kind, activation=activation)
-    x = rng.normal(size=12)
-    for a in (1e-100, 1e-3, 5.0, 1e100):
-        np.testing.assert_allclose(a * jacobian(mlp, a * x), jacobian(mlp, x), rtol=1e-9, atol=1e-12)
-    with_eps = replace(mlp, eps=1.0)
-    assert np.abs(5 * jacobian(with_eps, 5 * x) - jacobian(with_eps, x)).max() > 1e-3
-
-
 # --- rays ---
 
 
@@ -297,7 +243,7 @@ def crossings_by_bisection(block, x, low=1e-12, high=1e12, n=4000):
     on = block.preactivations(grid[:, None] * x) > 0
     where, neurons = np.nonzero(on[1:] != on[:-1])
     height = lambda i: lambda t: block.preactivations(np.exp(t) * x)[i]  # noqa: E731
-    log_scale = [bisect(height(i), np.log(grid[k]), np.log(grid[k + 1])) for k, i in zip(where, neurons)]
+    log_scale = [bisect(height(i), np.log(grid[k]), np.log(grid[k + 1])) for k, i in zip(where, neurons, strict=True)]
     order = np.argsort(log_scale)
     return np.exp(np.array(log_scale)[order]), neurons[order]
 
@@ -358,3 +304,117 @@ def test_a_neuron_without_bias_or_without_weight_flips_nowhere(rng):
     for kind in KINDS:
         dead = replace(mlp, W_in=W_in, b_in=b_in, kind=kind)
         assert len(ray_crossings(dead, rng.normal(size=8)).neurons) == 0
+
+
+# --- residual vectors in place of normalised ones ---
+
+
+@pytest.mark.parametrize("kind", NORMS)
+@pytest.mark.parametrize("scale", [1 + 1e-5, 2.0, 1e60])
+def test_a_vector_longer_than_the_sphere_is_refused(rng, kind, scale):
+    mlp = random_mlp(rng, 12, 30, kind=kind, eps=1e-5)
+    z = mlp.to_sphere(rng.normal(size=(3, 4, 12)))
+    long = z.copy()
+    long[1, 2] *= scale
+    for read in (mlp.preactivations, mlp.output):
+        read(z), read(z * (1 + 1e-7)), read(0 * z), read(z.astype(np.float32))
+        with pytest.raises(ValueError) as raised:
+            read(long)
+        norm, wanted, mean = {
+            "layernorm": ("LayerNorm", " and mean 0", f" and mean {long[1, 2].mean():.1e}"),
+            "rmsnorm": ("RMSNorm", "", ""),
+        }[kind]
+        assert str(raised.value) == (
+            f"z: expected what {norm} puts out, length at most sqrt(d) = 3.4641{wanted}, got a vector at index (1, 2) "
+            f"of length {np.sqrt(12) * scale:.6g}{mean}. For residual vectors x pass "
+            f"normalize(x, eps=mlp.eps, kind=mlp.kind), or mlp.to_sphere(x) for eps = 0; mlp(x) takes x itself."
+        )
+        with pytest.raises(ValueError, match="got a vector of length"):
+            read(long[1, 2])
+        with pytest.raises(ValueError, match="got a vector at index .* of length inf"):
+            read(1e200 * z)  # its square overflows
+
+
+@pytest.mark.parametrize("size", [1.0, 0.1, 1e-3, 1e-130])
+def test_a_short_vector_with_a_mean_is_refused_behind_layer_norm_alone(rng, size):
+    """A residual vector may be short; its mean still gives it away."""
+    z = 0.9 * size * normalize(rng.normal(size=(5, 12)))
+    leaning = z + [[0], [0], [1e-3 * size], [0], [0]]
+    for kind in KINDS:
+        mlp = random_mlp(rng, 12, 30, kind=kind, eps=1e-5)
+        mlp.output(z)
+        if kind == "layernorm":
+            with pytest.raises(ValueError, match=r"z: expected .* and mean 0, got a vector at index \(2,\)"):
+                mlp.output(leaning)
+            mlp.output(z + 1e-6 * size)
+        else:
+            mlp.output(leaning)
+
+
+def test_without_a_norm_every_vector_is_read(rng):
+    mlp = random_mlp(rng, 12, 30, kind="none")
+    x = 50 * rng.normal(size=(4, 12)) + 7
+    np.testing.assert_array_equal(mlp.output(x), mlp(x))
+
+
+@pytest.mark.parametrize("kind", NORMS)
+def test_what_the_norm_puts_out_is_never_refused(rng, kind):
+    """At any scale, offset and eps, in float32 as torch computes it, and with one massive coordinate."""
+    mlp = random_mlp(rng, 768, 4, kind=kind)
+    x = rng.normal(size=(200, 768)) * 10.0 ** rng.uniform(-12, 12, size=(200, 1))
+    x[50:100] += x[50:100].std(axis=1, keepdims=True) * 100
+    x[100:, 138] *= 3000
+    for eps in (0.0, 1e-12, 1e-5, 1.0):
+        mlp.output(normalize(x, eps=eps, kind=kind))
+    tensor = torch.tensor(x, dtype=torch.float32)
+    norm = torch.nn.functional.layer_norm if kind == "layernorm" else torch.nn.functional.rms_norm
+    mlp.output(norm(tensor, (768,), eps=1e-5))
+    mlp.output(1e-200 * normalize(x, kind=kind))
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_to_sphere_is_normalize_at_eps_zero_whatever_the_layers_own(rng, kind):
+    mlp = random_mlp(rng, 12, 30, kind=kind, eps=0.5)
+    x = rng.normal(size=(4, 5, 12)) + 1
+    np.testing.assert_array_equal(mlp.to_sphere(x), normalize(x, kind=kind))
+    assert kind == "none" or np.abs(np.linalg.norm(mlp.to_sphere(x), axis=-1) - np.sqrt(12)).max() < 1e-14 * 12
+    with pytest.raises(ValueError, match=r"x: expected shape \[..., 12\], got \[7\]"):
+        mlp.to_sphere(np.ones(7))
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_slice_is_slice_basis_of_the_layers_own_kind(rng, kind):
+    mlp = random_mlp(rng, 12, 30, kind=kind)
+    vectors = rng.normal(size=(3, 12)) + 1
+    basis = mlp.slice(vectors)
+    np.testing.assert_array_equal(basis, slice_basis(vectors, kind=kind))
+    assert basis.kind == kind
+    np.testing.assert_array_equal(mlp.slice(torch.tensor(vectors)), basis)
+    if kind != "none":  # from the layer to its arrangement, and its preactivations
+        y = normalize(rng.normal(size=(7, 3)), kind="rmsnorm") / np.sqrt(3)
+        pre = restrict(mlp, basis).preactivations(y)
+        np.testing.assert_allclose(pre, mlp.preactivations(lift(basis, y)), atol=1e-12)
+    with pytest.raises(ValueError, match=r"vectors: expected shape \[k, 12\], got \[3, 11\]"):
+        mlp.slice(vectors[:, 1:])
+
+
+def test_a_torch_linears_matrix_is_named_as_what_it_is(rng):
+    """torch stores [out, in]; with biases, both layers give themselves away."""
+    first, last = torch.nn.Linear(6, 10).double(), torch.nn.Linear(10, 3).double()
+    right = dict(W_in=first.weight.T, b_in=first.bias, W_out=last.weight.T, b_out=last.bias)
+    make = lambda **change: FoldedMLP(**(right | change), activation="gelu", eps=0.0, kind="rmsnorm")  # noqa: E731
+    x = torch.randn(4, 6, dtype=torch.float64)
+    z = torch.nn.functional.rms_norm(x, (6,), eps=0)
+    expected = last(torch.nn.functional.gelu(first(z)))
+    np.testing.assert_allclose(make()(x), expected.detach().numpy(), atol=1e-12)
+    for change, shapes in (
+        (dict(W_in=first.weight), r"W_in: expected shape \[d, 10\], got \[10, 6\]"),
+        (dict(W_out=last.weight), r"W_out: expected shape \[10, d_out\], got \[3, 10\]"),
+    ):
+        message = shapes + r", which fits the other way round. torch's Linear stores \[out, in\]: pass linear.weight.T;"
+        with pytest.raises(ValueError, match=message + r" mlp_block\(model, layer\)"):
+            make(**change)
+    with pytest.raises(ValueError, match=r"b_in: expected shape \[10\], got \[9\]\.$"):  # another mistake
+        make(b_in=np.ones(9))
+    with pytest.raises(ValueError, match=r"W_out: expected shape \[10, d_out\], got \[4, 3\]\.$"):
+        make(W_out=np.ones((4, 3)))

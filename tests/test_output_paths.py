@@ -169,6 +169,16 @@ def test_a_batch_of_paths_is_its_paths(rng, activation, monkeypatch):
         np.testing.assert_array_equal(one.n_crossings, reach.n_crossings[k])
 
 
+def test_results_print_their_counts_in_a_line(rng):
+    mlp = random_mlp(rng, 8, 20)
+    z0, z1 = random_points(rng, 3, 2, 8)
+    assert repr(path_profile(mlp, z0, z1)) == "PathProfile(n_paths=6)"
+    assert repr(tangent_range(mlp, z0, z1)) == "TangentRange(n_paths=6, tolerances=[0.05, 0.1, 0.2])"
+    assert repr(tangent_range(mlp, z0[0, 0], z1[0, 0], tolerances=[1 / 3])) == (
+        "TangentRange(n_paths=1, tolerances=[0.333333])"
+    )
+
+
 def test_results_are_frozen(rng):
     mlp = random_mlp(rng, 8, 20)
     z0, z1 = random_points(rng, 3, 8)

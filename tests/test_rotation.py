@@ -2,8 +2,6 @@
 
 import re
 from dataclasses import FrozenInstanceError, fields, replace
-from itertools import permutations
-from math import erf, sqrt, tanh
 
 import numpy as np
 import pytest
@@ -14,16 +12,13 @@ from oracles import ACTIVATIONS, NORMS, bisect, dense_scan, random_block, random
 from lnpoly_helpers import (
     EMBEDDED,
     activation_pattern,
-    affine_map,
     angle_between,
     at_length,
     coherence,
     crossings,
     expected_crossings,
-    flip_weights,
     fold_layer_norm,
     hamming_distance,
-    jacobian,
     load_model,
     mlp_block,
     normalize,
@@ -143,7 +138,7 @@ def test_steering_crosses_the_boundaries_that_the_path_crosses(rng):
     assert found.counts > 10
     theta = angle_between(z0, z1)
     centred = np.linalg.norm([x - x.mean(), v - v.mean()], axis=1)
-    for t, i, on in zip(found.angles, found.neurons, found.turns_on):
+    for t, i, on in zip(found.angles, found.neurons, found.turns_on, strict=True):
         before, after = (
             mlp.preactivations(normalize(x + centred[0] * np.sin(s) / (centred[1] * np.sin(theta - s)) * v))[i]
             for s in (t - 1e-9, t + 1e-9)
@@ -191,7 +186,7 @@ def test_crossings_between_real_vectors_are_those_of_a_dense_scan(rng, name):
         found = crossings(mlp, z0, z1)
         scale = size / np.sqrt(mlp.d_model) if stored.kind == "none" else 1.0  # of what the stored layer reads
         scan = dense_scan(lambda t: stored.preactivations(scale * slerp(z0, z1, t)), 0, found.ends, 2000)  # noqa: B023
-        before, after, neurons, turns_on = map(np.array, zip(*scan))
+        before, after, neurons, turns_on = map(np.array, zip(*scan, strict=True))
         np.testing.assert_array_equal(found.neurons, neurons)
         np.testing.assert_array_equal(found.turns_on, turns_on)
         assert (found.angles >= before - 1e-12).all() and (found.angles <= after + 1e-12).all()
@@ -328,96 +323,19 @@ def test_a_path_that_crosses_nothing_has_empty_arrays(rng):
     assert found.counts == 0 and found.angles.shape == found.neurons.shape == found.paths.shape == (0,)
 
 
+def test_crossings_print_their_counts_in_a_line(rng):
+    mlp = random_mlp(rng, 10, 200)
+    found = crossings(mlp, *random_points(rng, 3, 4, 10))
+    assert repr(found) == f"Crossings(n_paths=12, n_crossings={found.counts.sum()})" and found.counts.sum() > 100
+    assert repr(crossings(mlp, *random_points(rng, 10))).startswith("Crossings(n_paths=1, n_crossings=")
+
+
 def test_crossings_are_frozen(rng):
     found = crossings(random_mlp(rng, 10, 20), *random_points(rng, 3, 10))
     for field in fields(found):
         with pytest.raises(FrozenInstanceError):
             setattr(found, field.name, None)
         assert not getattr(found, field.name).flags.writeable
-
-
-# --- split_change, coherence, tangent_change ---
-
-GATE_OF = {
-    "relu": lambda h: float(h > 0),
-    "gelu": lambda h: 0.5 * (1 + erf(h / sqrt(2))),
-    "gelu_new": lambda h: 0.5 * (1 + tanh(sqrt(2 / np.pi) * (h + 0.044715 * h**3))),
-}
-
-
-def flip_vectors(mlp, z0, z1):
-    """f_i one by one, [m, d_out]."""
-    gate = GATE_OF[mlp.activation]
-    pre0, pre1 = z0 @ mlp.W_in + mlp.b_in, z1 @ mlp.W_in + mlp.b_in
-    return np.array([(gate(b) - gate(a)) * b * row for a, b, row in zip(pre0, pre1, mlp.W_out)])
-
-
-@pytest.mark.parametrize("kind", [*NORMS, "none"])
-@pytest.mark.parametrize("activation", ACTIVATIONS)
-def test_frozen_part_and_flips_add_up_to_the_change(rng, kind, activation):
-    mlp = random_mlp(rng, 20, 150, kind=kind, activation=activation, d_out=13)
-    z0, z1 = random_points(rng, 4, 5, 20, kind=kind)
-    frozen, flips = split_change(mlp, z0, z1)
-    assert frozen.shape == flips.shape == (4, 5, 13)
-    np.testing.assert_allclose(frozen + flips, mlp.output(z1) - mlp.output(z0), atol=1e-12)
-    each = flip_vectors(mlp, z0[1, 2], z1[1, 2])
-    np.testing.assert_allclose(flips[1, 2], each.sum(axis=0), atol=1e-12)
-    weights = flip_weights(mlp, z0, z1)
-    assert weights.shape == (4, 5, 150)
-    np.testing.assert_allclose(weights[1, 2][:, None] * mlp.W_out, each, atol=1e-13)
-    kappa = coherence(mlp, z0, z1)
-    assert kappa.shape == (4, 5)
-    assert kappa[1, 2] == pytest.approx((each.sum(axis=0) ** 2).sum() / (each**2).sum(), rel=1e-10)
-
-
-@pytest.mark.parametrize("kind", NORMS)
-def test_for_relu_the_frozen_part_is_the_affine_map_and_only_flipped_neurons_flip(rng, kind):
-    mlp = random_mlp(rng, 20, 150, kind=kind)
-    z0, z1 = random_points(rng, 20, kind=kind)
-    start, end = (activation_pattern(mlp.preactivations(z)) for z in (z0, z1))
-    A, _ = affine_map(mlp, start)
-    np.testing.assert_allclose(split_change(mlp, z0, z1)[0], (z1 - z0) @ A, atol=1e-12)
-    weights = flip_weights(mlp, z0, z1)
-    np.testing.assert_array_equal(weights != 0, start != end)
-    np.testing.assert_allclose(weights[start != end], np.abs(mlp.preactivations(z1))[start != end], atol=1e-13)
-    np.testing.assert_array_equal(tangent_change(mlp, z0, z1), split_change(mlp, z0, z1)[0])
-
-
-def test_the_split_takes_a_batch_of_angles(rng):
-    mlp = random_mlp(rng, 9, 30)
-    z0, z1 = random_points(rng, 4, 9)
-    z = rotate(z0[:, None], z1[:, None], np.linspace(0, 1, 6))
-    frozen, flips = split_change(mlp, z0[:, None], z)
-    assert frozen.shape == (4, 6, 9)
-    np.testing.assert_allclose(flips[:, 0], 0, atol=1e-13)
-    np.testing.assert_allclose(split_change(mlp, z0[2], z[2, 3])[1], flips[2, 3], atol=1e-13)
-
-
-def test_coherence_of_planted_flips(rng):
-    """All neurons turn on: orthogonal rows give 1, equal rows their number, opposite pairs 0, no flip NaN."""
-    z0, z1 = random_points(rng, 8)
-    towards = (z1 - z0) / np.linalg.norm(z1 - z0) ** 2
-    mlp = replace(random_mlp(rng, 8, 6), W_in=np.tile(towards[:, None], 6), b_in=np.full(6, -(z0 + z1) @ towards / 2))
-    np.testing.assert_array_equal(activation_pattern(mlp.preactivations(np.stack([z0, z1]))).sum(axis=1), [0, 6])
-    alternating = np.tile([[1.0], [-1.0]], (3, 8))
-    for W_out, expected in ((np.eye(6, 8), 1), (np.ones((6, 8)), 6), (alternating, 0), (-3 * np.ones((6, 8)), 6)):
-        assert coherence(replace(mlp, W_out=W_out), z0, z1) == pytest.approx(expected, abs=1e-12)
-    kappa = coherence(mlp, z0, np.stack([z0, z1]))
-    assert np.isnan(kappa[0]) and kappa[1] > 0
-
-
-def test_shuffling_deals_the_rows_out_anew_for_every_move(rng):
-    """Three flips: of the six ways to deal out the rows, each gives its own kappa, and each comes up."""
-    mlp = random_mlp(rng, 8, 3)
-    z0, z1 = random_points(rng, 8)
-    mlp = replace(mlp, b_in=-(z0 + z1) @ mlp.W_in / 2)  # every boundary halfway
-    ways = [coherence(replace(mlp, W_out=mlp.W_out[list(way)]), z0, z1) for way in permutations(range(3))]
-    drawn = coherence(mlp, np.tile(z0, (200, 1)), z1, shuffle=np.random.default_rng(0))
-    off = np.abs(drawn[:, None] - ways)
-    assert off.min(axis=1).max() < 1e-12 and (np.bincount(off.argmin(axis=1), minlength=6) > 10).all()
-    assert np.diff(np.sort(ways)).min() > 1e-6
-    again = coherence(mlp, np.tile(z0, (200, 1)), z1, shuffle=np.random.default_rng(0))
-    np.testing.assert_array_equal(drawn, again)
 
 
 # --- without a norm ---
@@ -436,26 +354,8 @@ def test_a_layer_at_a_length_is_the_layer_on_vectors_of_that_length(rng, activat
     np.testing.assert_allclose(turned[0], x)
     np.testing.assert_allclose(layer.output(rotate(z0, z1, t)), mlp(turned), atol=1e-12)
     assert (layer.kind, layer.eps) == ("rmsnorm", 0.0)
-    for t, i in zip(*(getattr(crossings(layer, z0, z1), name) for name in ("angles", "neurons"))):
+    for t, i in zip(*(getattr(crossings(layer, z0, z1), name) for name in ("angles", "neurons")), strict=True):
         assert abs(mlp.preactivations(slerp(z0, z1, np.array(t)) * size / np.sqrt(12))[i]) < 1e-12
-
-
-def test_flips_of_independent_random_rows_have_coherence_one_on_average(rng):
-    mlp = random_mlp(rng, 30, 400)
-    rows = [replace(mlp, W_out=rng.normal(size=(400, 30))) for _ in range(60)]
-    z0, z1 = random_points(rng, 30)
-    kappa = np.array([coherence(other, z0, z1) for other in rows])
-    assert abs(kappa.mean() - 1) < 4 * kappa.std(ddof=1) / np.sqrt(60) < 0.2
-
-
-@pytest.mark.parametrize("activation", ACTIVATIONS)
-def test_the_tangent_map_is_the_limit_of_small_steps_in_every_direction(rng, activation):
-    mlp = random_mlp(rng, 12, 40, kind="none", activation=activation)
-    z = rng.normal(size=12)
-    step = 1e-6 * rng.normal(size=(20, 12))
-    moved = (mlp.output(z + step) - mlp.output(z - step)) / 2
-    np.testing.assert_allclose(tangent_change(mlp, z, z + step), moved, rtol=1e-6, atol=1e-14)
-    np.testing.assert_allclose(tangent_change(mlp, z, z + 1.0), np.ones(12) @ jacobian(mlp, z), atol=1e-12)
 
 
 # --- bad input ---
@@ -493,8 +393,8 @@ BAD = {
     "end in degrees": (lambda: crossings(MLP, Z0, Z1, end=90), "end: .* 0 < end <= pi, got 90"),
     "no norm": (lambda: crossings(NO_NORM, Z0, Z1), "LayerNorm or RMSNorm, got kind 'none'"),
     "a norm, at a length": (lambda: at_length(MLP, 1.0), "expected a layer without a norm, got kind 'layernorm'"),
-    "no length": (lambda: at_length(NO_NORM, 0.0), "length: expected a positive number, got 0"),
-    "negative length": (lambda: at_length(NO_NORM, -1.0), "length: expected a finite number >= 0, got -1.0"),
+    "no length": (lambda: at_length(NO_NORM, 0.0), "length: expected a finite number > 0, got 0.0. Pass np.linalg"),
+    "negative length": (lambda: at_length(NO_NORM, -1.0), "length: expected a finite number > 0, got -1.0"),
     "a block": (lambda: crossings(BLOCK, Z0, Z1), "mlp: expected a FoldedMLP, got NormedMLP. fold_layer_norm"),
     "a block, split": (lambda: split_change(BLOCK, Z0, Z1), "mlp: expected a FoldedMLP"),
     "a block, tangent": (lambda: tangent_change(BLOCK, Z0, Z1), "mlp: expected a FoldedMLP"),

@@ -1,5 +1,7 @@
-"""slices: Gram-Schmidt by its defining properties, the narrow door, and expected against found crossings."""
+"""slices: Gram-Schmidt by its defining properties, the narrow door, and who may pass it."""
 
+import copy
+import pickle
 from dataclasses import FrozenInstanceError, replace
 
 import numpy as np
@@ -8,18 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from oracles import random_mlp
 
-from lnpoly_helpers import (
-    Arrangement,
-    FoldedMLP,
-    boundary_height,
-    cap_share,
-    expected_crossings,
-    lift,
-    normalize,
-    partition_circle,
-    restrict,
-    slice_basis,
-)
+from lnpoly_helpers import Arrangement, at_length, lift, normalize, restrict, slice_basis
+from lnpoly_helpers.slices import SliceBasis
 
 NORMS = ("layernorm", "rmsnorm")
 
@@ -108,82 +100,65 @@ def test_an_arrangement_is_frozen_and_keeps_its_own_copy():
             setattr(arrangement, field, None)
 
 
+def test_an_arrangement_says_its_sizes_and_replaces_its_parts(rng):
+    arrangement = Arrangement(rng.normal(size=(300, 3)), rng.normal(size=300))
+    assert repr(arrangement) == "Arrangement(n_neurons=300, dimension=3)"
+    moved = replace(arrangement, offsets=np.zeros(300))
+    assert moved.normals is arrangement.normals and not moved.offsets.any()
+
+
+# --- a slice knows whose sphere it is in ---
+
+KINDS = ("layernorm", "rmsnorm", "none")
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_views_and_copies_of_a_basis_keep_its_kind(rng, kind):
+    basis = slice_basis(rng.normal(size=(3, 9)), kind=kind)
+    others = [basis[:2], basis[::-1], basis[None], basis[0], basis.copy(), copy.copy(basis), copy.deepcopy(basis)]
+    for same in [basis, *others, pickle.loads(pickle.dumps(basis))]:
+        assert isinstance(same, SliceBasis) and same.kind == kind
+    np.testing.assert_array_equal(pickle.loads(pickle.dumps(basis)), basis)
+
+
+def test_what_is_computed_from_a_basis_is_a_plain_array(rng):
+    basis, y = slice_basis(rng.normal(size=(2, 9))), rng.normal(size=(5, 2))
+    results = [2 * basis, -basis, y @ basis, basis @ basis.T, basis.sum(axis=0), np.sqrt(basis**2), lift(basis, y)]
+    for result in results + [np.array([basis, basis]), np.stack([basis, basis]), np.concatenate([basis, basis])]:
+        assert getattr(result, "kind", None) is None
+    assert all(type(result) is np.ndarray for result in results)
+    plain = np.asarray(basis)
+    assert type(plain) is np.ndarray
+    np.testing.assert_array_equal(y @ basis, y @ plain)
+    basis *= -1
+    assert type(basis) is np.ndarray, "rows that were changed in place are nobody's any more"
+    np.testing.assert_array_equal(basis, plain)
+
+
+@pytest.mark.parametrize("made_for", KINDS)
 @pytest.mark.parametrize("kind", NORMS)
-@pytest.mark.parametrize("d, bias", [(3, 1.0), (4, 1.0), (16, 1.0), (16, 3.0)])
-def test_expected_crossings_are_the_mean_over_random_great_circles(rng, d, bias, kind):
-    mlp = random_mlp(rng, d, 64, kind=kind)
-    mlp = replace(mlp, b_in=bias * mlp.b_in)
-    found = [
-        len(partition_circle(restrict(mlp, slice_basis(rng.normal(size=(2, d)), kind=kind))).angles) for _ in range(200)
-    ]
-    error = np.std(found, ddof=1) / np.sqrt(len(found))
-    assert abs(np.mean(found) - expected_crossings(mlp)) <= 4 * error + 1e-9
-    assert 4 * error < 0.1 * expected_crossings(mlp)  # narrow enough to tell a wrong exponent
+def test_a_slice_of_another_norms_sphere_is_refused(rng, kind, made_for):
+    mlp = random_mlp(rng, 9, 12, kind=kind)
+    basis = slice_basis(rng.normal(size=(2, 9)), kind=made_for)
+    if (kind == "layernorm") == (made_for == "layernorm"):  # without a norm the sphere is RMSNorm's
+        assert restrict(mlp, basis).n_neurons == 12
+        return
+    message = rf"^basis: expected .* kind '{kind}', got .* kind '{made_for}'\. .*slice_basis\(vectors, kind=mlp\.kind\)"
+    for same in (basis, basis[::-1], basis[None], [basis, basis], (basis[0], basis[1])):
+        with pytest.raises(ValueError, match=message):
+            restrict(mlp, same)
+    plain = np.asarray(basis)  # has no mark: the rows alone decide
+    if made_for == "layernorm":
+        assert restrict(mlp, plain).n_neurons == 12
+    else:
+        with pytest.raises(ValueError, match="basis: expected orthonormal rows in the space of the sphere"):
+            restrict(mlp, plain)
 
 
-def test_without_bias_every_great_circle_crosses_every_boundary_twice(rng):
-    mlp = random_mlp(rng, 16, 64)
-    assert expected_crossings(replace(mlp, b_in=np.zeros(64))) == 128
-    assert expected_crossings(replace(mlp, b_in=np.full(64, 1e3))) == 0
-    assert expected_crossings(replace(mlp, W_in=np.zeros((16, 64)))) == 0
-
-
-# --- heights and caps ---
-
-
-@pytest.mark.parametrize("kind", NORMS)
-def test_a_neuron_is_on_where_the_cosine_exceeds_its_height(rng, kind):
-    mlp = random_mlp(rng, 9, 40, kind=kind)
-    z = normalize(rng.normal(size=(300, 9)), kind=kind)
-    cosine = z @ mlp.W_in / np.linalg.norm(z, axis=1)[:, None] / np.linalg.norm(mlp.W_in, axis=0)
-    np.testing.assert_array_equal(cosine > boundary_height(mlp), mlp.preactivations(z) > 0)
-    dead = replace(mlp, W_in=np.zeros((9, 3)), b_in=[2.0, -2.0, 0.0], W_out=np.zeros((3, 9)))
-    np.testing.assert_array_equal(boundary_height(dead), [-np.inf, np.inf, 1.0])
-    np.testing.assert_array_equal(cap_share(dead), [1.0, 0.0, 0.0])
-
-
-def layer_with_heights(heights, d, kind):
-    """A layer whose neuron i is on where the cosine exceeds heights[i]."""
-    m = len(heights)
-    w = np.zeros((d, m))
-    w[:2] = [[1.0], [-1.0]]
-    return FoldedMLP(w, -np.sqrt(2 * d) * heights, np.zeros((m, d)), np.zeros(d), "relu", 0.0, kind)
-
-
-@pytest.mark.parametrize(
-    "D, share",
-    [
-        (2, lambda h: np.arccos(h) / np.pi),  # an arc of a circle
-        (3, lambda h: (1 - h) / 2),  # Archimedes: the area of a zone is its height
-        (4, lambda h: (np.arccos(h) - h * np.sqrt(1 - h**2)) / np.pi),
-        (5, lambda h: (2 - 3 * h + h**3) / 4),
-    ],
-)
-def test_cap_shares_of_low_spheres_have_closed_forms(D, share):
-    heights = np.linspace(-0.99, 0.99, 41)  # at 1 itself a rounding of the height is 1e-8 of an arc
-    for d, kind in ((D + 1, "layernorm"), (D, "rmsnorm")):
-        np.testing.assert_allclose(cap_share(layer_with_heights(heights, d, kind)), share(heights), atol=1e-10)
-
-
-@pytest.mark.parametrize("d", [16, 128, 769, 1601])
-def test_cap_shares_of_high_spheres_follow_the_recursion_for_powers_of_the_sine(d):
-    """n I_n = (n - 1) I_(n-2) - cos sin^(n-1), from I_0 = angle and I_1 = 1 - cos."""
-    heights = np.concatenate([np.linspace(-1, 1, 41), np.linspace(-5, 5, 41) / np.sqrt(d)])
-
-    def integral(angle, n):
-        if n < 2:
-            return angle if n == 0 else 1 - np.cos(angle)
-        return ((n - 1) * integral(angle, n - 2) - np.cos(angle) * np.sin(angle) ** (n - 1)) / n
-
-    n = d - 3
-    expected = [integral(np.arccos(np.clip(h, -1, 1)), n) / integral(np.pi, n) for h in heights]
-    np.testing.assert_allclose(cap_share(layer_with_heights(heights, d, "layernorm")), expected, atol=1e-10)
-
-
-@pytest.mark.parametrize("kind", NORMS)
-def test_cap_share_is_how_often_a_random_point_switches_the_neuron_on(rng, kind):
-    mlp = random_mlp(rng, 12, 50, kind=kind)
-    on = mlp.preactivations(normalize(rng.normal(size=(40_000, 12)), kind=kind)) > 0
-    share = cap_share(mlp)
-    error = np.sqrt(share * (1 - share) / len(on)) + 1e-4
-    assert (np.abs(on.mean(axis=0) - share) < 5 * error).all()
+@pytest.mark.parametrize("made_for", ("none", "rmsnorm"))
+def test_a_layer_at_one_length_takes_slices_made_without_a_norm(rng, made_for):
+    mlp = random_mlp(rng, 9, 12, kind="none")
+    basis = slice_basis(rng.normal(size=(2, 9)), kind=made_for)
+    arrangement = restrict(at_length(mlp, 7.0), basis)
+    y = np.array([0.6, -0.8])
+    np.testing.assert_allclose(arrangement.preactivations(y), mlp.preactivations(7 * y @ basis), atol=1e-12)

@@ -1,5 +1,7 @@
 """From circles that are cut to the faces between them: half-edges, closed curves, and which curves bound one face."""
 
+from itertools import pairwise
+
 import numpy as np
 
 from ._angles import turn
@@ -13,7 +15,7 @@ def next_edges(starts, others, enters, place):
     before = np.arange(-1, n_arcs - 1, dtype=np.int32)
     before[starts[:-1]] = starts[1:] - 1
     following = np.empty((n_arcs, 2), dtype=np.int32)
-    for i, (lo, hi) in enumerate(zip(starts[:-1], starts[1:])):
+    for i, (lo, hi) in enumerate(pairwise(starts)):
         if others[lo] < 0:
             following[lo] = 2 * lo, 2 * lo + 1
             continue
@@ -85,22 +87,16 @@ def joints(circles, component, starts, angles):
 
 
 def face_of_curves(n_curves, curve_of, pairs):
-    """The face of each curve, int32 [n_curves], where the curves of each pair of half-edges bound the same face."""
-    parent = {}
+    """The face of each curve, int32 [n_curves], where the curves of each pair of half-edges bound the same face.
 
-    def root(curve):
-        while (up := parent.get(curve, curve)) != curve:
-            curve = up
-        return curve
+    Faces are numbered in the order of their first curves.
+    """
+    if not pairs:
+        return np.arange(n_curves, dtype=np.int32)
+    from scipy.sparse import coo_array
+    from scipy.sparse.csgraph import connected_components
 
-    for pair in pairs:
-        low, high = sorted(root(n_curves if edge < 0 else int(curve_of[edge])) for edge in pair)
-        if low != high:
-            parent[high] = low
-    is_root = np.ones(n_curves, dtype=bool)
-    is_root[[curve for curve in parent if curve < n_curves]] = False
-    face = np.cumsum(is_root, dtype=np.int32) - np.int32(1)
-    for curve in parent:
-        if curve < n_curves:
-            face[curve] = face[root(curve)]
-    return face
+    edges = np.array(pairs).T
+    curves = np.where(edges < 0, n_curves, curve_of[edges])  # the pole is one curve more
+    graph = coo_array((np.ones(len(pairs), dtype=np.int8), tuple(curves)), shape=(n_curves + 1, n_curves + 1))
+    return connected_components(graph, directed=False)[1][:-1]

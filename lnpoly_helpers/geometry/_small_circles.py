@@ -4,14 +4,15 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .._inputs import require_arrangement
+from .._inputs import Float, Int, require_arrangement
 from ._angles import TURN, turn
+from .arrangement import Arrangement
 
 EPS = np.finfo(np.float64).eps
 _ROWS = 64  # rows of the crossing matrix at a time: what is in flight stays in the processor's cache
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Circles:
     """The boundaries that cut the sphere. Circle i is axis_i . y = level_i, and its neuron is on where that is larger.
 
@@ -23,30 +24,70 @@ class Circles:
         A unit axis, and two unit vectors that complete it to a right-handed frame.
     levels, radii : float64 [n]
         Cosine and sine of the angle between the axis and the circle.
+
+    See Also
+    --------
+    SpherePartition : what they cut the sphere into.
+
+    Examples
+    --------
+    >>> circles = find_circles(Arrangement([[0, 0, 2], [0, 4, 0], [1, 0, 0]], [1, 1, 5]))  # the last misses the sphere
+    >>> circles, circles.levels.tolist()
+    (Circles(n_circles=2), [-0.5, -0.25])
     """
 
-    neurons: np.ndarray
-    axes: np.ndarray
-    frames: np.ndarray
-    levels: np.ndarray
-    radii: np.ndarray
+    neurons: Int[np.ndarray, "n"]
+    axes: Float[np.ndarray, "n 3"]
+    frames: Float[np.ndarray, "n 2 3"]
+    levels: Float[np.ndarray, "n"]
+    radii: Float[np.ndarray, "n"]
 
-    def __len__(self):
+    def __len__(self) -> int:
         return len(self.neurons)
 
-    def points(self, circle, angle):
-        """The point of a circle (int [...]) at an angle [...], counter-clockwise about its axis: float64 [..., 3]."""
+    def __repr__(self) -> str:
+        return f"Circles(n_circles={len(self)})"
+
+    def points(
+        self, circle: Int[np.ndarray, "..."] | int, angle: Float[np.ndarray, "..."]
+    ) -> Float[np.ndarray, "... 3"]:
+        """The points of circles at angles in radians, counter-clockwise about each circle's axis.
+
+        Parameters
+        ----------
+        circle : int [...]
+        angle : float64 [...]
+
+        Returns
+        -------
+        points : float64 [..., 3]
+
+        See Also
+        --------
+        SpherePartition.vertices, SpherePartition.outline : those that matter.
+
+        Examples
+        --------
+        >>> circles = find_circles(Arrangement([[0, 0, 2]], [1]))
+        >>> circles.points(0, np.array([0.0, 1.0])) @ circles.axes[0]
+        array([-0.5, -0.5])
+        """
         x, y = np.moveaxis(self.frames[circle], -2, 0)
         around = np.cos(angle)[..., None] * x + np.sin(angle)[..., None] * y
         return self.levels[circle][..., None] * self.axes[circle] + self.radii[circle][..., None] * around
 
-    def angle(self, circle, point):
-        """The angle in [0, 2 pi) at which one circle comes nearest to a point [3]."""
+    def angle(self, circle: int, point: Float[np.ndarray, "3"]) -> float:
+        """The angle in [0, 2 pi) at which one circle comes nearest to a point.
+
+        >>> circles = find_circles(Arrangement([[0, 0, 2]], [1]))
+        >>> circles.angle(0, circles.points(0, np.float64(0.25)))
+        0.25
+        """
         x, y = self.frames[circle] @ point
         return float(turn(np.arctan2(y, x)))
 
 
-def find_circles(arrangement):
+def find_circles(arrangement: Arrangement) -> Circles:
     """The circles of a three-dimensional arrangement; boundaries that miss the sphere are left out."""
     require_arrangement(arrangement, 3)
     size, offset = np.hypot.reduce(arrangement.normals, axis=1), arrangement.offsets
@@ -111,19 +152,20 @@ def cut_circle(circles, i, others):
 
 
 def components(crosses):
-    """Number the connected components of a symmetric relation: int64 [n]."""
-    alone = ~crosses.any(axis=1)
-    component = np.where(alone, np.cumsum(alone) - 1, -1)
-    n_components = int(alone.sum())
-    unseen = ~alone
-    while unseen.any():
-        front = [int(np.argmax(unseen))]
-        while len(front):
-            component[front] = n_components
-            unseen[front] = False
-            front = np.flatnonzero(crosses[front].any(axis=0) & unseen)
-        n_components += 1
-    return component
+    """Number the connected components of a symmetric relation, int32 [n], in the order of their first members."""
+    from scipy.sparse import coo_array
+    from scipy.sparse.csgraph import connected_components
+
+    n = len(crosses)
+    if n == 0:
+        return np.empty(0, dtype=np.int32)
+    # whom a busy circle crosses hang together by it: only the rows of the others can tell more
+    step = n // 64 + 1
+    busy = step * np.argmax(np.count_nonzero(crosses[::step], axis=1))
+    others = np.flatnonzero(~crosses[busy])
+    i, j = np.nonzero(crosses[others])
+    graph = coo_array((np.ones(len(i), dtype=np.int8), (others[i], j)), shape=(n, n))
+    return connected_components(graph, directed=False)[1]
 
 
 def gaps(angles):

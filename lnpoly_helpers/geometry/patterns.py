@@ -5,16 +5,40 @@ from math import ceil, log2
 
 import numpy as np
 
-from .._inputs import as_bits, as_preactivations, require_broadcast
+from .._inputs import ArrayLike, Bool, Int, Real, as_bits, as_preactivations, require_broadcast
 
 _CACHED = 2**20  # bytes
 
 
-def activation_pattern(pre):
-    """Which neurons are on: pre > 0, bool [..., m].
+def activation_pattern(pre: Real[ArrayLike, "... m"]) -> Bool[np.ndarray, "... m"]:
+    """Which neurons are on: pre > 0.
 
     For ReLU these bits name the linear region. For GELU they are the signs of the pre-activations and no more:
     GELU is smooth and has no exact regions.
+
+    Parameters
+    ----------
+    pre : array_like [..., m]
+        Pre-activations, of any float type: signs need no float64. Infinities have a sign too.
+
+    Returns
+    -------
+    pattern : bool [..., m]
+
+    Raises
+    ------
+    ValueError
+        A NaN, which is neither on nor off, or no neurons.
+
+    See Also
+    --------
+    pattern_hash, count_patterns, hamming_distance : what to do with patterns.
+    affine_map : the map that a ReLU layer is where it has this pattern.
+
+    Examples
+    --------
+    >>> activation_pattern([[0.5, -1.0, 0.0], [2.0, 3.0, -0.1]]).astype(int).tolist()
+    [[1, 0, 0], [1, 1, 0]]
     """
     pre = as_preactivations(pre)
     rows, on = rows_of(pre), np.empty(pre.shape, dtype=bool)
@@ -58,7 +82,7 @@ def _byte_weights(n_neurons):
     return (np.frombuffer(stream, dtype="<u8").reshape(n_bytes, 2) >> np.uint64(64 - n_bits)).astype(np.int64)
 
 
-def pattern_hash(pattern):
+def pattern_hash(pattern: Bool[ArrayLike, "... m"]) -> Int[np.ndarray, "... 2"]:
     """A fixed-size identity of each activation pattern.
 
     The packed bits (one byte for eight neurons) times fixed random integers, summed. All sums stay below 2^53,
@@ -73,12 +97,26 @@ def pattern_hash(pattern):
     identity : int64 [..., 2]
         Two patterns of the same m are taken as equal when both numbers are.
 
+    Raises
+    ------
+    TypeError
+        ``pattern`` is not bool.
+
     Notes
     -----
     Each of the two sums is a universal hash: for two fixed, different patterns it agrees with probability at
     most 2^-36 over the choice of the integers (m <= 4112; one bit less for every doubling of m above). With
     both, a million distinct patterns hold a false match with probability below 2^39 / 2^72 = 1e-10.
     Carter and Wegman 1979, J. Comput. Syst. Sci. 18(2).
+
+    See Also
+    --------
+    PatternCounter, count_patterns : how many are distinct.
+
+    Examples
+    --------
+    >>> pattern_hash(np.array([[True, False], [True, True]])).tolist()
+    [[803878505216, 5102314478976], [1205817757824, 7653471718464]]
     """
     pattern = as_bits(pattern, "pattern")
     return _hash_rows(rows_of(pattern)).reshape(*pattern.shape[:-1], 2)
@@ -101,19 +139,61 @@ class PatternCounter:
 
     Memory: 16 bytes for each distinct pattern and up to 16 more for those that wait to be merged, whatever m is.
 
+    Attributes
+    ----------
+    n_seen : int
+        How many patterns have come by, repeated ones included.
+
+    See Also
+    --------
+    count_patterns : of what fits into memory.
+    pattern_hash : by which patterns are told apart.
+
+    Examples
+    --------
     >>> counter = PatternCounter()
     >>> counter.update(np.array([[1.0, -1.0], [2.0, -3.0], [1.0, 1.0]])).n_patterns
     2
     """
 
-    def __init__(self):
+    n_seen: int
+
+    def __init__(self) -> None:
         self._known = np.empty((0, 2), dtype=np.int64)
         self._pending, self._n_pending = [], 0
         self._n_neurons = None
         self.n_seen = 0
 
-    def update(self, pre):
-        """Add pre-activations [..., m], or patterns if they are bool; returns the counter itself."""
+    def __repr__(self) -> str:
+        return f"PatternCounter(n_patterns={self.n_patterns}, n_seen={self.n_seen})"
+
+    def update(self, pre: Real[ArrayLike, "... m"] | Bool[ArrayLike, "... m"]) -> "PatternCounter":
+        """Add pre-activations, or patterns if they are bool.
+
+        Parameters
+        ----------
+        pre : array_like [..., m]
+            Of any float type, or bool.
+
+        Returns
+        -------
+        PatternCounter
+            The counter itself.
+
+        Raises
+        ------
+        ValueError
+            Another number of neurons than before, or a NaN; what came before is kept.
+
+        See Also
+        --------
+        n_patterns : how many are distinct so far.
+
+        Examples
+        --------
+        >>> PatternCounter().update(np.eye(3) - 0.5).update(np.eye(3) > 0)
+        PatternCounter(n_patterns=3, n_seen=6)
+        """
         is_pattern = getattr(pre, "dtype", None) == np.bool_
         rows = rows_of(as_bits(pre, "pre") if is_pattern else as_preactivations(pre))
         m = rows.shape[1]
@@ -133,8 +213,12 @@ class PatternCounter:
         self._pending, self._n_pending = [], 0
 
     @property
-    def n_patterns(self):
-        """How many distinct patterns have been seen."""
+    def n_patterns(self) -> int:
+        """How many distinct patterns have been seen.
+
+        >>> PatternCounter().update(np.eye(3) - 0.5).n_patterns
+        3
+        """
         if self._pending:
             self._merge()
         return len(self._known)
@@ -150,13 +234,68 @@ def distinct(identities):
     return rows.compress(is_new, axis=0)
 
 
-def count_patterns(pre):
-    """How many distinct patterns the rows have, of pre-activations [..., m] or of bool patterns [..., m]."""
+def count_patterns(pre: Real[ArrayLike, "... m"] | Bool[ArrayLike, "... m"]) -> int:
+    """How many distinct patterns the rows have.
+
+    Parameters
+    ----------
+    pre : array_like [..., m]
+        Pre-activations of any float type, or bool patterns.
+
+    Returns
+    -------
+    int
+
+    Raises
+    ------
+    ValueError
+        A NaN, which is neither on nor off, or no neurons.
+
+    See Also
+    --------
+    PatternCounter : chunk by chunk.
+    pattern_hash : how patterns are told apart, and how surely.
+
+    Examples
+    --------
+    >>> count_patterns([[1.0, -1.0], [2.0, -3.0], [1.0, 1.0]])
+    2
+    """
     return PatternCounter().update(pre).n_patterns
 
 
-def hamming_distance(p, q):
-    """How many neurons differ between patterns p and q, bool [..., m] each: int [...]."""
+def hamming_distance(
+    p: Bool[ArrayLike, "... m"], q: Bool[ArrayLike, "... m"]
+) -> Int[np.ndarray | np.generic, "..."]:
+    """How many neurons differ between patterns p and q.
+
+    Parameters
+    ----------
+    p, q : bool [..., m]
+        Shapes broadcast.
+
+    Returns
+    -------
+    distance : int [...]
+        For two single patterns a single number.
+
+    Raises
+    ------
+    TypeError
+        They are not bool.
+    ValueError
+        They have different numbers of neurons, or shapes that do not broadcast.
+
+    See Also
+    --------
+    activation_pattern : makes patterns.
+    crossings : who differs between two points, and where it flips.
+
+    Examples
+    --------
+    >>> hamming_distance(np.array([[True, False], [True, True]]), np.array([True, False])).tolist()
+    [0, 1]
+    """
     p, q = as_bits(p, "p"), as_bits(q, "q")
     if p.shape[-1] != q.shape[-1]:
         raise ValueError(f"p and q: expected the same number of neurons, got {p.shape[-1]} and {q.shape[-1]}.")

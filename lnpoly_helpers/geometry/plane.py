@@ -4,11 +4,60 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .._inputs import as_float64, freeze, read_only, require_arrangement
+from .._inputs import ArrayLike, Bool, Float, Int, as_float64, as_numbers, freeze, read_only, require_arrangement
 from .arrangement import Arrangement
+from .patterns import distinct, pattern_hash
 
 
-@dataclass(frozen=True, eq=False)
+class RegionPatterns(np.ndarray):
+    """The patterns of regions, bool [n_regions, m]: an array that can be called as `CirclePartition.patterns` is.
+
+    What is taken or computed from it is a plain array.
+
+    See Also
+    --------
+    PlanePartition : whose attribute it is.
+
+    Examples
+    --------
+    >>> plane = partition_plane(Arrangement([[1, 0]], [0]))
+    >>> plane.patterns().tolist(), plane.patterns([1]).tolist(), plane.patterns[1].tolist()
+    ([[True], [False]], [[False]], [False])
+    """
+
+    def __call__(self, regions: Int[ArrayLike, "k"] | int | None = None) -> Bool[np.ndarray, "k m"]:
+        """Activation pattern of each region asked for.
+
+        Parameters
+        ----------
+        regions : int or array_like of int [k], optional
+            All, in order, by default.
+
+        Returns
+        -------
+        patterns : bool [k, m]
+
+        See Also
+        --------
+        CirclePartition.patterns, SpherePartition.patterns : called in the same way.
+
+        Examples
+        --------
+        >>> partition_plane(Arrangement([[1, 0]], [0])).patterns(0).tolist()
+        [[True]]
+        """
+        patterns = self.view(np.ndarray)
+        return patterns.copy() if regions is None else patterns[as_numbers(regions, len(self), "regions")]
+
+    def __getitem__(self, key):
+        return self.view(np.ndarray)[key]
+
+    def __array_ufunc__(self, ufunc, method, *inputs, **kwargs):
+        plain = [np.asarray(x) if isinstance(x, RegionPatterns) else x for x in inputs]
+        return getattr(ufunc, method)(*plain, **kwargs)
+
+
+@dataclass(frozen=True, eq=False, repr=False)
 class PlanePartition:
     """A box of the plane, cut by lines.
 
@@ -20,28 +69,90 @@ class PlanePartition:
     polygons : list of float64 [n_vertices, 2]
         The regions' outlines, counter-clockwise.
     patterns : bool [n_regions, m]
+        Also called, as those of the circle and the sphere are: ``patterns()``, ``patterns([0, 3])``.
+
+    See Also
+    --------
+    partition_plane : makes it.
+    CirclePartition, SpherePartition : the same for the circle and the sphere.
+
+    Examples
+    --------
+    >>> partition_plane(Arrangement([[1, 0], [0, 1]], [0, 0]))
+    PlanePartition(n_regions=4, n_patterns=4, n_neurons=2)
     """
 
     arrangement: Arrangement
     half_width: float
-    polygons: list
-    patterns: np.ndarray
+    polygons: list[Float[np.ndarray, "_n_vertices 2"]]
+    patterns: RegionPatterns
 
     def __post_init__(self):
         freeze(self)
         object.__setattr__(self, "polygons", [read_only(polygon) for polygon in self.polygons])
+        object.__setattr__(self, "patterns", self.patterns.view(RegionPatterns))
+
+    def __repr__(self) -> str:
+        return (
+            f"PlanePartition(n_regions={self.n_regions}, n_patterns={self.n_patterns}, n_neurons={self.n_neurons})"
+        )
 
     @property
-    def n_regions(self):
+    def n_neurons(self) -> int:
+        """m, the number of neurons, those whose lines miss the box included.
+
+        >>> partition_plane(Arrangement([[1, 0], [0, 1]], [0, 9])).n_neurons
+        2
+        """
+        return self.arrangement.n_neurons
+
+    @property
+    def n_regions(self) -> int:
+        """Number of regions. They are convex, so it is `n_patterns` too.
+
+        >>> partition_plane(Arrangement([[1, 0], [0, 1]], [0, 9])).n_regions
+        2
+        """
         return len(self.polygons)
 
     @property
-    def centroids(self):
-        """The mean of each polygon's vertices [n_regions, 2]: a point inside it."""
+    def n_patterns(self) -> int:
+        """Number of distinct patterns.
+
+        >>> partition_plane(Arrangement([[1, 0], [0, 1]], [0, 9])).n_patterns
+        2
+        """
+        return len(distinct(self.hashes()))
+
+    def hashes(self) -> Int[np.ndarray, "n_regions 2"]:
+        """`pattern_hash` of each region.
+
+        Returns
+        -------
+        identity : int64 [n_regions, 2]
+
+        See Also
+        --------
+        CirclePartition.hashes, SpherePartition.hashes : of arcs and faces.
+
+        Examples
+        --------
+        >>> partition_plane(Arrangement([[1, 0]], [0])).hashes().shape
+        (2, 2)
+        """
+        return pattern_hash(self.patterns.view(np.ndarray))
+
+    @property
+    def centroids(self) -> Float[np.ndarray, "n_regions 2"]:
+        """The mean of each polygon's vertices: a point inside it.
+
+        >>> partition_plane(Arrangement([[1, 0]], [0]), half_width=1).centroids.tolist()
+        [[0.5, 0.0], [-0.5, 0.0]]
+        """
         return np.array([polygon.mean(axis=0) for polygon in self.polygons])
 
 
-def partition_plane(arrangement, half_width=2.0):
+def partition_plane(arrangement: Arrangement, half_width: float = 2.0) -> PlanePartition:
     """Cut a box of the plane along every line of a two-dimensional arrangement.
 
     Lines are taken one after the other and split each polygon that they cross, so a region keeps exactly one
@@ -57,6 +168,21 @@ def partition_plane(arrangement, half_width=2.0):
     -------
     PlanePartition
 
+    Raises
+    ------
+    ValueError
+        The arrangement is not two-dimensional, or the box has no width.
+
+    Notes
+    -----
+    A corner within 1e-12 of a line, in units of the box, is taken to lie on it.
+
+    See Also
+    --------
+    partition_circle, partition_sphere : the circle and the sphere, cut.
+
+    Examples
+    --------
     >>> partition_plane(Arrangement([[1, 0], [0, 1]], [0, 0])).n_regions
     4
     """
@@ -65,7 +191,7 @@ def partition_plane(arrangement, half_width=2.0):
     if w <= 0:
         raise ValueError(f"half_width: expected a number > 0, got {w}.")
     polygons = [np.array([[-w, -w], [w, -w], [w, w], [-w, w]])]
-    for normal, offset in zip(arrangement.normals, arrangement.offsets):
+    for normal, offset in zip(arrangement.normals, arrangement.offsets, strict=True):
         polygons = [part for polygon in polygons for part in _split(polygon, normal, offset)]
     inside = np.array([polygon.mean(axis=0) for polygon in polygons])
     return PlanePartition(arrangement, w, polygons, arrangement.preactivations(inside) > 0)
@@ -81,7 +207,7 @@ def _split(polygon, normal, offset):
     following = np.roll(polygon, -1, axis=0)
     next_height, next_side = np.roll(height, -1), np.roll(side, -1)
     parts = {1: [], -1: []}
-    for p, q, h, g, s, t in zip(polygon, following, height, next_height, side, next_side):
+    for p, q, h, g, s, t in zip(polygon, following, height, next_height, side, next_side, strict=True):
         for sign in parts:
             if s in (0, sign):
                 parts[sign].append(p)

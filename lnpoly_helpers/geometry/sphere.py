@@ -1,11 +1,13 @@
 """The sphere S^2 cut by small circles: exact faces, their areas, neighbours and patterns. Counting in any dimension."""
 
 from dataclasses import dataclass
+from itertools import pairwise
 from math import comb
 from operator import index
 
 import numpy as np
 
+from .._inputs import ArrayLike, Bool, Float, Int, as_numbers
 from . import _faces
 from ._angles import TURN
 from ._small_circles import Circles, blocks, components, crossings, cut_circle, find_circles, gaps
@@ -15,7 +17,7 @@ from .patterns import distinct, neuron_weights
 _CHECKED = 200_000  # crossings that count_faces sorts, looking for three boundaries through one point
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class SpherePartition:
     """The unit sphere cut by an arrangement into vertices, arcs and faces.
 
@@ -37,16 +39,30 @@ class SpherePartition:
         The face beside the arc where its own neuron is off and the one where it is on: all adjacencies.
     areas : float64 [n_faces]
         In steradians, by the Gauss-Bonnet theorem; absolute error about 1e-15 for each arc around the face.
+    n_components : int
+        Into how many pieces the circles fall, taken together: c in F = 1 + c + `n_vertices`.
+
+    See Also
+    --------
+    partition_sphere : makes it.
+    count_faces : the number of faces alone.
+    CirclePartition, PlanePartition : the same for the circle and the plane.
+
+    Examples
+    --------
+    >>> sphere = partition_sphere(Arrangement(np.eye(3), np.zeros(3)))
+    >>> sphere
+    SpherePartition(n_faces=8, n_arcs=12, n_vertices=6, n_neurons=3)
     """
 
     arrangement: Arrangement
     circles: Circles
-    starts: np.ndarray
-    angles: np.ndarray
-    others: np.ndarray
-    enters: np.ndarray
-    arc_faces: np.ndarray
-    areas: np.ndarray
+    starts: Int[np.ndarray, "_n_circles_and_1"]
+    angles: Float[np.ndarray, "n_arcs"]
+    others: Int[np.ndarray, "n_arcs"]
+    enters: Bool[np.ndarray, "n_arcs"]
+    arc_faces: Int[np.ndarray, "n_arcs 2"]
+    areas: Float[np.ndarray, "n_faces"]
     n_components: int
     _following: np.ndarray  # half-edge 2 s + (own neuron on) runs along arc s; this is the next one round its face
     _curves: np.ndarray  # one half-edge of every closed curve that bounds a face, sorted by face
@@ -57,43 +73,102 @@ class SpherePartition:
             if isinstance(array, np.ndarray):
                 array.flags.writeable = False
 
+    def __repr__(self) -> str:
+        return (
+            f"SpherePartition(n_faces={self.n_faces}, n_arcs={self.n_arcs}, n_vertices={self.n_vertices}, "
+            f"n_neurons={self.n_neurons})"
+        )
+
     @property
-    def n_faces(self):
-        """Number of faces: connected pieces of the sphere. At least `n_patterns`."""
+    def n_neurons(self) -> int:
+        """m, the number of neurons, those that never flip included.
+
+        >>> partition_sphere(Arrangement(np.eye(3), [0, 0, 5])).n_neurons
+        3
+        """
+        return self.arrangement.n_neurons
+
+    @property
+    def n_faces(self) -> int:
+        """Number of faces: connected pieces of the sphere. At least `n_patterns`.
+
+        >>> partition_sphere(Arrangement(np.eye(3), np.zeros(3))).n_faces
+        8
+        """
         return len(self.areas)
 
     @property
-    def n_vertices(self):
-        """Number of points where two circles cross."""
+    def n_vertices(self) -> int:
+        """Number of points where two circles cross.
+
+        >>> partition_sphere(Arrangement(np.eye(3), np.zeros(3))).n_vertices
+        6
+        """
         return int(np.count_nonzero(self.enters))  # of the two circles, one enters the other
 
     @property
-    def n_arcs(self):
+    def n_arcs(self) -> int:
+        """Number of arcs between vertices; a circle that nothing crosses is one.
+
+        >>> partition_sphere(Arrangement(np.eye(3), np.zeros(3))).n_arcs
+        12
+        """
         return len(self.angles)
 
     @property
-    def lengths(self):
-        """The angle that each arc turns about its circle's axis [n_arcs]; its length is this times the radius."""
-        _, from_angle, to_angle = self._arcs(2 * np.arange(self.n_arcs) + 1)
-        return to_angle - from_angle
+    def arc_circles(self) -> Int[np.ndarray, "n_arcs"]:
+        """The circle of each arc; ``circles.neurons[arc_circles]`` flips between the faces of `arc_faces`.
 
-    @property
-    def arc_circles(self):
-        """The circle of each arc, int64 [n_arcs]."""
+        >>> partition_sphere(Arrangement(np.eye(3), np.zeros(3))).arc_circles.tolist()
+        [0, 0, 0, 0, 1, 1, 1, 1, 2, 2, 2, 2]
+        """
         return np.repeat(np.arange(len(self.circles)), np.diff(self.starts))
 
-    def vertices(self):
-        """The points where two circles cross, float64 [n_vertices, 3]."""
+    def vertices(self) -> Float[np.ndarray, "n_vertices 3"]:
+        """The points where two circles cross.
+
+        Returns
+        -------
+        y : float64 [n_vertices, 3]
+
+        See Also
+        --------
+        n_vertices : how many.
+
+        Examples
+        --------
+        >>> partition_sphere(Arrangement([[1, 0, 0], [0, 1, 0]], [0, 0])).vertices().round(12) + 0.0
+        array([[ 0.,  0., -1.],
+               [ 0.,  0.,  1.]])
+        """
         return self.circles.points(self.arc_circles[self.enters], self.angles[self.enters])
 
-    def boundary(self, face):
+    def boundary(
+        self, face: int
+    ) -> list[tuple[Int[np.ndarray, "_k"], Float[np.ndarray, "_k"], Float[np.ndarray, "_k"]]]:
         """What bounds a face, as one triple for each closed curve: a disc has one, a ring two.
+
+        Parameters
+        ----------
+        face : int
 
         Returns
         -------
         list of (neurons int [k], from_angle float64 [k], to_angle float64 [k])
             Its arcs in order, with the face on the left: each runs about its own circle's axis, counter-clockwise
             (to_angle larger) where its neuron is on in the face, clockwise where it is off.
+
+        See Also
+        --------
+        outline : the same as points, to draw.
+        neighbours : what lies behind.
+
+        Examples
+        --------
+        >>> sphere = partition_sphere(Arrangement(np.eye(3), np.zeros(3)))
+        >>> [(neurons, start, stop)] = sphere.boundary(0)
+        >>> sorted(neurons.tolist()), np.degrees(abs(stop - start)).round(9).tolist()
+        ([0, 1, 2], [90.0, 90.0, 90.0])
         """
         curves = []
         for edges in self._edges(face):
@@ -101,25 +176,88 @@ class SpherePartition:
             curves.append((self.circles.neurons[circles], starts, stops))
         return curves
 
-    def outline(self, face, step=0.02):
-        """The closed curves of `boundary` as points float64 [k, 3] on the sphere, at most ``step`` radians apart."""
+    def outline(self, face: int, step: float = 0.02) -> list[Float[np.ndarray, "_k 3"]]:
+        """The closed curves that bound a face, as points on the sphere.
+
+        Parameters
+        ----------
+        face : int
+        step : float
+            Radians about each circle's axis: points are at most this far apart.
+
+        Returns
+        -------
+        list of float64 [k, 3]
+            In the order of `boundary`, with the face on the left.
+
+        See Also
+        --------
+        boundary : the arcs, exactly.
+
+        Examples
+        --------
+        >>> sphere = partition_sphere(Arrangement(np.eye(3), np.zeros(3)))
+        >>> [len(curve) for curve in sphere.outline(0, step=np.pi / 8)]
+        [12]
+        """
         curves = []
         for edges in self._edges(face):
             circles, starts, stops = self._arcs(edges)
             counts = np.ceil(np.abs(stops - starts) / step).astype(int)
-            pieces = [np.linspace(*ends, n, endpoint=False) for *ends, n in zip(starts, stops, counts)]
+            ends = zip(starts, stops, counts, strict=True)
+            pieces = [np.linspace(start, stop, n, endpoint=False) for start, stop, n in ends]
             curves.append(self.circles.points(np.repeat(circles, counts), np.concatenate(pieces)))
         return curves
 
-    def neighbours(self, face):
-        """The faces across each arc of a face, and the neuron that alone differs there: two int arrays."""
+    def neighbours(self, face: int) -> tuple[Int[np.ndarray, "k"], Int[np.ndarray, "k"]]:
+        """The faces across each arc of a face, and the neuron that alone differs there.
+
+        Parameters
+        ----------
+        face : int
+
+        Returns
+        -------
+        faces, neurons : int [k]
+
+        See Also
+        --------
+        boundary : the arcs in the same order, curve after curve.
+
+        Examples
+        --------
+        >>> faces, neurons = partition_sphere(Arrangement(np.eye(3), np.zeros(3))).neighbours(0)
+        >>> len(set(faces.tolist())), sorted(neurons.tolist())
+        (3, [0, 1, 2])
+        """
         edges = np.array([edge for curve in self._edges(face) for edge in curve], dtype=np.int64)
         circles = np.searchsorted(self.starts, edges // 2, side="right") - 1
         return self.arc_faces[edges // 2, 1 - edges % 2], self.circles.neurons[circles]
 
-    def patterns(self, faces=None):
-        """Activation pattern of each face asked for (all by default), bool [len(faces), m], read off one arc each."""
-        faces = np.arange(self.n_faces) if faces is None else self._checked(faces)
+    def patterns(self, faces: Int[ArrayLike, "k"] | int | None = None) -> Bool[np.ndarray, "k m"]:
+        """Activation pattern of each face asked for, read off one arc each.
+
+        Parameters
+        ----------
+        faces : int or array_like of int [k], optional
+            All, in order, by default.
+
+        Returns
+        -------
+        patterns : bool [k, m]
+
+        See Also
+        --------
+        hashes : their identities, in a fraction of the time and memory.
+        CirclePartition.patterns, PlanePartition.patterns : called in the same way.
+
+        Examples
+        --------
+        >>> sphere = partition_sphere(Arrangement(np.eye(3), np.zeros(3)))
+        >>> sphere.patterns().shape, sphere.patterns([0, 5]).shape
+        ((8, 3), (2, 3))
+        """
+        faces = np.arange(self.n_faces) if faces is None else as_numbers(faces, self.n_faces, "faces")
         if not len(self.circles):
             return np.repeat(self.arrangement.preactivations([[0, 0, 1]]) > 0, len(faces), axis=0)
         edges = self._curves[np.searchsorted(self._curve_faces, faces)].astype(np.int64)
@@ -132,8 +270,24 @@ class SpherePartition:
         patterns[np.arange(len(faces)), self.circles.neurons[circles]] = edges % 2
         return patterns
 
-    def hashes(self):
-        """`pattern_hash` of each face, int64 [n_faces, 2]: along a circle, each vertex adds or takes one weight."""
+    def hashes(self) -> Int[np.ndarray, "n_faces 2"]:
+        """`pattern_hash` of each face: along a circle, each vertex adds or takes one neuron's weight.
+
+        Returns
+        -------
+        identity : int64 [n_faces, 2]
+
+        See Also
+        --------
+        n_patterns : how many are distinct.
+
+        Examples
+        --------
+        >>> beam = Arrangement([[1, 0, 0], [-1, 0, 0], [0, 1, 0], [0, -1, 0]], [0.3] * 4)
+        >>> hashes = partition_sphere(beam).hashes()  # a square beam leaves the sphere at both ends
+        >>> len(hashes), len(np.unique(hashes, axis=0))
+        (10, 9)
+        """
         offsets = self.arrangement.offsets
         weights = neuron_weights(len(offsets))
         never_switch = np.setdiff1d(np.arange(len(offsets)), self.circles.neurons)
@@ -147,7 +301,7 @@ class SpherePartition:
         by_edge = np.argsort(edges)
         limits = np.searchsorted(edges[by_edge], 2 * self.starts)
         axes, levels = self.circles.axes, self.circles.levels
-        for i, (lo, hi) in enumerate(zip(limits[:-1], limits[1:])):
+        for i, (lo, hi) in enumerate(pairwise(limits)):
             on = axes @ axes[i] * levels[i] > levels  # right for every circle that does not cross this one
             on[i] = False
             arcs = slice(self.starts[i], self.starts[i + 1])
@@ -162,19 +316,17 @@ class SpherePartition:
         return hashes
 
     @property
-    def n_patterns(self):
-        """Number of distinct patterns, at most `n_faces`: several faces may share theirs."""
-        return len(distinct(self.hashes()))
+    def n_patterns(self) -> int:
+        """Number of distinct patterns, at most `n_faces`: several faces may share theirs.
 
-    def _checked(self, faces):
-        faces = np.atleast_1d(faces)
-        if faces.dtype.kind not in "iu" or faces.ndim != 1 or ((faces < 0) | (faces >= self.n_faces)).any():
-            raise ValueError(f"face: expected integers 0 to {self.n_faces - 1}, got {faces}.")
-        return faces
+        >>> partition_sphere(Arrangement(np.eye(3), np.zeros(3))).n_patterns
+        8
+        """
+        return len(distinct(self.hashes()))
 
     def _edges(self, face):
         """Half-edges of one face, a list of int for each closed curve."""
-        [face] = self._checked(face)
+        face = int(as_numbers([face], self.n_faces, "face")[0])
         curves = []
         for first in self._curves[slice(*np.searchsorted(self._curve_faces, [face, face + 1]))]:
             curve = [int(first)]
@@ -194,7 +346,7 @@ class SpherePartition:
         return circles, np.where(forward, low, high), np.where(forward, high, low)
 
 
-def partition_sphere(arrangement):
+def partition_sphere(arrangement: Arrangement) -> SpherePartition:
     r"""Cut the unit sphere S^2 exactly along every boundary of a three-dimensional arrangement.
 
     Two circles with angular radii arccos(level) cross iff |cos| < 1 for cos = (axis_i . axis_j - level_i level_j) /
@@ -224,6 +376,13 @@ def partition_sphere(arrangement):
     -----
     n circles that all cross make n^2 - n + 2 faces, at about 100 bytes each: 0.1 GB for n = 1000, 1 GB for n = 3072.
 
+    See Also
+    --------
+    count_faces : the number of faces, without building them.
+    partition_circle, partition_plane : the circle and the plane, cut.
+
+    Examples
+    --------
     >>> partition_sphere(Arrangement(np.eye(3), np.zeros(3))).n_faces
     8
     """
@@ -275,7 +434,7 @@ def partition_sphere(arrangement):
     )
 
 
-def count_faces(arrangement, *, check_all=False):
+def count_faces(arrangement: Arrangement, *, check_all: bool = False) -> int:
     """Number of faces of the sphere S^2 cut by a three-dimensional arrangement: F = 1 + c + 2p, without building them.
 
     c is the number of connected components of the n circles that meet the sphere and p that of pairs that cross
@@ -290,11 +449,22 @@ def count_faces(arrangement, *, check_all=False):
         counting: by default all circles are searched while they have up to 200 000 crossings (n = 316), and beyond
         that as many, evenly spaced. True searches all.
 
+    Returns
+    -------
+    int
+
     Raises
     ------
     ValueError
         As in `partition_sphere`.
 
+    See Also
+    --------
+    partition_sphere : the faces themselves.
+    n_regions : the most that there can be.
+
+    Examples
+    --------
     >>> count_faces(Arrangement(np.eye(3), np.zeros(3)))
     8
     """
@@ -308,7 +478,7 @@ def count_faces(arrangement, *, check_all=False):
     return 1 + int(components(crosses).max(initial=-1)) + 1 + n_crossings // 2
 
 
-def n_regions(n_boundaries, sphere_dim):
+def n_regions(n_boundaries: int, sphere_dim: int) -> int:
     """Number of regions into which hyperplanes cut the sphere S^k: 2 sum_{i <= k} C(m - 1, i), exactly.
 
     It holds for m boundaries in general position of which every k or fewer meet inside the open ball: then small
@@ -326,10 +496,21 @@ def n_regions(n_boundaries, sphere_dim):
     -------
     int
 
+    Raises
+    ------
+    ValueError
+        Fewer than 0 boundaries, or a sphere of dimension below 1.
+
     Notes
     -----
     Schläfli's count of the cells of m hyperplanes through the origin. Cover 1965, IEEE Trans. Electron. Comput. 14(3).
 
+    See Also
+    --------
+    count_faces : how many there are, on S^2.
+
+    Examples
+    --------
     >>> n_regions(3, 2), len(str(n_regions(3072, 766)))
     (8, 748)
     """

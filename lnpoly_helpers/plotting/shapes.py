@@ -1,10 +1,9 @@
 """What the pictures read of the objects that they show: plotting computes no geometry and imports none."""
 
 from collections.abc import Sequence
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
-from numpy.typing import ArrayLike
 
 
 @runtime_checkable
@@ -23,7 +22,7 @@ class ArrangementLike(Protocol):
     @property
     def n_neurons(self) -> int: ...
 
-    def preactivations(self, y: ArrayLike) -> np.ndarray: ...
+    def preactivations(self, y: Any) -> np.ndarray: ...
 
 
 @runtime_checkable
@@ -80,5 +79,5 @@ class CircleLike(Protocol):
     @property
     def n_patterns(self) -> int: ...
 
-    def patterns(self) -> np.ndarray: ...
+    def patterns(self, arcs: Any = None) -> np.ndarray: ...
     def sums(self, weights: np.ndarray) -> np.ndarray: ...

@@ -176,7 +176,7 @@ def plot_layernorm(
     x, moved, centred, z, z_before = (np.asarray(v, dtype=float) for v in (x, moved, centred, z, z_before))
     ax = axes_or_new(ax, width=5.4, height=5.0, subplot_kw={"projection": "3d"})
     _space(ax, title, limit)
-    ax.set_box_aspect((1, 1, 1), zoom=1.4)
+    ax.set_box_aspect((1, 1, 1), zoom=1.4)  # pyright: ignore[reportArgumentType]  (matplotlib says int)
     ones = 0.9 * limit * np.ones(3) / np.sqrt(3)
     outward = 0.9 * limit * z_before / np.linalg.norm(z_before)
     ax.add_collection3d(Poly3DCollection([_circle_3d(0.9 * limit)], facecolor=PALE, alpha=0.45, zorder=1))

@@ -57,7 +57,7 @@ def test_one_nan_among_many_blocks_is_found(where, small_pieces):
             function(pre)
 
 
-@pytest.mark.filterwarnings("error")
+@pytest.mark.filterwarnings("error", "ignore::typecheck.WrongArgument")  # long doubles are real numbers, too
 @pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64, np.longdouble])
 def test_the_largest_numbers_and_infinity_are_no_nan(dtype):
     largest = np.finfo(dtype).max
@@ -139,7 +139,7 @@ def test_a_batch_of_slices_is_each_of_them(rng, k, kind):
     bases = np.array([slice_basis(vectors, kind=kind) for vectors in rng.normal(size=(7, k, 40))])
     batch = restrict(mlp, bases)
     assert len(batch) == 7
-    for arrangement, basis in zip(batch, bases):
+    for arrangement, basis in zip(batch, bases, strict=True):
         alone = restrict(mlp, basis)
         np.testing.assert_allclose(arrangement.normals, alone.normals, atol=1e-13)
         np.testing.assert_array_equal(arrangement.offsets, alone.offsets)

@@ -1,5 +1,6 @@
 """plane: areas, counts and points, none of which the splitting itself computes."""
 
+import re
 from dataclasses import FrozenInstanceError
 from itertools import combinations
 from math import comb
@@ -9,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lnpoly_helpers import Arrangement, partition_plane
+from lnpoly_helpers import Arrangement, partition_circle, partition_plane, partition_sphere, pattern_hash
 
 
 def random_lines(rng, m, spread=0.5):
@@ -69,7 +70,7 @@ def test_polygons_are_convex_and_tile_the_box(lines):
 def test_every_point_of_a_region_has_its_pattern(rng, m):
     arrangement = random_lines(rng, m)
     plane = partition_plane(arrangement)
-    for polygon, pattern, centroid in zip(plane.polygons, plane.patterns, plane.centroids):
+    for polygon, pattern, centroid in zip(plane.polygons, plane.patterns, plane.centroids, strict=True):
         points = rng.dirichlet(np.ones(len(polygon)), size=20) @ polygon
         assert (arrangement.preactivations(np.vstack([points, centroid])) > 0).tolist() == [pattern.tolist()] * 21
     assert len(np.unique(plane.patterns, axis=0)) == plane.n_regions  # convex cells: one pattern, one region
@@ -89,9 +90,9 @@ def test_regions_that_share_an_edge_differ_in_the_neuron_of_that_edge(rng):
     arrangement = random_lines(rng, 9)
     plane = partition_plane(arrangement)
     n_shared = 0
-    for (p, on_p), (q, on_q) in combinations(list(zip(plane.polygons, plane.patterns)), 2):
-        for a, b in zip(p, np.roll(p, -1, axis=0)):
-            for c, d in zip(q, np.roll(q, -1, axis=0)):
+    for (p, on_p), (q, on_q) in combinations(list(zip(plane.polygons, plane.patterns, strict=True)), 2):
+        for a, b in zip(p, np.roll(p, -1, axis=0), strict=True):
+            for c, d in zip(q, np.roll(q, -1, axis=0), strict=True):
                 if np.allclose(a, d, atol=1e-9) and np.allclose(b, c, atol=1e-9):  # once each way round
                     n_shared += 1
                     (neuron,) = np.flatnonzero(on_p != on_q)
@@ -115,6 +116,43 @@ def test_special_positions(normals, offsets, n_regions):
     plane = partition_plane(Arrangement(normals, offsets), half_width=2)
     assert plane.n_regions == n_regions
     assert sum(map(area, plane.polygons)) == pytest.approx(16)
+
+
+# --- patterns, asked for as on the circle and the sphere ---
+
+
+def test_patterns_are_an_array_that_can_be_called(rng):
+    plane = partition_plane(random_lines(rng, 6))
+    expected = plane.arrangement.preactivations(plane.centroids) > 0
+    np.testing.assert_array_equal(plane.patterns, expected)
+    np.testing.assert_array_equal(plane.patterns(), expected)
+    np.testing.assert_array_equal(plane.patterns([3, 0, 3]), expected[[3, 0, 3]])
+    np.testing.assert_array_equal(plane.patterns(2), expected[[2]])
+    np.testing.assert_array_equal(plane.patterns[2:4, ::2], expected[2:4, ::2])
+    assert [bytes(row) for row in plane.patterns] == [bytes(row) for row in expected]
+    assert len(plane.patterns) == plane.n_regions and plane.patterns.shape == expected.shape
+    for plain in (plane.patterns(), plane.patterns([1]), plane.patterns[0], plane.patterns[:2], ~plane.patterns):
+        assert type(plain) is np.ndarray
+    assert plane.patterns.sum() == expected.sum()
+    assert (plane.patterns == expected).all() and (expected ^ plane.patterns).sum() == 0
+
+
+@pytest.mark.parametrize("make", [partition_circle, partition_plane, partition_sphere])
+def test_circle_sphere_and_plane_are_asked_alike(rng, make):
+    k = 3 if make is partition_sphere else 2
+    partition = make(Arrangement(rng.normal(size=(5, k)), 0.3 * rng.normal(size=5)))
+    patterns = partition.patterns()
+    assert patterns.dtype == bool and patterns.shape[1] == partition.n_neurons == 5
+    np.testing.assert_array_equal(partition.patterns([2, 0]), patterns[[2, 0]])
+    np.testing.assert_array_equal(partition.hashes(), pattern_hash(patterns))
+    assert partition.n_patterns == len(np.unique(patterns, axis=0))
+    counts = re.fullmatch(rf"{type(partition).__name__}\(((n_\w+=\d+)(, )?)+\)", repr(partition))
+    assert counts and f"n_neurons={partition.n_neurons}" in repr(partition) and len(repr(partition)) < 80
+    for name, value in re.findall(r"(n_\w+)=(\d+)", repr(partition)):
+        assert getattr(partition, name) == int(value)
+    for wrong in (-1, len(patterns), [0.0], [[0]], "a"):
+        with pytest.raises(ValueError, match=f"expected integers 0 to {len(patterns) - 1}"):
+            partition.patterns(wrong)
 
 
 def test_a_partition_is_frozen(rng):

@@ -2,7 +2,7 @@
 
 from dataclasses import FrozenInstanceError, fields
 from fractions import Fraction
-from itertools import combinations
+from itertools import combinations, pairwise
 
 import numpy as np
 import pytest
@@ -20,6 +20,8 @@ from lnpoly_helpers import (
     restrict,
     slice_basis,
 )
+from lnpoly_helpers.geometry._faces import face_of_curves
+from lnpoly_helpers.geometry._small_circles import components
 
 WHOLE = 4 * np.pi
 
@@ -55,6 +57,12 @@ def polygon_area(partition, face, step=2e-3):
     return sum(solid_angle(curve) for curve in partition.outline(face, step=step)) % WHOLE
 
 
+def arc_turns(partition):
+    """By how much each arc turns about its circle's axis."""
+    by_circle = [partition.angles[lo:hi] for lo, hi in pairwise(partition.starts)]
+    return np.concatenate([np.empty(0), *(np.diff(angles, append=angles[0] + 2 * np.pi) for angles in by_circle)])
+
+
 def assert_consistent(partition):
     """What holds for every partition, whatever the circles."""
     n, arrangement = partition.n_faces, partition.arrangement
@@ -70,7 +78,7 @@ def assert_consistent(partition):
     neurons = partition.circles.neurons[partition.arc_circles]
     np.testing.assert_array_equal(np.nonzero(differing), [np.arange(partition.n_arcs), neurons])
     assert patterns[on, neurons].all() and not patterns[off, neurons].any()
-    assert partition.lengths.min(initial=1) > 0
+    assert arc_turns(partition).min(initial=1) > 0
     np.testing.assert_array_equal(np.unique(partition.arc_faces), np.arange(n) if len(partition.circles) else [])
     return patterns
 
@@ -86,7 +94,7 @@ def test_coordinate_planes_cut_eight_octants():
     for face, pattern in enumerate(patterns):
         others, neurons = partition.neighbours(face)
         assert sorted(neurons) == [0, 1, 2]
-        for other, neuron in zip(others, neurons):
+        for other, neuron in zip(others, neurons, strict=True):
             np.testing.assert_array_equal(np.flatnonzero(patterns[other] != pattern), [neuron])
 
 
@@ -231,6 +239,54 @@ def flood_fill(arrangement, n):
     return areas[areas > 1e-3]
 
 
+def labels_by_flood(n, pairs):
+    """The least member of everyone's component, by passing it on until nothing changes."""
+    label = np.arange(n)
+    while True:
+        before = label.copy()
+        for i, j in pairs:
+            label[i] = label[j] = min(label[i], label[j])
+        if (label == before).all():
+            return label
+
+
+@given(st.integers(0, 2**32 - 1), st.integers(1, 200), st.sampled_from([0, 0.3, 0.9, 1.5, 4]))
+def test_components_are_what_a_flood_finds_numbered_by_their_first_members(seed, n, degree):
+    rng = np.random.default_rng(seed)
+    crosses = np.triu(rng.random((n, n)) < degree / n, 1)
+    if seed % 3 == 0:  # one circle that crosses many
+        crosses[rng.integers(n)] |= rng.random(n) < 0.6
+        crosses = np.triu(crosses, 1)
+    expected = np.unique(labels_by_flood(n, np.argwhere(crosses)), return_inverse=True)[1]
+    np.testing.assert_array_equal(components(crosses | crosses.T), expected)
+
+
+@given(st.integers(0, 2**32 - 1), st.integers(1, 40), st.integers(0, 30))
+def test_faces_of_curves_are_what_a_flood_finds(seed, n_curves, n_pairs):
+    rng = np.random.default_rng(seed)
+    curve_of = rng.permutation(np.r_[np.arange(n_curves), rng.integers(n_curves, size=50)])
+    pairs = [(int(a), int(b)) for a, b in zip(*rng.integers(-1, len(curve_of), size=(2, n_pairs)), strict=True)]
+    numbers = [[n_curves if edge < 0 else curve_of[edge] for edge in pair] for pair in pairs]
+    expected = np.unique(labels_by_flood(n_curves + 1, numbers)[:-1], return_inverse=True)[1]
+    np.testing.assert_array_equal(face_of_curves(n_curves, curve_of, pairs), expected)
+
+
+def test_many_islands_and_one_ring(rng):
+    """Thousands of faces, most of them in one curve's inside, joined along paths to the pole."""
+    arrangement = random_caps(rng, 400, 0.12)
+    partition = partition_sphere(arrangement)
+    assert partition.n_components > 20
+    assert partition.n_faces == count_faces(arrangement) == 1 + partition.n_components + partition.n_vertices
+    assert partition.areas.sum() == pytest.approx(WHOLE, abs=1e-9)
+    assert_consistent(partition)
+
+
+def test_nothing_says_more_than_its_counts(rng):
+    partition = partition_sphere(Arrangement(rng.normal(size=(40, 3)), np.zeros(40)))
+    assert repr(partition) == "SpherePartition(n_faces=1562, n_arcs=3120, n_vertices=1560, n_neurons=40)"
+    assert repr(partition.circles) == "Circles(n_circles=40)"
+
+
 # --- random circles ---
 
 
@@ -256,7 +312,7 @@ def test_areas_are_what_monte_carlo_finds_and_no_pattern_is_missed(rng, n, large
     found, counts = np.unique(pattern_hash(partition.arrangement.preactivations(y) > 0), axis=0, return_counts=True)
     exact, face_pattern = np.unique(partition.hashes(), axis=0, return_inverse=True)
     share = np.bincount(face_pattern.reshape(-1), weights=partition.areas) / WHOLE
-    sampled = {tuple(row): count for row, count in zip(found.tolist(), counts)}
+    sampled = {tuple(row): count for row, count in zip(found.tolist(), counts, strict=True)}
     assert set(sampled) <= {tuple(row) for row in exact.tolist()}
     counts = np.array([sampled.get(tuple(row), 0) for row in exact.tolist()])
     spread = np.sqrt(n_points * share * (1 - share)) + 1
@@ -357,7 +413,7 @@ def exact_structure(normals, offsets):
     """Crossing pairs, number of components and every degenerate set of boundaries, in exact arithmetic."""
     n = [[int(v) for v in row] for row in normals]
     b = [int(v) for v in offsets]
-    dot = lambda p, q: sum(x * y for x, y in zip(p, q))  # noqa: E731
+    dot = lambda p, q: sum(x * y for x, y in zip(p, q, strict=True))  # noqa: E731
     cross = lambda p, q: [p[1] * q[2] - p[2] * q[1], p[2] * q[0] - p[0] * q[2], p[0] * q[1] - p[1] * q[0]]  # noqa: E731
     square = [dot(row, row) for row in n]
     degenerate = {(i,) for i in range(len(n)) if square[i] == b[i] ** 2 > 0}
@@ -374,7 +430,8 @@ def exact_structure(normals, offsets):
             continue
         volume = dot(n[i], cross(n[j], n[k]))
         if volume:  # one common point of the planes: is it on the sphere?
-            terms = zip(*[[-b[p] * v for v in cross(n[q], n[r])] for p, q, r in [(i, j, k), (j, k, i), (k, i, j)]])
+            parts = [[-b[p] * v for v in cross(n[q], n[r])] for p, q, r in [(i, j, k), (j, k, i), (k, i, j)]]
+            terms = zip(*parts, strict=True)
             if sum(Fraction(sum(term), volume) ** 2 for term in terms) == 1:
                 degenerate.add((i, j, k))
         else:  # normals in one plane: the planes share a line iff the offsets fit

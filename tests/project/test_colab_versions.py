@@ -4,15 +4,14 @@ Without a network: what is installed here is what pip would bring along, and its
 simulation in tests/places/ runs the installation itself.
 """
 
-import tomllib
 from importlib.metadata import distribution
 from types import SimpleNamespace
 
-from environments import COLAB_PYTHON, ROOT, canonicalize_name, preinstalled, walk
+from environments import COLAB_PYTHON, canonicalize_name, preinstalled, requirements, walk
 from packaging.specifiers import SpecifierSet
 
 COLAB = preinstalled()
-OURS = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["dependencies"]
+OURS = requirements("models", "plot", "widgets")  # what notebooks ask for there
 
 
 def clashes(requirements, look=distribution):

@@ -27,8 +27,9 @@ BADGE = (
 SETUP = """\
 import importlib.util
 if importlib.util.find_spec("lnpoly_helpers") is None:  # as on Colab
-    %pip install -q "lnpoly-helpers @ git+https://github.com/{repository}@{ref}"
+    %pip install -q "lnpoly-helpers[{extras}] @ git+https://github.com/{repository}@{ref}"
 """
+WITHOUT_NETWORKS = ("01", "02", "03", "04")  # what they need installs in no time
 # what would differ on the next machine: addresses in memory, folders of the machine, matplotlib's own text
 TRACES = re.compile(r"\b0x[0-9a-f]{6,}|/tmp/|/home/|/Users/|/root/|site-packages|ipykernel_|<Figure size")
 
@@ -46,7 +47,8 @@ def faults(name, text, folder):
     first = nb.cells[0]
     badge = BADGE.format(repository=REPOSITORY, ref=REF, name=name)
     expect(first.cell_type == "markdown" and badge in first.source, "badge: the first cell has not this notebook's")
-    setup = SETUP.format(repository=REPOSITORY, ref=REF)
+    extras = "plot,widgets" if name.startswith(WITHOUT_NETWORKS) else "models,plot,widgets"
+    setup = SETUP.format(repository=REPOSITORY, ref=REF, extras=extras)
     expect(code and (code[0].source + "\n").startswith(setup), "setup: the first code cell does not begin with it")
     expect(set(re.findall(build.ADDRESS, text)) and addresses(text) == {REPOSITORY}, "address: not the repository's")
     expect(all(cell.execution_count for cell in code if cell.source.strip()), "unrun: a cell has no execution count")
@@ -131,7 +133,7 @@ def good():
         new_markdown_cell(
             BADGE.format(repository=REPOSITORY, ref=REF, name="a.ipynb") + "\n\n# A claim\n\nIt holds. [On](a.ipynb)"
         ),
-        new_code_cell(SETUP.format(repository=REPOSITORY, ref=REF).rstrip()),
+        new_code_cell(SETUP.format(repository=REPOSITORY, ref=REF, extras="models,plot,widgets").rstrip()),
         new_code_cell("print(1)", outputs=[new_output("stream", name="stdout", text="1\n"), image]),
     ]
     return build.normalise(new_notebook(cells=cells))

@@ -13,7 +13,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGE = ROOT / "lnpoly_helpers"
-HEAVY = ("torch", "transformer_lens", "huggingface_hub", "matplotlib", "ipywidgets")
+HEAVY = ("torch", "transformer_lens", "huggingface_hub", "matplotlib", "ipywidgets", "scipy.special", "scipy.stats")
 
 
 def fresh(code, python=sys.executable, **options):

@@ -1,0 +1,134 @@
+"""stats: coverage by simulation and by the binomial distribution, strata against their own definition, SciPy."""
+
+import re
+from math import comb
+
+import numpy as np
+import pytest
+import scipy.stats
+
+from lnpoly_helpers import mean_interval, median_interval, plus_minus
+
+N_SAMPLES = 20_000
+DRAWS = {  # samples, the true mean, the true median
+    "normal": (lambda rng, shape: rng.normal(3, 2, size=shape), 3, 3),
+    "exponential": (lambda rng, shape: rng.exponential(size=shape), 1, np.log(2)),
+    "counts": (lambda rng, shape: rng.poisson(3, size=shape), 3, 3),
+}
+
+
+def error(share):
+    """Four standard errors of a share found in N_SAMPLES."""
+    return 4 * np.sqrt(share * (1 - share) / N_SAMPLES)
+
+
+@pytest.mark.parametrize("n", [24, 96, 400])
+@pytest.mark.parametrize("name", DRAWS)
+def test_the_mean_lies_in_its_interval_in_95_percent(rng, name, n):
+    draw, truth, _ = DRAWS[name]
+    mean, half = mean_interval(draw(rng, (N_SAMPLES, n)))
+    found = (np.abs(mean - truth) <= half).mean()
+    low = {"exponential": {24: 0.905, 96: 0.935, 400: 0.943}}.get(name, {24: 0.935, 96: 0.945, 400: 0.947})
+    assert low[n] - error(0.95) < found < 0.95 + error(0.95)
+    if name == "normal":
+        exact = 1 - 2 * scipy.stats.t.sf(1.96, n - 1)
+        assert abs(found - exact) < error(exact)
+    assert (np.abs(mean - truth) <= half / 1.2).mean() < 0.93  # a shorter interval would be seen
+
+
+@pytest.mark.parametrize("n", [24, 48, 97, 400])
+@pytest.mark.parametrize("name", ["normal", "exponential"])
+def test_the_median_lies_between_its_two_values_as_often_as_the_binomial_says(rng, name, n):
+    draw, _, truth = DRAWS[name]
+    median, low, high = median_interval(draw(rng, (N_SAMPLES, n)))
+    k = 1 + int(n / 2 - 0.98 * np.sqrt(n))
+    exact = 1 - 2 * sum(comb(n, i) for i in range(k)) / 2**n
+    found = ((low <= truth) & (truth <= high)).mean()
+    assert abs(found - exact) < error(exact) and 0.92 < exact < 0.98
+    assert (low <= median).all() and (median <= high).all()
+
+
+def test_ties_only_add_to_the_coverage_of_a_median(rng):
+    draw, _, truth = DRAWS["counts"]
+    for n in (24, 96):
+        _, low, high = median_interval(draw(rng, (N_SAMPLES, n)))
+        assert ((low <= truth) & (truth <= high)).mean() > 0.95
+    coins = rng.integers(0, 2, size=(N_SAMPLES, 101))  # a median that hangs by a hair: half of its values are 0
+    _, low, high = median_interval(coins)
+    assert ((low <= 0.5) & (0.5 <= high)).mean() > 0.93
+
+
+def test_the_coverage_that_the_docstring_states():
+    exact = {n: 1 - 2 * scipy.stats.binom.cdf(int(n / 2 - 0.98 * np.sqrt(n)), n, 0.5) for n in range(6, 3000)}
+    assert [round(100 * exact[n], 1) for n in (24, 48, 96)] == [93.6, 94.1, 94.8]
+    assert 0.921 < min(exact.values()) and "92.1" in median_interval.__doc__
+    stated = [100 * (1 - 2 * scipy.stats.t.sf(1.96, n - 1)) for n in (24, 48, 96)]
+    assert [f"{share:.1f}" for share in stated] == re.findall(r"9[34]\.\d(?= %)", mean_interval.__doc__)
+
+
+def test_strata_of_equal_weight_are_their_own_simulation(rng):
+    """Five groups with their own means and spreads: the interval of the mean of means covers it, and is no wider."""
+    centres, spreads = rng.normal(size=5) * 9, np.array([0.1, 1, 2, 3, 9])
+    values = centres[:, None] + spreads[:, None] * rng.normal(size=(N_SAMPLES, 5, 60))
+    mean, half = mean_interval(values, strata=1)
+    assert mean.shape == half.shape == (N_SAMPLES,)
+    found = (np.abs(mean - centres.mean()) <= half).mean()
+    assert abs(found - 0.945) < error(0.945) + 0.005
+    _, pooled = mean_interval(values.reshape(N_SAMPLES, -1))
+    assert (half < pooled).all()
+
+
+def test_a_batch_is_its_samples_along_any_axis(rng):
+    values = rng.normal(size=(4, 5, 30))
+    mean, half = mean_interval(values)
+    median, low, high = median_interval(values)
+    for k in np.ndindex(4, 5):
+        np.testing.assert_allclose(mean_interval(values[k]), [mean[k], half[k]], rtol=1e-13)
+        assert (median[k], low[k], high[k]) == median_interval(values[k])
+        assert half[k] == pytest.approx(1.96 * scipy.stats.sem(values[k]), rel=1e-13)
+    other = np.moveaxis(values, -1, 0)
+    np.testing.assert_allclose(mean_interval(other, axis=0), [mean, half], rtol=1e-13)
+    np.testing.assert_array_equal(median_interval(other, axis=0), [median, low, high])
+    np.testing.assert_array_equal(median_interval(values, axis=None), median_interval(values.ravel()))
+    for axis, strata in ((0, 1), (2, 0), (-1, -3)):
+        means, halves = mean_interval(values, axis=axis)
+        left = [k for k in range(3) if k != axis % 3].index(strata % 3)
+        together, half = mean_interval(values, axis=axis, strata=strata)
+        np.testing.assert_allclose(together, means.mean(axis=left), rtol=1e-12)
+        np.testing.assert_allclose(half, np.linalg.norm(halves, axis=left) / halves.shape[left], rtol=1e-12)
+
+
+def test_one_sample_gives_numbers_and_not_arrays(rng):
+    values = rng.normal(size=20)
+    for number in (*mean_interval(values), *median_interval(values), *mean_interval(values[None], strata=0)):
+        assert isinstance(number, float)
+
+
+def test_infinite_values_count_as_large():
+    values = np.r_[np.arange(12.0), 8 * [np.inf]]
+    median, low, high = median_interval(values)
+    assert (median, low) == (9.5, 5) and high == np.inf
+
+
+def test_plus_minus_writes_what_format_writes():
+    assert plus_minus(1.234, 0.056) == "1.23±0.06"
+    assert plus_minus(48.4, 1.6, ".0f", sign=" ± ") == "48 ± 2"
+    assert plus_minus((1, 2), np.array([0.1, np.nan]), ".1f") == ["1.0±0.1", "2.0±nan"]
+    assert plus_minus([[1.0], [2.0]], [[3.0], [4.0]], ".0f") == [["1±3"], ["2±4"]]
+
+
+@pytest.mark.parametrize(
+    "call, message",
+    [
+        (lambda: mean_interval([1.0]), "values: expected at least 2 along axis -1, got 1"),
+        (lambda: mean_interval([1.0, np.inf]), "values: expected finite numbers, got 1 NaN or infinite"),
+        (lambda: mean_interval(3.0), r"values: expected shape \[..., n\], got \[\]"),
+        (lambda: mean_interval(np.ones((3, 4)), axis=1, strata=-1), "strata: expected another axis"),
+        (lambda: median_interval(np.ones((9, 5))), "values: expected at least 6 along axis -1, got 5"),
+        (lambda: median_interval([1, 2, 3, 4, 5, np.nan]), "values: expected numbers, got 1 NaN, the first at index"),
+        (lambda: plus_minus([1.0, 2.0], [1.0]), r"middle and half: expected the same shape, got \[2\] and \[1\]"),
+    ],
+)
+def test_bad_input_is_named(call, message):
+    with pytest.raises(ValueError, match=message):
+        call()
