@@ -162,6 +162,12 @@ def execute(path, kernels=None, **variables):
     return nb, time.perf_counter() - start, result
 
 
+def say(line):
+    """Print a line in one piece, whatever another thread prints."""
+    sys.stdout.write(line + "\n")
+    sys.stdout.flush()
+
+
 def execute_all(paths):
     """Run notebooks, `AT_A_TIME`, the long ones, which stand last, first; yields the position and result of each.
 
@@ -176,7 +182,7 @@ def execute_all(paths):
     kernels = []
 
     def start(k):
-        print(f"[{k + 1}/{len(paths)}] {paths[k].stem} ...", flush=True)
+        say(f"[{k + 1}/{len(paths)}] {paths[k].stem} ...")
         return k, execute(paths[k], kernels, **variables)
 
     with ThreadPoolExecutor(at_a_time) as pool:
@@ -324,7 +330,7 @@ def run(paths, site=None, saved=False):
         paths = []
     for k, (nb, seconds, result) in execute_all(paths):
         path = paths[k]
-        print(f"[{k + 1}/{len(paths)}] {path.stem} {result} after {seconds:.1f} s", flush=True)
+        say(f"[{k + 1}/{len(paths)}] {path.stem} {result} after {seconds:.1f} s")
         entries[k], rows[k] = (path, nb, result), (path.stem, seconds, result)
         if not site and result == "ok":
             path.write_text(text_of(normalise(nb)), encoding="utf-8", newline="\n")

@@ -212,6 +212,7 @@ def execute(notebook, folder, environment, **variables):
         kernel_name="elsewhere", kernel_spec_manager=KernelSpecManager(kernel_dirs=[str(kernels)])
     )
     client = NotebookClient(nb, km=manager, timeout=600, resources={"metadata": {"path": str(alone)}})
+    client.owns_km = True  # so that the kernel ends with the notebook
     client.extra_arguments = ["--IPKernelApp.log_level=40"]  # as in build.py
     client.execute(env=bare(**{"OMP_NUM_THREADS": "1"} | variables))
     return nb
