@@ -14,6 +14,7 @@ import argparse
 import base64
 import copy
 import json
+import os
 import posixpath
 import re
 import shutil
@@ -21,6 +22,7 @@ import subprocess
 import sys
 import time
 import tomllib
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
 
 import nbformat
@@ -28,6 +30,7 @@ import nbformat
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent
 CELL_SECONDS = 300
+AT_A_TIME = 2  # notebooks
 # the README's figure is the one of this notebook whose alternative text begins so
 README_FIGURE = ("03_arcs_on_the_circle", "plane and circle", "plane_and_circle.png")
 
@@ -154,8 +157,11 @@ def text_of(nb):
     return nbformat.writes(nb) + "\n"
 
 
-def execute(path):
-    """Run a notebook in a fresh kernel of this interpreter; returns it executed, the seconds, and ok or the error."""
+def execute(path, kernels=None, **variables):
+    """Run a notebook in a fresh kernel of this interpreter; returns it executed, the seconds, and ok or the error.
+
+    A list ``kernels`` holds the kernel's manager while it runs; ``variables`` go into its environment.
+    """
     from nbclient import NotebookClient
     from nbclient.exceptions import CellControlSignal, CellExecutionError, DeadKernelError
 
@@ -167,13 +173,53 @@ def execute(path):
     place = {"metadata": {"path": str(HERE)}}
     quiet = ["--IPKernelApp.log_level=40"]  # else each start warns that the kernel talks over the loopback unencrypted
     client = NotebookClient(nb, timeout=CELL_SECONDS, kernel_name="python3", resources=place, extra_arguments=quiet)
+    manager = client.create_kernel_manager()
+    if kernels is not None:
+        kernels.append(manager)
     try:
-        client.execute()
+        client.execute(env=os.environ | variables)
     except CellExecutionError as error:
         result = f"{error.ename}: {error.evalue}".strip().splitlines()[-1]
     except (CellControlSignal, DeadKernelError) as error:
         result = f"{type(error).__name__}: {error}".strip().splitlines()[-1]
     return nb, time.perf_counter() - start, result
+
+
+def say(line):
+    """Print a line in one piece, whatever another thread prints."""
+    sys.stdout.write(line + "\n")
+    sys.stdout.flush()
+
+
+def execute_all(paths):
+    """Run notebooks, `AT_A_TIME`, the long ones, which stand last, first; yields the position and result of each.
+
+    Each kernel gets its share of the cores, unless OMP_NUM_THREADS is set: threads of two that wait for one another on
+    the same cores make both several times slower.
+    """
+    from nbclient.util import run_sync
+
+    at_a_time = max(1, min(AT_A_TIME, len(paths)))
+    threads = {"OMP_NUM_THREADS": str(max(1, (os.cpu_count() or 1) // at_a_time))}
+    variables = threads if "OMP_NUM_THREADS" not in os.environ else {}
+    kernels = []
+
+    def start(k):
+        say(f"[{k + 1}/{len(paths)}] {paths[k].stem} ...")
+        return k, execute(paths[k], kernels, **variables)
+
+    with ThreadPoolExecutor(at_a_time) as pool:
+        waiting = [pool.submit(start, k) for k in reversed(range(len(paths)))]
+        try:
+            for done in as_completed(waiting):
+                yield done.result()
+        finally:  # after Ctrl-C no kernel goes on
+            for one in waiting:
+                one.cancel()
+            while not all(one.done() for one in waiting):
+                for manager in (manager for manager in kernels if manager.has_kernel):
+                    run_sync(manager.shutdown_kernel)(now=True)
+                time.sleep(0.1)
 
 
 def facts(nb):
@@ -321,30 +367,28 @@ def linked(body, source, pages, files):
 
 
 def run(paths, site=None, saved=False):
-    """Execute the notebooks one by one, write site or notebooks, print the table; returns whether all went well."""
-    entries, rows = [], []
-    for k, path in enumerate(paths, 1):
-        if saved:
-            entries.append((path, nbformat.read(path, as_version=4), "ok"))
-            continue
-        print(f"[{k}/{len(paths)}] {path.stem} ...", flush=True)
-        nb, seconds, result = execute(path)
-        print(f"[{k}/{len(paths)}] {path.stem} {result} after {seconds:.1f} s", flush=True)
-        rows.append((path.stem, seconds, result))
-        entries.append((path, nb, result))
+    """Execute the notebooks, write site or notebooks, print the table; returns whether all went well."""
+    entries, rows = {}, {}
+    if saved:
+        entries = {k: (path, nbformat.read(path, as_version=4), "ok") for k, path in enumerate(paths)}
+        paths = []
+    for k, (nb, seconds, result) in execute_all(paths):
+        path = paths[k]
+        say(f"[{k + 1}/{len(paths)}] {path.stem} {result} after {seconds:.1f} s")
+        entries[k], rows[k] = (path, nb, result), (path.stem, seconds, result)
         if not site and result == "ok":
             path.write_text(text_of(normalise(nb)), encoding="utf-8", newline="\n")
             if path.stem == README_FIGURE[0]:
                 (HERE / README_FIGURE[2]).write_bytes(picture(nb, README_FIGURE[1]))
     if site:
-        write_site(entries, site)
+        write_site([entries[k] for k in sorted(entries)], site)
         print(f"\nwritten: {site / 'index.html'}")
     if rows:
-        width = max(len(name) for name, _, _ in rows)
+        width = max(len(name) for name, _, _ in rows.values())
         print(f"\n{'notebook':{width}}  seconds  result")
-        for name, seconds, result in rows:
+        for _, (name, seconds, result) in sorted(rows.items()):
             print(f"{name:{width}}  {seconds:7.1f}  {result}")
-    return all(result == "ok" for _, _, result in rows)
+    return all(result == "ok" for _, _, result in rows.values())
 
 
 def check(paths):

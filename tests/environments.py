@@ -8,7 +8,7 @@ import shutil
 import subprocess
 import sys
 import tomllib
-from importlib.metadata import distribution
+from importlib.metadata import distribution, distributions
 from pathlib import Path
 from urllib.parse import unquote
 
@@ -19,8 +19,8 @@ ROOT = Path(__file__).resolve().parent.parent
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
 COLAB_LIST = ROOT / "tests" / "places" / "colab.txt"
 COLAB_PYTHON = "3.13"
-# the build that `make` installs; Colab's own torch cannot be had everywhere, and conda's pytorch-cpu has no wheel
-TORCH = re.search(r"^TORCH := (torch==\S+)$", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE)[1]
+# torch, and what comes with a build of it for graphics cards
+TORCH = re.compile(r"torch|triton|nvidia-.*|cuda-.*")
 # other processors' kernels: of torch, of NumPy's OpenBLAS and of torch's MKL
 KERNELS = {
     "oldest": {
@@ -34,6 +34,7 @@ KERNELS = {
         "OPENBLAS_CORETYPE": "Haswell",
         "MKL_CBWR": "AVX2",
         "OMP_NUM_THREADS": "2",
+        "OMP_WAIT_POLICY": "passive",  # a thread that waits takes no time from what else runs here
     },
 }
 WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"
@@ -131,15 +132,37 @@ def versions(environment):
     return json.loads(run([python_of(environment), "-c", VERSIONS], env=bare()))
 
 
-@contextlib.contextmanager
-def made(environment, *installs, **options):
-    """A fresh virtual environment with these pip installs, one after the other; gone afterwards."""
+def link(source, target):
+    """A file under another name, or its copy where that cannot be."""
     try:
-        run([sys.executable, "-m", "venv", environment])
-        for packages in installs:
-            # bytecode only of what is then imported: that is a third of the time
-            pip = [python_of(environment), "-m", "pip", "install", "--quiet", "--no-compile"]
-            run([*pip, "--disable-pip-version-check", *packages], env=bare(), **options)
+        os.link(source, target)
+    except OSError:
+        shutil.copy2(source, target)
+
+
+def install(environment, *packages, **options):
+    """Let this interpreter's pip install into an environment, which may have none."""
+    # bytecode only of what is then imported: that is a third of the time
+    pip = [sys.executable, "-m", "pip", "--python", python_of(environment), "install", "--quiet", "--no-compile"]
+    run([*pip, "--disable-pip-version-check", *packages], env=bare(), **options)
+
+
+@contextlib.contextmanager
+def made(environment, *packages, torch=True, **options):
+    """A fresh virtual environment with the torch of this interpreter and what pip installs; gone afterwards.
+
+    Colab's own torch cannot be had everywhere, conda's pytorch-cpu has no wheel, and installing a gigabyte would prove
+    nothing. What torch asks for comes with what is installed.
+    """
+    try:
+        run([sys.executable, "-m", "venv", "--without-pip", environment])
+        site = site_of(environment)
+        for found in (found for found in distributions() if torch and TORCH.fullmatch(canonicalize_name(found.name))):
+            for file in found.files:
+                if ".." not in file.parts and "__pycache__" not in file.parts:
+                    (site / file).parent.mkdir(parents=True, exist_ok=True)
+                    link(file.locate(), site / file)
+        install(environment, *packages, **options)
         yield environment
     finally:
         shutil.rmtree(environment, ignore_errors=True)
@@ -189,6 +212,7 @@ def execute(notebook, folder, environment, **variables):
         kernel_name="elsewhere", kernel_spec_manager=KernelSpecManager(kernel_dirs=[str(kernels)])
     )
     client = NotebookClient(nb, km=manager, timeout=600, resources={"metadata": {"path": str(alone)}})
+    client.owns_km = True  # so that the kernel ends with the notebook
     client.extra_arguments = ["--IPKernelApp.log_level=40"]  # as in build.py
     client.execute(env=bare(**{"OMP_NUM_THREADS": "1"} | variables))
     return nb

@@ -1,6 +1,7 @@
 """Binder, simulated: environment.yml's own list in a fresh environment, and notebooks and JupyterLab in that.
 
-What differs from Binder: pip's CPU build of torch instead of conda's pytorch-cpu, and this interpreter.
+What differs from Binder: the torch of this interpreter instead of conda's pytorch-cpu, this interpreter, and kernels
+of another processor, on which the notebooks must print the same (test_kernels.py).
 """
 
 import re
@@ -10,12 +11,11 @@ import environments
 import nbformat
 import pytest
 import yaml
-from environments import ROOT, TORCH, python_of, run
+from environments import KERNELS, ROOT, python_of, run
 
 from lnpoly_helpers import EMBEDDED
 
-# one that draws, one with arcs, one that runs the embedded networks
-NOTEBOOKS = ["01_layernorm_is_a_projection", "03_arcs_on_the_circle", "05_fold_a_trained_transformer"]
+NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 ENVIRONMENT = yaml.safe_load((ROOT / "environment.yml").read_text(encoding="utf-8"))
 IMPORTS = """
 import importlib, pkgutil, lnpoly_helpers
@@ -28,12 +28,12 @@ print(lnpoly_helpers.__file__)
 
 @pytest.fixture(scope="session")
 def binder(tmp_path_factory):
-    """(the environment, the clone that it was made from), with what conda would bring installed first."""
+    """(the environment, the clone that it was made from)."""
     folder = tmp_path_factory.mktemp("binder")
     clone = environments.snapshot(folder / "clone")
     (listed,) = [entry["pip"] for entry in ENVIRONMENT["dependencies"] if isinstance(entry, dict)]
     packages = [word for line in listed for word in line.split()]  # "-e ." is two words
-    with environments.made(folder / "env", [TORCH], [TORCH, *packages], cwd=clone) as env:
+    with environments.made(folder / "env", *packages, cwd=clone) as env:
         yield env, clone
 
 
@@ -51,12 +51,13 @@ def test_jupyterlab_is_there_and_shows_widgets(binder):
     assert re.search(r"@jupyter-widgets/jupyterlab-manager v\S+ .*enabled.*OK", listed)
 
 
-@pytest.mark.parametrize("name", NOTEBOOKS)
-def test_notebook_runs_and_shows_there_what_it_shows_here(name, binder, tmp_path):
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_notebook_runs_and_shows_there_what_it_shows_here(path, binder, tmp_path):
     env, clone = binder
-    path = clone / "notebooks" / f"{name}.ipynb"
-    nb = environments.execute(path, tmp_path, env, HF_HUB_OFFLINE="1")
-    assert environments.printed(nb) == environments.printed(nbformat.read(path, as_version=4))
+    offline = {"HF_HUB_OFFLINE": "1", "HF_HUB_CACHE": str(tmp_path / "no-hub")}
+    nb = environments.execute(clone / "notebooks" / path.name, tmp_path, env, **offline, **KERNELS["avx2"])
+    there, here = environments.printed(nb), environments.printed(nbformat.read(path, as_version=4))
+    assert {code: text for code, text in there.items() if text != here[code]} == {}
 
 
 def test_start_keeps_to_a_model_that_fits(binder):

@@ -39,20 +39,10 @@ def test_text_has_a_stated_encoding(path):
     assert without_encoding(path.read_text(encoding="utf-8")) == []
 
 
-@pytest.mark.parametrize(
-    ("source", "lines"),
-    [
-        ("path.read_text()", [1]),
-        ("path.read_text('utf-8')\npath.write_text(x, encoding='utf-8')", []),
-        ("\npath.write_text(x)", [2]),
-        ("open(name)\nopen(name, 'w')\nopen(name, 'rb')\nopen(name, encoding='utf-8')", [1, 2]),
-        ("path.open()\npath.open('wb')\nos.open(name, flags)", [1]),
-        ("subprocess.run(x, text=True)\nsubprocess.run(x, text=True, encoding='utf-8')", [1]),
-        ("read_text(path)", []),
-    ],
-)
-def test_that_check_can_fail(source, lines):
-    assert without_encoding(source) == lines
+def test_that_check_can_fail():
+    bad = "path.read_text()", "path.write_text(x)", "open(name, 'w')", "path.open()", "subprocess.run(x, text=True)"
+    good = "path.read_text('utf-8')", "open(name, 'rb')", "open(name, encoding='utf-8')", "os.open(name, flags)"
+    assert without_encoding("\n".join(bad + good)) == [1, 2, 3, 4, 5]
 
 
 def test_rooms_import_without_unix():
