@@ -601,6 +601,7 @@ np.savez(sys.argv[1], **found)
 """
 
 
+@pytest.mark.slow
 def test_float64_keeps_its_digits_on_other_processors(tmp_path):
     """Other kernels change the last digit of whatever is computed in float32, and of float64 no more than that."""
     for kind, config in FLOAT32_INSIDE.items():
