@@ -24,20 +24,21 @@ GROUPS := --dist loadgroup --no-loadscope-reorder
 MATHS := tests/geometry tests/test_*.py lnpoly_helpers
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run quick test browser bench lint types maths unit nbval places lab notebooks links clean
+.PHONY: help setup run lite quick test browser bench lint types maths unit nbval places lab notebooks links clean
 
 help:
 	@echo 'make run                    execute every notebook, write the site (site/index.html), print a table'
 	@echo 'make run MODEL=gpt2         the same, with GPT-2 small (or a folder) in 06 and 07'
+	@echo 'make lite                   the page that runs notebooks 1 to 4 in a browser (site/lite); needs npm'
 	@echo 'make quick                  lint, types and the maths, while you work'
 	@echo 'make test                   every test but those in the browser; CI runs both'
-	@echo 'make browser                the site and two notebooks in a real Chromium; installs it with apt-get if need be'
+	@echo 'make browser                the site and its notebooks in a real Chromium; installs it with apt-get if need be'
 	@echo 'make bench                  measure the speed claims, print them, write data/benchmarks.md'
 	@echo 'make places                 run the notebooks as Colab and Binder would'
 	@echo 'make lab                    open the notebooks in JupyterLab'
 	@echo 'make notebooks              execute and normalise the committed notebooks in place'
 	@echo 'make links REPO=owner/name  set the public address in every badge, install line and link; REF=v0.1.0 what they open'
-	@echo 'make clean                  remove what these commands wrote, except $(VENV)'
+	@echo 'make clean                  remove what these commands wrote, except $(VENV) and what make lite downloaded'
 	@echo 'Each sets up $(VENV) first where needed. Another interpreter: make run PYTHON=python3.12'
 
 setup: $(READY)
@@ -55,6 +56,10 @@ $(READY): pyproject.toml Makefile
 
 run: $(READY)
 	@$(MODELS) $(PY) notebooks/build.py --site site
+
+# JupyterLite and Pyodide, in an environment of their own: .lite/venv
+lite:
+	@$(PYTHON) notebooks/lite.py site/lite
 
 notebooks: $(READY)
 	@$(MODELS) $(PY) notebooks/build.py
@@ -114,4 +119,4 @@ bench: $(READY)
 
 clean:
 	rm -rf site screenshots dist build .pytest_cache .ruff_cache .hypothesis .benchmarks
-	find . -name __pycache__ -not -path './$(VENV)/*' -prune -exec rm -rf {} +
+	find . -name __pycache__ -not -path './$(VENV)/*' -not -path './.lite/*' -prune -exec rm -rf {} +

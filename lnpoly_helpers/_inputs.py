@@ -7,6 +7,7 @@ Every room may import this one, and it imports none. It also has the words of th
 
 import sys
 from collections.abc import Sequence
+from importlib.util import find_spec
 from operator import index
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, runtime_checkable
 
@@ -98,7 +99,8 @@ def as_weights(x, name, shape):
     if not _fits(array.shape, shape) and array.ndim == 2 and _fits(array.shape[::-1], shape):
         raise ValueError(
             f"{name}: expected shape [{', '.join(map(str, shape))}], got {list(array.shape)}, which fits the other way "
-            f"round. torch's Linear stores [out, in]: pass linear.weight.T; mlp_block(model, layer) does so."
+            f"round. torch's Linear stores [out, in]: pass linear.weight.T, or the modules themselves to "
+            f"NormedMLP.from_modules(norm, first, last, activation)."
         )
     return as_float64(array, name, shape=shape)
 
@@ -286,7 +288,7 @@ def as_normalised(z, name, mlp):
         where = np.unravel_index((too_long | off).argmax(), off.shape)
         norm = {"layernorm": "LayerNorm", "rmsnorm": "RMSNorm"}[mlp.kind]
         at = f" at index {tuple(map(int, where))}" if where else ""
-        wanted, got = f"length at most sqrt(d) = {radius:.6g}", f"length {length[where]:.6g}"
+        wanted, got = f"length at most sqrt(d) = {radius:.8g}", f"length {length[where]:.8g}"
         if mlp.kind == "layernorm":
             wanted, got = f"{wanted} and mean 0", f"{got} and mean {z[where].mean():.1e}"
         raise ValueError(
@@ -362,3 +364,27 @@ def freeze(result):
     for field in result.__dataclass_fields__:
         if isinstance(value := getattr(result, field), (np.ndarray, np.generic)):
             object.__setattr__(result, field, read_only(value))
+
+
+def require_installed(who, extra, *libraries):
+    """One ImportError if a library is not installed; what else is wrong with one that is, its own import says.
+
+    Parameters
+    ----------
+    who : str
+        What needs them, as its user calls it.
+    extra : str
+        The extra of this package that brings them.
+    libraries : str
+        By the names that are imported.
+    """
+    for name in libraries:
+        if not _is_installed(name):
+            raise ImportError(f'{who} needs {name}: pip install "lnpoly-helpers[{extra}]"', name=name)
+
+
+def _is_installed(name):
+    if sys.modules.get(name) is not None:
+        return True
+    spec = find_spec(name)
+    return spec is not None and spec.has_location  # a folder that happens to have the name has none

@@ -1,6 +1,6 @@
 """The activations of MLP layers: value, slope and gate of each, in float64.
 
-Every one is h times its gate: for ReLU a bit, for GELU a number between 0 and 1.
+Every one is h times its gate: for ReLU a bit, for GELU and SiLU a number between 0 and 1, for ReLU's square ReLU.
 """
 
 from collections.abc import Callable
@@ -47,12 +47,38 @@ def _gelu_new_slope(h):
     return 0.5 * (1.0 + t) + 0.5 * h * (1.0 - t**2) * np.sqrt(2 / np.pi) * (1.0 + 3 * 0.044715 * h**2)
 
 
+def _sigmoid(h):
+    from scipy.special import expit
+
+    return expit(h)
+
+
+def _sigmoid_gated(scale):
+    """h sigmoid(scale h): SiLU at scale 1."""
+
+    def slope(h):
+        s = _sigmoid(scale * h)
+        return s + scale * h * s * (1.0 - s)
+
+    def gate(h):
+        return _sigmoid(scale * h)
+
+    return Activation(value=lambda h: h * gate(h), slope=slope, gate=gate)
+
+
+def _relu(h):
+    return np.maximum(h, 0.0)
+
+
 ACTIVATIONS = {
-    "relu": Activation(value=lambda h: np.maximum(h, 0.0), slope=_step, gate=_step),
+    "relu": Activation(value=_relu, slope=_step, gate=_step),
     "gelu": Activation(
         value=lambda h: h * _normal_cdf(h),
         slope=lambda h: _normal_cdf(h) + h * _normal_density(h),
         gate=_normal_cdf,
     ),
     "gelu_new": Activation(value=lambda h: h * _gelu_new_gate(h), slope=_gelu_new_slope, gate=_gelu_new_gate),
+    "silu": _sigmoid_gated(1.0),
+    "quick_gelu": _sigmoid_gated(1.702),
+    "relu2": Activation(value=lambda h: _relu(h) ** 2, slope=lambda h: 2.0 * _relu(h), gate=_relu),
 }

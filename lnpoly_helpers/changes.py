@@ -29,7 +29,7 @@ def affine_map(
     Parameters
     ----------
     mlp : FoldedMLP
-        With a ReLU; a GELU layer is affine nowhere.
+        With a ReLU and without W_up; a GELU layer or a gated one is affine nowhere.
     pattern : bool [m]
 
     Returns
@@ -55,9 +55,10 @@ def affine_map(
     ([[3.0, 0.0], [0.0, 0.0]], [0.0, 0.0])
     """
     require_folded(mlp)
-    if mlp.activation != "relu":
+    if mlp.activation != "relu" or mlp.is_gated:
+        found = f"{mlp.activation!r} times a second linear map (W_up)" if mlp.is_gated else repr(mlp.activation)
         raise ValueError(
-            f"mlp: expected activation 'relu', got {mlp.activation!r}: it is not piecewise linear, so no region has "
+            f"mlp: expected activation 'relu', got {found}: it is not piecewise linear, so no region has "
             f"an affine map. jacobian(mlp, x) gives its tangent map at a point."
         )
     pattern = as_bits(pattern, "pattern")
@@ -106,11 +107,14 @@ def jacobian(mlp: FoldedMLP, x: Real[ArrayLike, "... d"]) -> Float[np.ndarray, "
     require_folded(mlp)
     x = as_float64(x, "x", shape=(..., mlp.d_model))
     z = normalize(x, eps=mlp.eps, kind=mlp.kind).reshape(-1, mlp.d_model)
-    slopes = ACTIVATIONS[mlp.activation].slope(z @ mlp.W_in + mlp.b_in)
+    slopes, values = _slopes(mlp, z)
     J = np.empty((len(z), mlp.d_model, mlp.W_out.shape[1]))
     step = max(1, _AT_ONCE // mlp.W_in.size)
     for rows in (slice(start, start + step) for start in range(0, len(z), step)):
-        np.matmul(mlp.W_in * slopes[rows, None], mlp.W_out, out=J[rows])  # by z
+        weights = mlp.W_in * slopes[rows, None]
+        if values is not None:
+            weights += mlp.W_up * values[rows, None]
+        np.matmul(weights, mlp.W_out, out=J[rows])  # by z
     if mlp.kind != "none":
         # Px = sigma z, so Px (Px)^T / (d sigma^2) = z z^T / d; the folded W_in has P in it already
         sigma = np.hypot(direction(x, mlp.kind)[1], np.sqrt(mlp.eps)).reshape(-1, 1, 1)
@@ -118,6 +122,15 @@ def jacobian(mlp: FoldedMLP, x: Real[ArrayLike, "... d"]) -> Float[np.ndarray, "
             point -= np.outer(along, along @ point) / mlp.d_model
             point /= size
     return J.reshape(*x.shape, -1)
+
+
+def _slopes(mlp, z):
+    """Derivatives of what each neuron puts out by its pre-activation, and by z @ W_up (None if not gated)."""
+    value, slope, _ = ACTIVATIONS[mlp.activation]
+    pre = z @ mlp.W_in + mlp.b_in
+    if not mlp.is_gated:
+        return slope(pre), None
+    return slope(pre) * (z @ mlp.W_up + mlp.b_up), value(pre)
 
 
 def split_change(
@@ -130,6 +143,8 @@ def split_change(
 
     frozen = sum_i gate_i(z0) (pre_i(z1) - pre_i(z0)) W_out[i],
     flips = sum_i f_i,  f_i = (gate_i(z1) - gate_i(z0)) pre_i(z1) W_out[i].
+
+    In a gated MLP pre_i stands for its product with (z @ W_up + b_up)_i; the gate is still the activation's.
 
     For ReLU, frozen is what the affine map of z0's region predicts and f_i is 0 unless neuron i's bit differs. For GELU
     nothing flips: every neuron's gate moves, and flips is the sum of all of that.
@@ -287,18 +302,25 @@ def tangent_change(
     >>> tangent_change(mlp, *mlp.to_sphere([[0.0, 1.0], [1.0, 0.0]])).round(3)
     array([ 0.707, -1.597])
     """
-    pre0, pre1 = _pre_pair(mlp, z0, z1)
-    return (ACTIVATIONS[mlp.activation].slope(pre0) * (pre1 - pre0)) @ mlp.W_out
+    z0, z1 = _pair(mlp, z0, z1)
+    slopes, values = _slopes(mlp, z0)
+    change = slopes * ((z1 - z0) @ mlp.W_in)
+    if values is not None:
+        change = change + values * ((z1 - z0) @ mlp.W_up)
+    return change @ mlp.W_out
 
 
-def _pre_pair(mlp, z0, z1):
+def _pair(mlp, z0, z1):
     require_folded(mlp)
     z0, z1 = as_normalised(z0, "z0", mlp), as_normalised(z1, "z1", mlp)
     require_broadcast("z0 and z1", z0.shape, z1.shape)
-    return z0 @ mlp.W_in + mlp.b_in, z1 @ mlp.W_in + mlp.b_in
+    return z0, z1
 
 
 def _moves(mlp, z0, z1):
-    pre0, pre1 = _pre_pair(mlp, z0, z1)
+    z0, z1 = _pair(mlp, z0, z1)
+    pre0, pre1 = (z @ mlp.W_in + mlp.b_in for z in (z0, z1))
     gate0, gate1 = (ACTIVATIONS[mlp.activation].gate(pre) for pre in (pre0, pre1))
+    if mlp.is_gated:
+        pre0, pre1 = (pre * (z @ mlp.W_up + mlp.b_up) for pre, z in ((pre0, z0), (pre1, z1)))
     return gate0 * (pre1 - pre0), (gate1 - gate0) * pre1

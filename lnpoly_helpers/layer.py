@@ -6,6 +6,7 @@ With P = I - 11^T/d, LayerNorm without its learned part is z = Px / sqrt(|Px|^2/
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -21,6 +22,7 @@ from ._inputs import (
     one_of,
     read_only,
 )
+from ._modules import Runner, read_activation, read_linear, read_norm
 from ._slice_basis import SliceBasis, orthonormal
 from .activations import ACTIVATIONS
 
@@ -89,9 +91,9 @@ def direction(x, kind):
         y = y - y.mean(axis=-1, keepdims=True)
         y = y - y.mean(axis=-1, keepdims=True)  # the first mean is rounded; this removes what it left
     size = np.sqrt(np.mean(y**2, axis=-1, keepdims=True))
-    hasdirection = size > 8 * _FLOAT64_EPS
-    unit = np.divide(y, size, out=np.zeros_like(y), where=hasdirection)
-    return unit, np.where(hasdirection, size, 0.0) * largest
+    has_direction = size > 8 * _FLOAT64_EPS
+    unit = np.divide(y, size, out=np.zeros_like(y), where=has_direction)
+    return unit, np.where(has_direction, size, 0.0) * largest
 
 
 def _raise_no_direction(x, unit, kind):
@@ -115,6 +117,8 @@ class _TwoMatrices:
     activation: str
     eps: float
     kind: str
+    W_up: np.ndarray | None
+    b_up: np.ndarray | None
 
     def _check(self):
         one_of(self.activation, tuple(ACTIVATIONS), "activation")
@@ -127,13 +131,29 @@ class _TwoMatrices:
         self._set("b_in", (self.n_neurons,))
         self._set("W_out", (self.n_neurons, "d_out"))
         self._set("b_out", (self.W_out.shape[1],))
+        if self.W_up is not None:
+            self._set("W_up", (self.d_model, self.n_neurons))
+            if self.b_up is None:
+                object.__setattr__(self, "b_up", np.zeros(self.n_neurons))
+            self._set("b_up", (self.n_neurons,))
+        elif self.b_up is not None:
+            raise ValueError("b_up: expected none for an MLP without W_up, got one. Pass W_up too, or leave both out.")
 
     def _set(self, field, shape):
         read = as_weights if len(shape) == 2 else as_float64
         object.__setattr__(self, field, read_only(read(getattr(self, field), field, shape=shape)))
 
-    def _from_pre(self, pre):
-        return ACTIVATIONS[self.activation].value(pre) @ self.W_out + self.b_out
+    def _from_read(self, z):
+        """Output at what the two matrices read [..., d]."""
+        hidden = ACTIVATIONS[self.activation].value(z @ self.W_in + self.b_in)
+        if self.W_up is not None:
+            hidden *= z @ self.W_up + self.b_up
+        return hidden @ self.W_out + self.b_out
+
+    @property
+    def is_gated(self) -> bool:
+        """Whether the activation of a neuron is multiplied by a second linear map, z @ W_up + b_up (SwiGLU, GeGLU)."""
+        return self.W_up is not None
 
     @property
     def d_model(self) -> int:
@@ -148,7 +168,8 @@ class _TwoMatrices:
     def __repr__(self) -> str:
         return (
             f"{type(self).__name__}(d_model={self.d_model}, n_neurons={self.n_neurons}, "
-            f"activation={self.activation!r}, kind={self.kind!r}, eps={self.eps:g})"
+            f"activation={self.activation!r}, kind={self.kind!r}, eps={self.eps:g}"
+            f"{', gated' if self.is_gated else ''})"
         )
 
 
@@ -157,6 +178,9 @@ class NormedMLP(_TwoMatrices):
     """A norm and the MLP behind it, as a model stores them.
 
     block(x) = act((gamma * normalize(x) + beta) @ W_in + b_in) @ W_out + b_out
+
+    A gated MLP (SwiGLU, GeGLU, ReGLU) multiplies act(...) by a second linear map of the same normed vector,
+    (...) @ W_up + b_up. "Pre-activation", "pattern" and "boundary" then mean the gate's, W_in's.
 
     Parameters
     ----------
@@ -167,11 +191,16 @@ class NormedMLP(_TwoMatrices):
     b_in : array_like [m]
     W_out : array_like [m, d_out]
     b_out : array_like [d_out]
-    activation : {"relu", "gelu", "gelu_new"}
-        "gelu" is h Phi(h), "gelu_new" its tanh approximation, as in GPT-2.
+    activation : {"relu", "gelu", "gelu_new", "silu", "quick_gelu", "relu2"}
+        "gelu" is h Phi(h), "gelu_new" its tanh approximation, as in GPT-2; "silu" is h sigmoid(h), "quick_gelu"
+        h sigmoid(1.702 h), "relu2" the square of ReLU.
     eps : float
         What the norm adds to the variance.
     kind : {"layernorm", "rmsnorm", "none"}
+    W_up : array_like [d, m], optional
+        Of a gated MLP.
+    b_up : array_like [m], optional
+        Zeros where only W_up is given.
 
     Raises
     ------
@@ -181,6 +210,7 @@ class NormedMLP(_TwoMatrices):
     See Also
     --------
     mlp_block : reads one out of a loaded model.
+    from_modules : makes one of torch modules.
     fold_layer_norm : moves gamma, beta and the centring into W_in and b_in.
 
     Examples
@@ -200,21 +230,78 @@ class NormedMLP(_TwoMatrices):
     activation: str
     eps: float
     kind: str
+    W_up: Float[np.ndarray, "d m"] | None = None
+    b_up: Float[np.ndarray, "m"] | None = None
 
     def __post_init__(self):
         self._check()
         self._set("gamma", (self.d_model,))
         self._set("beta", (self.d_model,))
 
+    @classmethod
+    def from_modules(cls, norm: Any, first: Any, last: Any, activation: Any, up: Any = None) -> "NormedMLP":
+        """The block that torch modules make: last(activation(first(norm(x)))), times up(norm(x)) if it is gated.
+
+        What each module computes is found by running a copy of it in float64 on the CPU; no class is asked for. Values
+        are then the module's own parameters, exactly.
+
+        Parameters
+        ----------
+        norm : torch module or None
+            LayerNorm, RMSNorm, one that scales by 1 + weight, one without parameters, or any other that computes
+            gamma * (x - mean) / sqrt(variance + eps) + beta with or without the mean; None or the identity for no norm.
+        first, last : torch modules
+            Linear maps: torch's Linear, the Conv1D of Hugging Face's GPT-2, in any dtype, on any device.
+        activation : str, torch module or function
+            A name ("silu", "gelu_pytorch_tanh", ...), or what computes it: its values say which one it is.
+        up : torch module, optional
+            The second linear map of a gated MLP (``up_proj``; ``first`` is then ``gate_proj``).
+
+        Returns
+        -------
+        NormedMLP
+
+        Raises
+        ------
+        TypeError, ValueError
+            A module computes something else; the message says which, and what.
+
+        See Also
+        --------
+        mlp_block : finds these modules in a loaded model.
+        fold_layer_norm : moves the norm's parameters into the first matrix.
+
+        Examples
+        --------
+        >>> from torch import nn
+        >>> NormedMLP.from_modules(nn.LayerNorm(3), nn.Linear(3, 8), nn.Linear(8, 3), nn.GELU())
+        NormedMLP(d_model=3, n_neurons=8, activation='gelu', kind='layernorm', eps=1e-05)
+        """
+        runner = Runner(*(module for module in (first, last, up, norm) if module is not None))
+        W_in, b_in = read_linear(first, "first", runner, d_in=_width(norm))
+        W_out, b_out = read_linear(last, "last", runner, d_in=W_in.shape[1])
+        W_up, b_up = (None, None) if up is None else read_linear(up, "up", runner, d_in=len(W_in))
+        kind, gamma, beta, eps = read_norm(norm, len(W_in), runner)
+        name = read_activation(activation, runner)
+        return cls(gamma, beta, W_in, b_in, W_out, b_out, name, eps, kind, W_up=W_up, b_up=b_up)
+
     def preactivations(self, x: Real[ArrayLike, "... d"]) -> Float[np.ndarray, "... m"]:
         """Pre-activations [..., m] of residual vectors x [..., d]: (gamma * normalize(x) + beta) @ W_in + b_in."""
+        return self._normed(x) @ self.W_in + self.b_in
+
+    def _normed(self, x):
         x = as_float64(x, "x", shape=(..., self.d_model))
-        z = normalize(x, eps=self.eps, kind=self.kind)
-        return (self.gamma * z + self.beta) @ self.W_in + self.b_in
+        return self.gamma * normalize(x, eps=self.eps, kind=self.kind) + self.beta
 
     def __call__(self, x: Real[ArrayLike, "... d"]) -> Float[np.ndarray, "... d_out"]:
         """Output [..., d_out] of residual vectors x [..., d]."""
-        return self._from_pre(self.preactivations(x))
+        return self._from_read(self._normed(x))
+
+
+def _width(norm):
+    """How many numbers a norm reads, if a parameter of it says so."""
+    weight = getattr(norm, "weight", None)
+    return None if weight is None else len(weight)
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -225,8 +312,8 @@ class FoldedMLP(_TwoMatrices):
 
     Parameters
     ----------
-    W_in, b_in, W_out, b_out, activation, eps, kind
-        As in `NormedMLP`. For LayerNorm the columns of W_in have mean 0.
+    W_in, b_in, W_out, b_out, activation, eps, kind, W_up, b_up
+        As in `NormedMLP`. For LayerNorm the columns of W_in and W_up have mean 0.
 
     Raises
     ------
@@ -254,6 +341,8 @@ class FoldedMLP(_TwoMatrices):
     activation: str
     eps: float
     kind: str
+    W_up: Float[np.ndarray, "d m"] | None = None
+    b_up: Float[np.ndarray, "m"] | None = None
 
     reads_normalised = True  # the mark by which functions tell it from a `NormedMLP`
 
@@ -261,12 +350,14 @@ class FoldedMLP(_TwoMatrices):
         self._check()
         if self.kind == "layernorm":
             # pre-activations would not change, but every norm of a column, and with it every height and margin
-            off = np.abs(self.W_in.mean(axis=0)).max() / max(np.abs(self.W_in).max(), np.finfo(float).tiny)
-            if off > 1e-6:
-                raise ValueError(
-                    f"W_in: expected columns with mean 0, as LayerNorm's fold makes them, got one with {off:.1e} of "
-                    f"the largest weight. fold_layer_norm(NormedMLP(...)) centres them."
-                )
+            for name in ("W_in", "W_up") if self.is_gated else ("W_in",):
+                weights = getattr(self, name)
+                off = np.abs(weights.mean(axis=0)).max() / max(np.abs(weights).max(), np.finfo(float).tiny)
+                if off > 1e-6:
+                    raise ValueError(
+                        f"{name}: expected columns with mean 0, as LayerNorm's fold makes them, got one with {off:.1e} "
+                        f"of the largest weight. fold_layer_norm(NormedMLP(...)) centres them."
+                    )
 
     def to_sphere(self, x: Real[ArrayLike, "... d"]) -> Float[np.ndarray, "... d"]:
         """The points of the layer's sphere in the directions of residual vectors: normalize(x, kind=mlp.kind).
@@ -366,7 +457,7 @@ class FoldedMLP(_TwoMatrices):
         return as_normalised(z, "z", self) @ self.W_in + self.b_in
 
     def output(self, z: Real[ArrayLike, "... d"]) -> Float[np.ndarray, "... d_out"]:
-        """Output of normalised vectors: act(z @ W_in + b_in) @ W_out + b_out.
+        """Output of normalised vectors: act(z @ W_in + b_in) @ W_out + b_out, gated by z @ W_up + b_up if there is one.
 
         Parameters
         ----------
@@ -392,16 +483,16 @@ class FoldedMLP(_TwoMatrices):
         >>> mlp.output(mlp.to_sphere([3.0, -4.0])).round(3)
         array([0.849, 0.   ])
         """
-        return self._from_pre(self.preactivations(z))
+        return self._from_read(as_normalised(z, "z", self))
 
     def __call__(self, x: Real[ArrayLike, "... d"]) -> Float[np.ndarray, "... d_out"]:
         """Output [..., d_out] of residual vectors x [..., d], normalised with the layer's own kind and eps."""
         x = as_float64(x, "x", shape=(..., self.d_model))
-        return self._from_pre(normalize(x, eps=self.eps, kind=self.kind) @ self.W_in + self.b_in)
+        return self._from_read(normalize(x, eps=self.eps, kind=self.kind))
 
 
 def fold_layer_norm(block: NormedMLP) -> FoldedMLP:
-    """Move gamma, beta and the centring of a `NormedMLP` into its first matrix.
+    """Move gamma, beta and the centring of a `NormedMLP` into its first matrix, and into W_up if it is gated.
 
     W_in <- P (gamma * W_in) for LayerNorm, gamma * W_in otherwise; b_in <- b_in + beta @ W_in, with the
     *original* W_in. Exact in real arithmetic, about 1e-13 relative in float64.
@@ -431,15 +522,15 @@ def fold_layer_norm(block: NormedMLP) -> FoldedMLP:
     """
     if not isinstance(block, NormedMLP):
         raise TypeError(f"block: expected a NormedMLP, got {type(block).__name__}. mlp_block(model, layer) makes one.")
-    W_in = block.gamma[:, None] * block.W_in
-    if block.kind == "layernorm":
-        W_in = W_in - W_in.mean(axis=0)
+
+    def folded(W, b):
+        weights = block.gamma[:, None] * W
+        if block.kind == "layernorm":
+            weights = weights - weights.mean(axis=0)
+        return weights, b + block.beta @ W
+
+    W_in, b_in = folded(block.W_in, block.b_in)
+    W_up, b_up = (None, None) if block.W_up is None else folded(block.W_up, block.b_up)
     return FoldedMLP(
-        W_in=W_in,
-        b_in=block.b_in + block.beta @ block.W_in,
-        W_out=block.W_out,
-        b_out=block.b_out,
-        activation=block.activation,
-        eps=block.eps,
-        kind=block.kind,
+        W_in, b_in, block.W_out, block.b_out, block.activation, block.eps, block.kind, W_up=W_up, b_up=b_up
     )

@@ -2,7 +2,7 @@
 
 On the path every pre-activation is A cos t + B sin t + b. So a ReLU layer's output is, between two crossings,
 P cos t + Q sin t + r with vectors of length d_out, and each crossing adds one neuron's share to them or takes it away.
-A GELU layer is smooth and is sampled.
+A GELU layer is smooth and is sampled; so is a gated one, whatever its activation.
 """
 
 from collections.abc import Sequence
@@ -125,17 +125,40 @@ def path_profile(
     """
     resolution = positive_integer(resolution, "resolution", multiple_of=4)
     e0, e1, ends = frames(mlp, z0, z1, end)
-    act = ACTIVATIONS[mlp.activation].value
     rows = []
-    for _, A, B, stops in chunks(mlp, e0, e1, ends):
-        last = A * np.cos(stops)[:, None] + B * np.sin(stops)[:, None] + mlp.b_in
-        moved = np.linalg.norm((act(last) - act(A + mlp.b_in)) @ mlp.W_out, axis=1)
-        if mlp.activation == "relu":
+    for start, A, B, stops in chunks(mlp, e0, e1, ends):
+        up = _up(mlp, e0, e1, slice(start, start + len(stops)))
+        first, last = (_hidden(mlp, A, B, up, t[:, None]) for t in (np.zeros_like(stops), stops))
+        moved = np.linalg.norm((last - first) @ mlp.W_out, axis=1)
+        if _in_pieces(mlp):
             curves = [_relu_curve(mlp, *path) for path in _each(mlp, A, B, stops)]
         else:
-            curves = [_smooth_curve(mlp, *path, resolution) for path in zip(A, B, stops, strict=True)]
+            curves = [_smooth_curve(mlp, *path, resolution) for path in zip(A, B, up, stops, strict=True)]
         rows += [(length, m, largest, error) for m, (length, largest, error) in zip(moved, curves, strict=True)]
     return PathProfile(ends, *np.reshape(np.transpose(rows), (4, *ends.shape)))
+
+
+def _in_pieces(mlp):
+    """Whether the output is made of pieces in closed form along a path."""
+    return mlp.activation == "relu" and not mlp.is_gated
+
+
+def _up(mlp, e0, e1, rows):
+    """Of a gated layer what `chunks` has of the gate: along a path z @ W_up is up[0] cos t + up[1] sin t.
+
+    float64 [n, 2, m]; of another layer [n, 2, 0].
+    """
+    W_up = np.empty((mlp.d_model, 0)) if mlp.W_up is None else np.sqrt(mlp.d_model) * mlp.W_up
+    return np.stack([e.reshape(-1, mlp.d_model)[rows] @ W_up for e in (e0, e1)], axis=1)
+
+
+def _hidden(mlp, A, B, up, t):
+    """What the neurons put out at angle t of a path: A, B and t broadcast, up is [..., 2, m] or [..., 2, 0]."""
+    cos, sin = np.cos(t), np.sin(t)
+    hidden = ACTIVATIONS[mlp.activation].value(A * cos + B * sin + mlp.b_in)
+    if mlp.is_gated:
+        hidden *= up[..., 0, :] * cos + up[..., 1, :] * sin + mlp.b_up
+    return hidden
 
 
 def _each(mlp, A, B, ends):
@@ -183,11 +206,15 @@ def _relu_curve(mlp, A, B, end, found):
     return length, speed(nearest(fast)).max(), 1e-7
 
 
-def _smooth_curve(mlp, A, B, end, resolution):
+def _smooth_curve(mlp, A, B, up, end, resolution):
     t = np.linspace(0, end, resolution + 1)[:, None]
     cos, sin = np.cos(t), np.sin(t)
-    slopes = ACTIVATIONS[mlp.activation].slope(A * cos + B * sin + mlp.b_in)
-    speed = np.linalg.norm((slopes * (B * cos - A * sin)) @ mlp.W_out, axis=1)
+    value, slope, _ = ACTIVATIONS[mlp.activation]
+    pre = A * cos + B * sin + mlp.b_in
+    by_angle = slope(pre) * (B * cos - A * sin)
+    if mlp.is_gated:
+        by_angle = by_angle * (up[0] * cos + up[1] * sin + mlp.b_up) + value(pre) * (up[1] * cos - up[0] * sin)
+    speed = np.linalg.norm(by_angle @ mlp.W_out, axis=1)
     fine, coarse = (np.array([_simpson(s, end), _peak(s)]) for s in (speed, speed[::2]))
     error = np.divide(np.abs(fine - coarse), fine, out=np.zeros(2), where=fine > 0)
     return *fine, error.max()
@@ -298,12 +325,13 @@ def tangent_range(
     resolution = positive_integer(resolution, "resolution")
     e0, e1, ends = frames(mlp, z0, z1, end)
     angles, counts = [], []
-    for _, A, B, stops in chunks(mlp, e0, e1, ends):
+    for start, A, B, stops in chunks(mlp, e0, e1, ends):
         paths = list(_each(mlp, A, B, stops))
-        if mlp.activation == "relu":
+        if _in_pieces(mlp):
             angles.append(_relu_range(mlp, paths, tolerances))
         else:
-            angles.append(_smooth_range(mlp, A, B, stops, tolerances, resolution))
+            up = _up(mlp, e0, e1, slice(start, start + len(stops)))
+            angles.append(_smooth_range(mlp, A, B, up, stops, tolerances, resolution))
         counts += [np.searchsorted(found[0], t, side="right") for (*_, found), t in zip(paths, angles[-1], strict=True)]
     shape = (*ends.shape, len(tolerances))
     return TangentRange(tolerances, np.reshape(np.concatenate(angles), shape), np.reshape(counts, shape))
@@ -332,7 +360,7 @@ def _quadratic(form, t):
     return ((form @ y[..., None])[..., 0] * y).sum(axis=-1)
 
 
-def _smooth_range(mlp, A, B, ends, tolerances, resolution):
+def _smooth_range(mlp, A, B, up, ends, tolerances, resolution):
     act, slope, _ = ACTIVATIONS[mlp.activation]
     start = A + mlp.b_in
     at_start = np.stack([A, B, start, act(start), slope(start)], axis=1)[:, :, None]
@@ -340,12 +368,17 @@ def _smooth_range(mlp, A, B, ends, tolerances, resolution):
     def is_off(rows, t):
         """Whether path rows[i] is off at angles t [i, k]: bool [i, k, n_tolerances]."""
         A, B, pre, h, slopes = at_start[rows].swapaxes(0, 1)
-        moved = A * (-2 * np.sin(t / 2) ** 2)[..., None] + B * np.sin(t)[..., None]
-        change = act(pre + moved) - h
+        by_cos, by_sin = (-2 * np.sin(t / 2) ** 2)[..., None], np.sin(t)[..., None]
+        moved = A * by_cos + B * by_sin
+        change, tangent = act(pre + moved) - h, slopes * moved
+        if mlp.is_gated:
+            U, V = up[rows].swapaxes(0, 1)[:, :, None]
+            first, further = U + mlp.b_up, U * by_cos + V * by_sin
+            change, tangent = change * (first + further) + h * further, tangent * first + h * further
         # one matrix product for all: NumPy would take one for each path
         error, change = (
             ((x.reshape(-1, x.shape[-1]) @ mlp.W_out) ** 2).sum(axis=1).reshape(t.shape)
-            for x in (change - slopes * moved, change)
+            for x in (change - tangent, change)
         )
         return error[..., None] > tolerances**2 * change[..., None]
 

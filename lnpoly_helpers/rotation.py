@@ -175,7 +175,9 @@ def at_length(mlp: FoldedMLP, length: float) -> FoldedMLP:
     if mlp.kind != "none":
         raise ValueError(f"mlp: expected a layer without a norm, got kind {mlp.kind!r}, which has a sphere of its own.")
     length = positive(length, "length", "Pass np.linalg.norm(x).")
-    return replace(mlp, W_in=mlp.W_in * (length / np.sqrt(mlp.d_model)), kind="rmsnorm", eps=0.0)
+    scale = length / np.sqrt(mlp.d_model)
+    W_up = None if mlp.W_up is None else mlp.W_up * scale
+    return replace(mlp, W_in=mlp.W_in * scale, W_up=W_up, kind="rmsnorm", eps=0.0)
 
 
 # --- who flips on the way ---

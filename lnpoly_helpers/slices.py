@@ -1,6 +1,6 @@
 """The narrow door: a layer and two or three directions become a small arrangement; geometry knows no LayerNorm."""
 
-from typing import overload
+from typing import Any, overload
 
 import numpy as np
 
@@ -78,7 +78,7 @@ def lift(basis: Real[ArrayLike, "k d"], y: Real[ArrayLike, "... k"]) -> Float[np
 @overload
 def restrict(mlp: FoldedMLP, basis: SliceBasis) -> Arrangement: ...
 @overload
-def restrict(mlp: FoldedMLP, basis: Real[ArrayLike, "*n k d"]) -> Arrangement | list[Arrangement]: ...
+def restrict(mlp: FoldedMLP, basis: Real[ArrayLike, "*n k d"]) -> Any: ...  # which of the two, the shape says
 
 
 def restrict(mlp: FoldedMLP, basis: Real[ArrayLike, "*n k d"]) -> Arrangement | list[Arrangement]:

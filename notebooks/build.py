@@ -55,6 +55,10 @@ INSTALL = r"(git\+https://github\.com/{0}(?:\.git)?)(?![\w.-])(?:@[\w.-]+)?"
 CARRIERS = ("pyproject.toml", "README.md", "CITATION.cff", "CHANGELOG.md", "CONTRIBUTING.md", ".github/**/*.yml")
 CARRIERS += ("notebooks/assignment/source/*/*.ipynb",)
 
+# what a notebook installs that runs no network, and so runs in a browser as well: lite.py makes the page for those
+WITHOUT_NETWORKS = "lnpoly-helpers[plot,widgets] @"
+BADGE = re.compile(r"\[!\[[^\]]*\]\([^)]*\)\]\([^)]*\)\n*")  # a page has links of its own in place of it
+
 TEMPLATE = HERE / "site_template"
 # the pages of the site that are no notebooks: their source, file and name in the menu
 TEXTS = [
@@ -84,6 +88,25 @@ def repository():
 def ref():
     """The branch or tag that badges, install lines and the site's links open."""
     return setting("ref")
+
+
+def public_site(address=None):
+    """Where GitHub Pages shows the site of a repository, owner/name, of this one by default."""
+    owner, name = (address or repository()).split("/")
+    return f"https://{owner}.github.io/{name}/"
+
+
+def places(path, nb, site):
+    """Where a notebook can be run without installing anything: (name, address) of each."""
+    at, file = f"{repository()}/blob/{ref()}", f"notebooks/{path.name}"
+    found = [
+        ("Run in Colab", f"https://colab.research.google.com/github/{at}/{file}"),
+        ("Run in Binder", f"https://mybinder.org/v2/gh/{repository()}/{ref()}?labpath={file}"),
+    ]
+    if any(WITHOUT_NETWORKS in cell.source for cell in nb.cells):
+        lite = "lite/" if (site / "lite").is_dir() else public_site() + "lite/"  # made by make lite, or published
+        found.insert(0, ("Run it here", f"{lite}notebooks/index.html?path={path.name}"))
+    return found
 
 
 def normalise(nb):
@@ -224,7 +247,8 @@ def write_site(entries, site):
     from nbconvert.filters import markdown2html
     from nbformat.v4 import new_markdown_cell, new_notebook
 
-    sources = [(f"notebooks/{path.name}", f"{path.stem}.html", nb) for path, nb, _ in entries]
+    sources = [(f"notebooks/{path.name}", f"{path.stem}.html", without_badges(nb)) for path, nb, _ in entries]
+    run_at = [places(path, nb, site) for path, nb, _ in entries]
     for source, page, _ in TEXTS:
         text = (ROOT / source).read_text(encoding="utf-8")
         sources.append((source, page, new_notebook(cells=[new_markdown_cell(text)])))
@@ -251,7 +275,14 @@ def write_site(entries, site):
             if 0 <= j < len(entries) and k < len(entries)
         ]
         html = environment.get_template("page.html.j2").render(
-            common, here=page, source=source, title=title, body=body, sections=sections, neighbours=neighbours
+            common,
+            here=page,
+            source=source,
+            title=title,
+            body=body,
+            sections=sections,
+            neighbours=neighbours,
+            places=run_at[k] if k < len(entries) else [],
         )
         (site / page).write_text(html, encoding="utf-8")
         if k < len(entries):
@@ -268,9 +299,22 @@ def write_site(entries, site):
         )
         (site / page).write_text(html, encoding="utf-8")
     html = environment.get_template("index.html.j2").render(
-        common, here="index.html", source="notebooks", title="LayerNorm, spheres and polytopes", home=True, cards=cards
+        common,
+        here="index.html",
+        source="notebooks",
+        title="LayerNorm, spheres and polytopes",
+        home=True,
+        cards=cards,
+        places=dict(run_at[0]),
     )
     (site / "index.html").write_text(html, encoding="utf-8")
+
+
+def without_badges(nb):
+    """A notebook whose first cell shows no badge; the argument is left as it is."""
+    nb = copy.deepcopy(nb)
+    nb.cells[0].source = BADGE.sub("", nb.cells[0].source)
+    return nb
 
 
 def rendered(nb, site, page):
@@ -367,6 +411,7 @@ def links(address=None, at=None):
         text = path.read_text(encoding="utf-8")
         changed = ADDRESS.sub(rf"\g<1>{address}", text)
         changed = re.sub(rf"(https://github\.com/){re.escape(old)}(?![\w-])", rf"\g<1>{address}", changed)
+        changed = re.sub(re.escape(public_site(old)), public_site(address), changed)
         changed = re.sub(f"({REF.format(re.escape(address))})" + r"[\w.-]+", rf"\g<1>{at}", changed)
         changed = re.sub(INSTALL.format(re.escape(address)), rf"\g<1>@{at}", changed)
         if path.name == "pyproject.toml":

@@ -11,9 +11,10 @@ NORMS = ("layernorm", "rmsnorm")
 ACTIVATIONS = ("relu", "gelu", "gelu_new")
 
 
-def random_block(rng, d, m, *, kind="layernorm", activation="relu", eps=0.0, d_out=None):
+def random_block(rng, d, m, *, kind="layernorm", activation="relu", eps=0.0, d_out=None, gated=False):
     """A block whose pre-activations are of order 1 and whose gamma and beta are far from 1 and 0."""
     d_out = d if d_out is None else d_out
+    up = {"W_up": rng.normal(size=(d, m)) / np.sqrt(d), "b_up": 0.3 * rng.normal(size=m)} if gated else {}
     return NormedMLP(
         gamma=1 + 0.5 * rng.normal(size=d),
         beta=rng.normal(size=d),
@@ -24,6 +25,7 @@ def random_block(rng, d, m, *, kind="layernorm", activation="relu", eps=0.0, d_o
         activation=activation,
         eps=eps,
         kind=kind,
+        **up,
     )
 
 
@@ -48,6 +50,21 @@ def exact_normalize(x, eps, kind):
         return np.array([float(v / (variance + Decimal(float(eps))).sqrt()) for v in centred])
 
 
+def torch_activations():
+    """Every activation as torch has it, or made of what torch has."""
+    import torch
+    from torch.nn import functional as F
+
+    return {
+        "relu": torch.relu,
+        "gelu": F.gelu,
+        "gelu_new": lambda h: F.gelu(h, approximate="tanh"),
+        "silu": F.silu,
+        "quick_gelu": lambda h: h * torch.sigmoid(1.702 * h),
+        "relu2": lambda h: torch.relu(h) ** 2,
+    }
+
+
 def torch_block(block):
     """The block made of torch's own modules, in float64: a function from a tensor to (pre-activations, output)."""
     import torch
@@ -58,7 +75,7 @@ def torch_block(block):
         "rmsnorm": lambda: torch.nn.RMSNorm(d, eps=block.eps),
     }
     to_hidden, to_output = torch.nn.Linear(d, m).double(), torch.nn.Linear(m, block.W_out.shape[1]).double()
-    act = {"relu": torch.nn.ReLU(), "gelu": torch.nn.GELU(), "gelu_new": torch.nn.GELU(approximate="tanh")}
+    act = torch_activations()[block.activation]
     tensor = lambda array: torch.tensor(np.array(array))  # noqa: E731
     gamma, beta = tensor(block.gamma), tensor(block.beta)
     with torch.no_grad():
@@ -66,11 +83,15 @@ def torch_block(block):
         to_hidden.bias.copy_(tensor(block.b_in))
         to_output.weight.copy_(tensor(block.W_out).T)
         to_output.bias.copy_(tensor(block.b_out))
+        if block.W_up is not None:
+            to_up = torch.nn.Linear(d, m).double()
+            to_up.weight.copy_(tensor(block.W_up).T)
+            to_up.bias.copy_(tensor(block.b_up))
 
     def run(x):
         z = norm[block.kind]().double()(x) if block.kind in norm else x
         pre = to_hidden(gamma * z + beta)
-        return pre, to_output(act[block.activation](pre))
+        return pre, to_output(act(pre) if block.W_up is None else act(pre) * to_up(gamma * z + beta))
 
     return run
 

@@ -23,6 +23,34 @@ from lnpoly_helpers import (
 )
 from lnpoly_helpers._inputs import KINDS
 
+# --- affine_map ---
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_on_a_region_the_layer_is_its_affine_map(rng, kind):
+    mlp = random_mlp(rng, 10, 30, kind=kind, d_out=4)
+    z = mlp.to_sphere(rng.normal(size=10))
+    pattern = activation_pattern(mlp.preactivations(z))
+    A, c = affine_map(mlp, pattern)
+    near = mlp.to_sphere(z + 10.0 ** rng.uniform(-6, 0, size=(500, 1)) * rng.normal(size=(500, 10)))
+    near *= 1 if kind == "none" else rng.uniform(0.9, 1, size=(500, 1))  # inside the sphere too, as eps puts them
+    inside = near[(activation_pattern(mlp.preactivations(near)) == pattern).all(axis=1)]
+    assert 50 < len(inside) < 500 and A.shape == (10, 4) and c.shape == (4,)
+    np.testing.assert_allclose(inside @ A + c, mlp.output(inside), atol=1e-12)
+    outside = near[(activation_pattern(mlp.preactivations(near)) != pattern).any(axis=1)]
+    assert np.abs(outside @ A + c - mlp.output(outside)).max() > 1e-3
+
+
+def test_all_off_is_a_constant_and_all_on_one_matrix_product(rng):
+    mlp = random_mlp(rng, 5, 8)
+    A, c = affine_map(mlp, np.zeros(8, dtype=bool))
+    np.testing.assert_array_equal(A, np.zeros((5, 5)))
+    np.testing.assert_array_equal(c, mlp.b_out)
+    A, c = affine_map(mlp, np.ones(8, dtype=bool))
+    z = mlp.to_sphere(rng.normal(size=5))
+    np.testing.assert_allclose(z @ A + c, mlp.preactivations(z) @ mlp.W_out + mlp.b_out, atol=1e-13)
+
+
 # --- jacobian ---
 
 
@@ -123,7 +151,7 @@ def test_for_relu_the_frozen_part_is_the_affine_map_and_only_flipped_neurons_fli
     weights = flip_weights(mlp, z0, z1)
     np.testing.assert_array_equal(weights != 0, start != end)
     np.testing.assert_allclose(weights[start != end], np.abs(mlp.preactivations(z1))[start != end], atol=1e-13)
-    np.testing.assert_array_equal(tangent_change(mlp, z0, z1), split_change(mlp, z0, z1)[0])
+    np.testing.assert_allclose(tangent_change(mlp, z0, z1), split_change(mlp, z0, z1)[0], rtol=1e-10, atol=1e-13)
 
 
 def test_the_split_takes_a_batch_of_angles(rng):

@@ -325,8 +325,8 @@ def test_a_vector_longer_than_the_sphere_is_refused(rng, kind, scale):
             "rmsnorm": ("RMSNorm", "", ""),
         }[kind]
         assert str(raised.value) == (
-            f"z: expected what {norm} puts out, length at most sqrt(d) = 3.4641{wanted}, got a vector at index (1, 2) "
-            f"of length {np.sqrt(12) * scale:.6g}{mean}. For residual vectors x pass "
+            f"z: expected what {norm} puts out, length at most sqrt(d) = 3.4641016{wanted}, got a vector at index "
+            f"(1, 2) of length {np.sqrt(12) * scale:.8g}{mean}. For residual vectors x pass "
             f"normalize(x, eps=mlp.eps, kind=mlp.kind), or mlp.to_sphere(x) for eps = 0; mlp(x) takes x itself."
         )
         with pytest.raises(ValueError, match="got a vector of length"):

@@ -14,6 +14,7 @@ import sys
 import tomllib
 from pathlib import Path
 
+from .._inputs import require_installed
 from .marks import read_marks
 from .tables import Refused, number, read_table, write_table
 
@@ -169,9 +170,22 @@ def _count(text):
     return int(text)
 
 
-def main(arguments=None):
+def _require_what_it_needs(options):
+    command = options.run.__name__
+    libraries = {"release": ["nbgrader"], "grade": ["nbclient", "ipykernel", "psutil"], "merge": ["nbclient", "psutil"]}
+    course = command == "grade" and options.course or command == "merge" and options.marks.suffix == ".db"
+    needed = ["nbformat", *libraries[command], *["nbgrader"] * bool(course)]
+    require_installed(f"python -m lnpoly_helpers.classroom {command}", "classroom", *needed)
+
+
+def main(arguments: list[str] | None = None) -> int:
     """Run one of the commands; returns its exit status."""
     options = _options(arguments)
+    try:
+        _require_what_it_needs(options)
+    except ImportError as error:
+        print(error, file=sys.stderr)
+        return 1
     try:
         if not options.source.is_file():
             raise Refused(
@@ -179,11 +193,8 @@ def main(arguments=None):
                 f"clone of the repository; or name the file: --source FILE."
             )
         return 1 if options.run(options) else 0
-    except ImportError as error:
-        print(f'expected the extra "classroom", got: {error}. pip install "lnpoly-helpers[classroom]"', file=sys.stderr)
     except KeyboardInterrupt:
         print("stopped; nothing was written", file=sys.stderr)
     except Refused as error:
         print(error, file=sys.stderr)
     return 1
-

@@ -6,6 +6,7 @@ import sysconfig
 import tempfile
 import warnings
 from pathlib import Path
+from typing import Any
 
 import nbformat
 
@@ -27,15 +28,15 @@ def make_release(source, out, repository, public=None):
     """
     source, out = Path(source), Path(out)
     text = _with_address(source.read_text(encoding="utf-8"), repository)
-    _refuse_slips(nbformat.reads(text, as_version=4))
+    _refuse_slips(_notebook(text))
     with tempfile.TemporaryDirectory(prefix="lnpoly-") as course:
         student = _generate(text, source.stem, Path(course))
-    _restore_targets(student, nbformat.reads(text, as_version=4))
-    refuse_leaks(student, nbformat.reads(text, as_version=4))
-    colab = nbformat.from_dict(student)
+    _restore_targets(student, _notebook(text))
+    refuse_leaks(student, _notebook(text))
+    colab = _node(student)
     link = public and f"{_BADGE}(https://colab.research.google.com/github/{_blob(public, source.name)})\n\n"
     first = f"{link or ''}{colab.cells[0].source}\n\n{_ON_COLAB}"
-    colab = nbformat.from_dict({**colab, "cells": [{**colab.cells[0], "source": first}, *colab.cells[1:]]})
+    colab = _node({**colab, "cells": [{**colab.cells[0], "source": first}, *colab.cells[1:]]})
     colab.metadata["colab"] = {"provenance": [], "toc_visible": True}
     written = []
     for folder, nb in ((source.stem, student), ("colab", colab)):
@@ -44,6 +45,15 @@ def make_release(source, out, repository, public=None):
         path.write_text(nbformat.writes(nb) + "\n", encoding="utf-8")
         written.append(path)
     return written
+
+
+def _notebook(text) -> Any:
+    return nbformat.reads(text, as_version=4)
+
+
+def _node(parts) -> Any:
+    """A copy whose keys are attributes too."""
+    return nbformat.from_dict(parts)
 
 
 def _blob(public, name):
@@ -72,7 +82,8 @@ def _generate(text, name, course):
     result = NbGraderAPI(config=_config(course)).generate_assignment(name)
     release = course / "release" / name / f"{name}.ipynb"
     if not result["success"] or not release.is_file():
-        errors = re.findall(r"^ *(\w+(?:\.\w+)*(?:Error|Exception): .+)$", result.get("log") or "", re.MULTILINE)
+        log = str(result.get("log") or "")
+        errors = re.findall(r"^ *(\w+(?:\.\w+)*(?:Error|Exception): .+)$", log, re.MULTILINE)
         raise Refused(f"source: expected a notebook that nbgrader accepts, got {(errors or ['no release'])[-1]}")
     return nbformat.read(release, as_version=4)
 
@@ -104,7 +115,7 @@ def _refuse_slips(nb):
     for cell in nb.cells:
         markers = re.findall(r"^\s*(#+ *(?:BEGIN|END)\b.*?)\s*$", cell.source, re.MULTILINE)
         wanted = _MARKERS["SOLUTION" if cell.metadata.get("nbgrader", {}).get("solution") else "HIDDEN TESTS"]
-        pairs = [marker for pair in zip(markers[::2], markers[1::2]) for marker in pair]
+        pairs = [marker for pair in zip(markers[::2], markers[1::2], strict=False) for marker in pair]
         if pairs != markers or pairs != wanted * (len(pairs) // 2) or (wanted == _MARKERS["SOLUTION"]) > bool(pairs):
             raise Refused(
                 f"source: expected {' ... '.join(wanted)} in pairs in cell {_grade_id(cell)}, "
@@ -148,19 +159,19 @@ def make_course(source, folder, rows):
     student = _generate(text, name, folder)
     config = f'c = get_config()\nc.CourseDirectory.course_id = "{name}"\n'
     (folder / "nbgrader_config.py").write_text(config, encoding="utf-8")
-    teacher = nbformat.reads(text, as_version=4)
+    teacher = _notebook(text)
     released = {_grade_id(cell): cell for cell in student.cells}
     url = f"sqlite:///{folder / 'gradebook.db'}"
     for row in rows:
-        nb = nbformat.from_dict({**teacher, "cells": [_graded(cell, released, row) for cell in teacher.cells]})
+        nb = _node({**teacher, "cells": [_graded(cell, released, row) for cell in teacher.cells]})
         path = folder / "autograded" / row.id / name / f"{name}.ipynb"
         path.parent.mkdir(parents=True)
-        about = {"notebook": name, "assignment": name, "student": row.id, "db_url": url}
+        about: Any = {"nbgrader": {"notebook": name, "assignment": name, "student": row.id, "db_url": url}}
         with warnings.catch_warnings(), Gradebook(url, name) as gradebook:
             warnings.simplefilter("ignore")  # SQLAlchemy's, about how nbgrader uses it
             gradebook.update_or_create_student(row.id)
             gradebook.update_or_create_submission(name, row.id)
-            SaveAutoGrades().preprocess(nb, {"nbgrader": about})
+            SaveAutoGrades().preprocess(nb, about)
         path.write_text(nbformat.writes(nb) + "\n", encoding="utf-8")
 
 
@@ -168,7 +179,7 @@ def _graded(cell, released, row):
     """A cell of the teacher's notebook as grading left it: with the student's answer, and with what it showed."""
     grade_id = _grade_id(cell)
     about = cell.metadata.get("nbgrader", {})
-    cell = nbformat.from_dict({**cell, "metadata": released[grade_id].metadata})
+    cell = _node({**cell, "metadata": released[grade_id].metadata})
     if about.get("solution"):
         cell.source = row.sources.get(grade_id) or released[grade_id].source
     if cell.cell_type == "code":
@@ -176,7 +187,7 @@ def _graded(cell, released, row):
         if about.get("grade"):  # no result: nbgrader would take an empty output for a pass
             why = "not answered" if row.sources else "; ".join(row.notes)
             nothing = [{"output_type": "error", "ename": "NotGraded", "evalue": why, "traceback": [why]}]
-        cell.outputs = nbformat.from_dict(row.outputs.get(grade_id, nothing))
+        cell.outputs = _node(row.outputs.get(grade_id, nothing))
         cell.execution_count = None
     return cell
 

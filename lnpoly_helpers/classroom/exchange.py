@@ -12,6 +12,7 @@ import pickle
 import secrets
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -48,7 +49,7 @@ def encode(value, depth=0):
     return {"other": str(what)[:_LONGEST]}
 
 
-def decode(value):
+def decode(value) -> Any:
     """The value that `encode` was given, an `Opaque` where it could not go over."""
     if not isinstance(value, dict):
         return value
@@ -106,7 +107,7 @@ def _shortened(whole):
         left -= len(text)
         return whole(text) if left > 0 else len(text)
 
-    write.whole = whole
+    vars(write)["whole"] = whole
     return write
 
 
@@ -141,7 +142,7 @@ class RemoteFunction:
         question.write_text(json.dumps(encode((args, tuple(kwargs.items())))), encoding="utf-8")
         answer = self._ask(str(question))
         after = answer.get("args")
-        for mine, theirs in zip(args, after if isinstance(after, tuple) else ()):
+        for mine, theirs in zip(args, after if isinstance(after, tuple) else (), strict=False):
             if isinstance(mine, np.ndarray) and isinstance(theirs, np.ndarray) and mine.shape == theirs.shape:
                 mine[...] = theirs  # a function that changes its input changes it here, too
         return answer.get("value")

@@ -7,6 +7,7 @@ import math
 import os
 import signal
 from pathlib import Path
+from typing import Any
 
 import psutil
 from nbclient import NotebookClient
@@ -94,7 +95,8 @@ class StudentProcess:
 
     def kill(self):
         """End the kernel and all that it started; the next `run` begins with a fresh one."""
-        client, self._client = self._client, None
+        client: Any = self._client
+        self._client = None
         sweep(self.token)
         if client is not None:
             client.kc.stop_channels()

@@ -49,7 +49,7 @@ class Circles:
         return f"Circles(n_circles={len(self)})"
 
     def points(
-        self, circle: Int[np.ndarray, "..."] | int, angle: Float[np.ndarray, "..."]
+        self, circle: Int[np.ndarray, "..."] | int | np.integer, angle: Float[np.ndarray, "..."] | np.floating
     ) -> Float[np.ndarray, "... 3"]:
         """The points of circles at angles in radians, counter-clockwise about each circle's axis.
 
@@ -76,7 +76,7 @@ class Circles:
         around = np.cos(angle)[..., None] * x + np.sin(angle)[..., None] * y
         return self.levels[circle][..., None] * self.axes[circle] + self.radii[circle][..., None] * around
 
-    def angle(self, circle: int, point: Float[np.ndarray, "3"]) -> float:
+    def angle(self, circle: int | np.integer, point: Float[np.ndarray, "3"]) -> float:
         """The angle in [0, 2 pi) at which one circle comes nearest to a point.
 
         >>> circles = find_circles(Arrangement([[0, 0, 2]], [1]))

@@ -242,7 +242,7 @@ def partition_circle(arrangement: Arrangement) -> CirclePartition:
     (A, B), b = arrangement.normals.T, arrangement.offsets
     centre, half = on_arcs(A, B, b)
     on_from, on_to = turn(centre - half), turn(centre + half)
-    first, opposite = _same_lines(A, B, b)
+    first, opposite = _same_lines(centre, np.hypot(A, B), b)
     on_from, on_to = (
         np.where(opposite, on_to[first], on_from[first]),
         np.where(opposite, on_from[first], on_to[first]),
@@ -256,12 +256,11 @@ def partition_circle(arrangement: Arrangement) -> CirclePartition:
     return CirclePartition(angles[order], neurons[order], last_pattern)
 
 
-def _same_lines(A, B, b):
+def _same_lines(centre, R, b):
     """The first neuron with each neuron's line, int [m], and whether that one is on on the other side, bool [m]."""
     first, opposite = np.arange(len(b)), np.zeros(len(b), dtype=bool)
-    R = np.hypot(A, B)
     lines = np.flatnonzero((R > 0) & (np.abs(b) < 2 * R))  # the rest is far from the circle
-    centre = np.arctan2(B[lines], A[lines])
+    centre = centre[lines]
     doubled = turn(2 * centre)  # the same on both sides of a line
     order = np.argsort(doubled)
     gaps = np.diff(doubled[order], prepend=doubled[order[-1:]] - TURN)
@@ -272,7 +271,7 @@ def _same_lines(A, B, b):
     run %= max(run[-1], 1)
     lead = order[np.unique(run, return_index=True)[1]]
     aside = np.cos(centre[order] - centre[lead[run]]) < 0
-    height = np.where(aside, -1, 1) * (b / np.where(R > 0, R, 1))[lines[order]]
+    height = np.where(aside, -1, 1) * (b[lines] / R[lines])[order]
     by_height = np.lexsort((height, run))
     begins = (np.diff(run[by_height], prepend=-1) > 0) | (np.diff(height[by_height], prepend=-np.inf) > _SAME)
     group, members = np.cumsum(begins) - 1, lines[order[by_height]]

@@ -194,7 +194,8 @@ def partition_plane(arrangement: Arrangement, half_width: float = 2.0) -> PlaneP
     for normal, offset in zip(arrangement.normals, arrangement.offsets, strict=True):
         polygons = [part for polygon in polygons for part in _split(polygon, normal, offset)]
     inside = np.array([polygon.mean(axis=0) for polygon in polygons])
-    return PlanePartition(arrangement, w, polygons, arrangement.preactivations(inside) > 0)
+    patterns = (arrangement.preactivations(inside) > 0).view(RegionPatterns)
+    return PlanePartition(arrangement, w, polygons, patterns)
 
 
 def _split(polygon, normal, offset):

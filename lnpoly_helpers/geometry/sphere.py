@@ -259,7 +259,7 @@ class SpherePartition:
         """
         faces = np.arange(self.n_faces) if faces is None else as_numbers(faces, self.n_faces, "faces")
         if not len(self.circles):
-            return np.repeat(self.arrangement.preactivations([[0, 0, 1]]) > 0, len(faces), axis=0)
+            return np.repeat(self.arrangement.preactivations(np.eye(3)[2:]) > 0, len(faces), axis=0)
         edges = self._curves[np.searchsorted(self._curve_faces, faces)].astype(np.int64)
         patterns = np.empty((len(faces), self.arrangement.n_neurons), dtype=bool)
         for rows in blocks(len(faces), 1024):

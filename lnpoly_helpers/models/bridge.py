@@ -1,20 +1,35 @@
 """From a folder in Hugging Face format to a TransformerBridge, and a run of one on tokens."""
 
+import threading
 from contextlib import contextmanager
 from copy import deepcopy
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 import numpy as np
 
 from ..activations import ACTIVATIONS
 from .hub import WEIGHTS, WHOLE, what_is_missing
 
+if TYPE_CHECKING:
+    from transformer_lens.model_bridge import TransformerBridge
+else:
+
+    @runtime_checkable
+    class TransformerBridge(Protocol):
+        """A name for transformer_lens's models that does not import them."""
+
+        cfg: Any
+
+        def run_with_hooks(self, *args, **options): ...
+
+
 THREE_TOKENS = np.array([[0, 1, 2]])
 _OTHER_NAMES = {"gelu_pytorch_tanh": "gelu_new", "gelu_fast": "gelu_new", "gelu_python": "gelu"}
 
 
-def activation_name(cfg):
+def activation_name(cfg) -> str:
     """Our name for the activation that a bridge's config states."""
-    return _OTHER_NAMES.get(cfg.act_fn, cfg.act_fn)
+    return _OTHER_NAMES.get(str(cfg.act_fn), str(cfg.act_fn))
 
 
 def check_parts(cfg, parts, who="model"):
@@ -66,6 +81,11 @@ def _read_tokenizer(folder):
     return AutoTokenizer.from_pretrained(str(folder), local_files_only=True, trust_remote_code=False)
 
 
+# torch's default type and transformers' progress bars belong to all threads: one network is loaded or run at a time
+_ONE_AT_A_TIME = threading.RLock()
+_modes = []  # of the run that holds the lock: what it changed, innermost last
+
+
 @contextmanager
 def all_digits(dtype):
     """While this holds, a network in float64 stays in float64; one in another type runs as it is written.
@@ -78,27 +98,50 @@ def all_digits(dtype):
     import torch
     from torch.overrides import TorchFunctionMode
 
-    if dtype != torch.float64:
-        yield
-        return
-
     class Float64(TorchFunctionMode):
-        def __torch_function__(self, function, types, args=(), kwargs=None):
-            if function is torch.empty and args and args[0] == (0,):
-                return function(*args, **(kwargs or {}))  # unpickling makes one, to hang the memory of weights on it
-            if function is torch.Tensor.float:
-                function = torch.Tensor.double
+        paused = False
+
+        def __torch_function__(self, func, types, args=(), kwargs=None):
+            kwargs = kwargs or {}
+            if self.paused or (func is torch.empty and args and args[0] == (0,)):
+                return func(*args, **kwargs)  # unpickling makes an empty one, to hang the memory of weights on it
+            function: Any = torch.Tensor.double if func is torch.Tensor.float else func
             args = tuple(torch.float64 if arg is torch.float32 else arg for arg in args)
-            kwargs = {key: torch.float64 if arg is torch.float32 else arg for key, arg in (kwargs or {}).items()}
+            kwargs = {key: torch.float64 if arg is torch.float32 else arg for key, arg in kwargs.items()}
             return function(*args, **kwargs)
 
-    before = torch.get_default_dtype()
-    torch.set_default_dtype(torch.float64)
+    with _ONE_AT_A_TIME:
+        if dtype != torch.float64:
+            yield
+            return
+        before, mode = torch.get_default_dtype(), Float64()
+        torch.set_default_dtype(torch.float64)
+        _modes.append((mode, before))
+        try:
+            with mode:
+                yield
+        finally:
+            _modes.pop()
+            torch.set_default_dtype(before)
+
+
+@contextmanager
+def as_outside(grad):
+    """In the middle of a run, for a function of the caller's: torch as it is outside, with gradients if ``grad``."""
+    import torch
+
+    inside, running = torch.get_default_dtype(), [run for run in _modes if not run[0].paused]
+    for mode, _ in running:
+        mode.paused = True
+    if running:
+        torch.set_default_dtype(running[0][1])
     try:
-        with Float64():
+        with torch.set_grad_enabled(grad):
             yield
     finally:
-        torch.set_default_dtype(before)
+        torch.set_default_dtype(inside)
+        for mode, _ in running:
+            mode.paused = False
 
 
 def boot(folder, who, tokenizer=None, dtype="float64"):
@@ -120,8 +163,10 @@ def boot(folder, who, tokenizer=None, dtype="float64"):
     damaged = f"A file is damaged, or of another model. Put the right one into {folder}."
     dtype = getattr(torch, dtype)
     fits = _one_error(f"{who}: expected weights that fit config.json", damaged)
-    with fits, _no_progress_bar(), all_digits(dtype):
-        model, found = get_hf_model_class_for_architecture(name).from_pretrained(
+    # both libraries draw random numbers, the first for what it does not find; the caller's own go on as if nothing was
+    with _ONE_AT_A_TIME, fits, _no_progress_bar(), torch.random.fork_rng(devices=[]), all_digits(dtype):
+        architecture_class: Any = get_hf_model_class_for_architecture(name)
+        model, found = architecture_class.from_pretrained(
             folder,
             config=config,
             dtype=dtype,
@@ -130,13 +175,14 @@ def boot(folder, who, tokenizer=None, dtype="float64"):
             trust_remote_code=False,
             output_loading_info=True,
         )
-    # transformers fills what it does not find with random numbers. That will do only for the head by which BERT
-    # guesses masked words: many a BERT comes without one, and nothing here reads it
+    # that will do only for the head by which BERT guesses masked words: many a BERT comes without one, and nothing
+    # here reads it
     head = ("cls.", "lm_head.") if name.endswith("ForMaskedLM") else ()
     unfilled = sorted(key for key in found["missing_keys"] if not key.startswith(head))
     if unfilled:
         raise ValueError(f"{who}: expected weights that fit config.json, got none for {unfilled[0]}. {damaged}")
-    with _one_error(f"{who}: expected a model and a tokenizer that TransformerBridge can run"):
+    runs = _one_error(f"{who}: expected a model and a tokenizer that TransformerBridge can run")
+    with runs, torch.random.fork_rng(devices=[]):
         other = None if tokenizer is None else _read_tokenizer(tokenizer)
         where = {"tokenizer": other, "device": "cpu", "dtype": dtype}
         bridge = TransformerBridge.boot_transformers(str(folder), hf_model=model, **where).eval()
@@ -153,8 +199,9 @@ def boot_native(config, dtype):
     """A transformer_lens native model with fresh weights of that torch type, for evaluation."""
     from transformer_lens.model_bridge import TransformerBridge
 
+    make: Any = TransformerBridge  # its sources give it their ways to boot when they are imported
     with all_digits(dtype):
-        return TransformerBridge.boot_native(config, dtype=dtype).eval()
+        return make.boot_native(config, dtype=dtype).eval()
 
 
 def fresh(model, seed):
@@ -190,13 +237,12 @@ def _no_progress_bar():
     """Filling a model takes a second; what transformers shows of it stays behind in notebooks."""
     from transformers.utils import logging
 
-    shown = logging.is_progress_bar_enabled()
-    logging.disable_progress_bar()
+    # its disable_progress_bar() would also forget what the user told the hub's library about bars
+    before = logging.set_tqdm_hook(lambda factory, args, kwargs: logging.EmptyTqdm(*args, **kwargs))
     try:
         yield
     finally:
-        if shown:
-            logging.enable_progress_bar()
+        logging.set_tqdm_hook(before)
 
 
 class Enough(Exception):

@@ -139,14 +139,9 @@ def hub_folder(name, check, remedy="", *, revision=None, needs=WHOLE):
     folder = cached_folder(name, revision, needs)
     if folder is not None:
         return folder
-    # the bars of the other protocol move in steps too coarse to tell a slow line from a dead one
-    other_protocol, constants.HF_HUB_DISABLE_XET = constants.HF_HUB_DISABLE_XET, True
-    try:
-        repo, folder = _get(lambda watch: _fetch_config(name, revision, watch), name, revision, remedy)
-        check(folder)
-        _get(lambda watch: _fetch_rest(repo, revision, needs, watch), name, revision, remedy)
-    finally:
-        constants.HF_HUB_DISABLE_XET = other_protocol
+    repo, folder = _get(lambda watch: _fetch_config(name, revision, watch), name, revision, remedy)
+    check(folder)
+    _get(lambda watch: _fetch_rest(repo, revision, needs, watch), name, revision, remedy)
     missing = what_is_missing(folder, needs)
     if missing:
         other = " load_model(..., tokenizer=NAME) takes another model's." if missing.startswith("a tokenizer") else ""
@@ -169,6 +164,7 @@ def _repository(name, revision, seconds):
     from huggingface_hub import get_hf_file_metadata, hf_hub_url
     from huggingface_hub.errors import RevisionNotFoundError
 
+    problem = None
     for repo in _repositories(name):
         try:
             get_hf_file_metadata(hf_hub_url(repo, "config.json", revision=revision), timeout=seconds)
@@ -177,6 +173,7 @@ def _repository(name, revision, seconds):
             problem = error
             if _status(error) not in (401, 404) or isinstance(error, RevisionNotFoundError):
                 break
+    assert problem is not None
     raise problem
 
 
@@ -201,9 +198,9 @@ def _fetch_config(name, revision, watch):
 
 def _fetch_rest(repo, revision, needs, watch):
     if TOKENIZER in needs:
-        for choices in (*([[file]] for file in _OPTIONAL), _TOKENIZER):
-            found = _fetch_first(repo, revision, choices, watch)
-        if found is None:
+        for file in _OPTIONAL:
+            _fetch_first(repo, revision, [[file]], watch)
+        if _fetch_first(repo, revision, _TOKENIZER, watch) is None:
             return  # without a tokenizer the weights are of no use, and large
     if WEIGHTS in needs:
         weights = _fetch_first(repo, revision, _WEIGHTS, watch)
@@ -280,7 +277,11 @@ def _hush(thread, watch):
 
 
 def _progress_bar(watch):
-    """A bar that shows in terminals, notebooks and logs, and tells the watch about every byte that is new."""
+    """A bar that shows in terminals, notebooks and logs, and tells the watch about every byte that is new.
+
+    With the hub's own protocol, Xet, a file has two: what is written to disk moves in steps of megabytes, too coarse to
+    tell a slow line from a dead one, and what came over the line ten times a second (huggingface_hub 1.23 and newer).
+    """
     from huggingface_hub.utils import are_progress_bars_disabled
     from tqdm.auto import tqdm
 
@@ -290,7 +291,8 @@ def _progress_bar(watch):
             super().__init__(*args, disable=are_progress_bars_disabled() or watch.over, **kwargs)
             watch.bars.append(self)
 
-        def update(self, n=1):
+        def update(self, n: float | None = 1):
+            n = n or 0
             # a file that starts again and again is no progress
             self.received += n
             if self.received > self.most:
@@ -337,7 +339,10 @@ def _explained(error, name, revision, remedy):
         reason = "HF_HUB_OFFLINE is set"
     else:
         reason = f"HTTP {status}" if status else " ".join(str(error).split()) or type(error).__name__
+    again = "Check the connection and try again."
+    if isinstance(error, _Stalled) and not constants.HF_HUB_DISABLE_XET:
+        again = f"{again} With HF_HUB_DISABLE_XET=1 in the environment it comes by plain HTTP."
     return ConnectionError(
         f"{name}: expected it in the cache ({constants.HF_HUB_CACHE}) or from {hub}, got neither: "
-        f"{reason[:200].rstrip('.')}. Check the connection and try again. {otherwise}"
+        f"{reason[:200].rstrip('.')}. {again} {otherwise}"
     )

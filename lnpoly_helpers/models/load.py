@@ -6,25 +6,59 @@ import json
 import os
 import re
 from pathlib import Path
+from typing import Any
 
-from .._inputs import one_of
+from .._inputs import one_of, require_installed
 from ..series import data_folder, read_data
 from . import bridge, hub
+from .bridge import TransformerBridge
 
+LIBRARIES = ("torch", "transformers", "transformer_lens", "safetensors", "huggingface_hub")
 EMBEDDED = ("nano-ln-relu", "nano-ln-gelu", "nano-rms-relu", "nano-none-relu")
 _BANNER = """\
 NOT GPT-2: it is not on this machine and the Hugging Face hub does not answer. What follows shows nano-ln-gelu, a small
 model trained for this series. For GPT-2, connect and run again, or set LNPOLY_MODEL to a folder that holds it."""
 
 
-def model_card(name):
-    """What is known of an embedded model: file, sha256, config, training record and a sample of what it writes."""
+def model_card(name: str) -> dict[str, Any]:
+    """What is known of an embedded model: file, sha256, config, training record and a sample of what it writes.
+
+    Parameters
+    ----------
+    name : str
+        One of ``EMBEDDED``.
+
+    Returns
+    -------
+    dict
+        ``file`` and ``sha256`` of the weights, ``config`` for transformer_lens, ``training`` and ``sample``.
+
+    Raises
+    ------
+    ValueError
+        The name is another.
+
+    See Also
+    --------
+    load_model, model_name
+
+    Examples
+    --------
+    >>> model_card("nano-ln-relu")["config"]["d_mlp"]
+    512
+    """
     if name not in EMBEDDED:
         raise ValueError(f"name: expected one of {', '.join(EMBEDDED)}, got {name!r}. Only these have a card.")
     return json.loads(read_data(data_folder() / "manifest.json"))[name]
 
 
-def load_model(name="nano-ln-relu", *, revision=None, tokenizer=None, dtype="float64"):
+def load_model(
+    name: str | os.PathLike = "nano-ln-relu",
+    *,
+    revision: str | None = None,
+    tokenizer: str | os.PathLike | None = None,
+    dtype: str = "float64",
+) -> TransformerBridge:
     """Load a model by its name: embedded, from a pip package, from the Hugging Face hub, or from a folder.
 
     Parameters
@@ -63,7 +97,26 @@ def load_model(name="nano-ln-relu", *, revision=None, tokenizer=None, dtype="flo
         The folder does not exist or lacks a file.
     ConnectionError
         The model is not in the cache and the hub does not answer.
+    ImportError
+        A library of the extra "models" is not installed; the message says which.
+
+    Notes
+    -----
+    torch's random numbers, its default type and the settings of the other libraries are left as they were. GPT-2:
+    Radford et al. 2019; all-MiniLM-L6-v2: Wang et al. 2020, arXiv:2002.10957. The embedded models were trained for this
+    series; `model_card` says how.
+
+    See Also
+    --------
+    model_name, mlp_block, residuals, trace, untrained
+
+    Examples
+    --------
+    >>> model = load_model("nano-ln-relu")
+    >>> model.cfg.n_layers, model.cfg.d_model
+    (4, 128)
     """
+    require_installed("load_model", "models", *LIBRARIES)
     is_path, is_hub_name = _is_path(name), _is_hub_name(name)
     if not (is_path or is_hub_name):
         raise ValueError(
@@ -185,14 +238,19 @@ def _load_folder(folder, tokenizer, dtype):
 
 def _load_files(folder, name, tokenizer, dtype):
     """Load a complete folder; weights with the sha256 of published ones get their name, whatever the folder's."""
-    name = hub.PUBLISHED.get(hub.weights_sha256(folder), name)
+    published = hub.PUBLISHED.get(hub.weights_sha256(folder) or "")
+    name = published or name
     model = bridge.boot(folder, name, tokenizer, dtype)
     model.cfg.model_name = name
     return model
 
 
-def model_name(model):
+def model_name(model: TransformerBridge) -> str:
     """What a model really is, for titles and tables.
+
+    Parameters
+    ----------
+    model : transformer_lens TransformerBridge
 
     Returns
     -------
@@ -201,6 +259,15 @@ def model_name(model):
         loaded from; the hub's name for other models of the hub, and ``"NAME@REVISION"`` for a revision that was asked
         for; ``"NAME (folder)"`` for what a folder of that name held. For a bridge that `load_model` did not make, the
         name it was made with.
+
+    See Also
+    --------
+    load_model, model_card
+
+    Examples
+    --------
+    >>> model_name(load_model("nano-rms-relu"))
+    'nano-rms-relu'
     """
     name = str(model.cfg.model_name)
     return Path(name).name if Path(name).is_absolute() else name
@@ -214,7 +281,7 @@ def boot_native(config, dtype="float32"):
     return bridge.boot_native(TransformerBridgeConfig(**config), getattr(torch, dtype))
 
 
-def untrained(model, *, seed=0):
+def untrained(model: TransformerBridge, *, seed: int = 0) -> TransformerBridge:
     """The same architecture with fresh random weights, drawn as its library draws them before training.
 
     Weights are normal, biases 0, norms scale by 1. The standard deviation is 0.8 / sqrt(d) for an embedded model, the
@@ -223,15 +290,36 @@ def untrained(model, *, seed=0):
 
     Parameters
     ----------
-    model : TransformerBridge
+    model : transformer_lens TransformerBridge
         Left as it is.
     seed : int
 
     Returns
     -------
-    TransformerBridge
-        Its `model_name` is that of the model, then ``", untrained"``. The caller's random numbers are not touched.
+    transformer_lens TransformerBridge
+        In the model's own precision; its `model_name` is that of the model, then ``", untrained"``. The caller's random
+        numbers are not touched.
+
+    Raises
+    ------
+    ImportError
+        A library of the extra "models" is not installed; the message says which.
+
+    Notes
+    -----
+    In float64 the weights are drawn in float64, so that they are the same on every processor to some 14 digits.
+
+    See Also
+    --------
+    load_model, model_name
+
+    Examples
+    --------
+    >>> twin = untrained(load_model("nano-ln-relu"), seed=1)
+    >>> model_name(twin)
+    'nano-ln-relu, untrained'
     """
+    require_installed("untrained", "models", *LIBRARIES)
     twin = bridge.fresh(model, seed)
     twin.cfg.model_name = f"{model_name(model)}, untrained"
     return twin

@@ -1,12 +1,23 @@
 """From a loaded model to one MLP block as arrays: where its parts stand, and that they compute what is read."""
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
+from .._inputs import Float, require_installed
 from ..activations import ACTIVATIONS
 from ..layer import NormedMLP
-from .bridge import THREE_TOKENS, Enough, activation_name, array, check_parts, no_norm_before_mlp, run
+from .bridge import (
+    THREE_TOKENS,
+    Enough,
+    TransformerBridge,
+    activation_name,
+    array,
+    check_parts,
+    no_norm_before_mlp,
+    run,
+)
 
 
 def check_layer(model, layer):
@@ -15,12 +26,14 @@ def check_layer(model, layer):
         raise ValueError(f"layer: expected an integer from 0 to {n_layers - 1}, got {layer!r}.")
 
 
-def mlp_block(model, layer):
+def mlp_block(model: TransformerBridge, layer: int) -> NormedMLP:
     """The norm and the MLP of one layer, as the model stores them, in float64.
+
+    block(x) = act(norm(x) @ W_in + b_in) @ W_out + b_out, with its gamma, beta and eps.
 
     Parameters
     ----------
-    model : TransformerBridge
+    model : transformer_lens TransformerBridge
         With a LayerNorm, an RMSNorm or nothing before an MLP of two matrices and a pointwise activation.
     layer : int
         From 0.
@@ -33,14 +46,53 @@ def mlp_block(model, layer):
     ------
     ValueError
         The layer does not exist, or the architecture is not of that kind; the message says why.
+    ImportError
+        torch is not installed; the message says which extra brings it.
+
+    Notes
+    -----
+    Checked on three tokens: the block gives what the model's own MLP gives, to 1e-3 of the largest output or better.
+
+    See Also
+    --------
+    load_model, fold_layer_norm, residuals, token_embeddings
+
+    Examples
+    --------
+    >>> from lnpoly_helpers import load_model
+    >>> block = mlp_block(load_model("nano-ln-relu"), layer=2)
+    >>> block.kind, block.activation, block.W_in.shape
+    ('layernorm', 'relu', (128, 512))
     """
+    require_installed("mlp_block", "models", "torch")
     check_layer(model, layer)
     return _read_block(model, layer)
 
 
-def token_embeddings(model):
-    """The token embedding matrix, float64 [d_vocab, d]: the direction that each token starts with."""
-    return array(model.embed.weight)
+def token_embeddings(model: TransformerBridge) -> Float[np.ndarray, "d_vocab d"]:
+    """The token embedding matrix: the direction that each token starts with.
+
+    Parameters
+    ----------
+    model : transformer_lens TransformerBridge
+
+    Returns
+    -------
+    float64 [d_vocab, d]
+        A copy of the model's own, without positions.
+
+    See Also
+    --------
+    encode, residuals
+
+    Examples
+    --------
+    >>> from lnpoly_helpers import load_model
+    >>> token_embeddings(load_model("nano-ln-relu")).shape
+    (256, 128)
+    """
+    embed: Any = model.embed
+    return array(embed.weight)
 
 
 def find_norms(model, layers):

@@ -1,13 +1,43 @@
 """From texts to windows of tokens, as a model reads them."""
 
+from collections.abc import Iterable
+
 import numpy as np
 
+from .._inputs import Int
+from .bridge import TransformerBridge
 
-def encode(model, text):
-    """The tokens of a text, int64 [n_tokens]: UTF-8 bytes for an embedded model, else the model's own tokenizer's.
+
+def encode(model: TransformerBridge, text: str) -> Int[np.ndarray, "n_tokens"]:
+    """The tokens of a text: UTF-8 bytes for an embedded model, else the model's own tokenizer's.
 
     With the special tokens that the model expects around a text: ``<|endoftext|>`` before it for GPT-2 (as
     transformer_lens does), ``[CLS]`` before and ``[SEP]`` behind it for BERT. Not cut, however long it is.
+
+    Parameters
+    ----------
+    model : transformer_lens TransformerBridge
+    text : str
+        Not empty.
+
+    Returns
+    -------
+    int64 [n_tokens]
+
+    Raises
+    ------
+    ValueError
+        The text is empty or no str.
+
+    See Also
+    --------
+    context_windows, positions, residuals
+
+    Examples
+    --------
+    >>> from lnpoly_helpers import load_model
+    >>> encode(load_model("nano-ln-relu"), "Twice")
+    array([ 84, 119, 105,  99, 101])
     """
     if not isinstance(text, str) or not text:
         raise ValueError(f"text: expected a non-empty str, got {text!r}.")
@@ -16,10 +46,36 @@ def encode(model, text):
     return model.to_tokens(text, truncate=False)[0].cpu().numpy()
 
 
-def context_windows(model, texts):
-    """The texts as a list of token arrays, each at most one context long, in order.
+def context_windows(model: TransformerBridge, texts: str | Iterable[str]) -> list[Int[np.ndarray, "_"]]:
+    """The texts as token arrays, each at most one context long, in order.
 
     A text that is longer is cut, and the special tokens that stand around a text stand around each of its windows.
+
+    Parameters
+    ----------
+    model : transformer_lens TransformerBridge
+    texts : list of str, or one str
+
+    Returns
+    -------
+    list of int64 [n_tokens]
+        Of their own lengths.
+
+    Raises
+    ------
+    ValueError
+        There is no text, or one is empty.
+
+    See Also
+    --------
+    encode, positions, residuals
+
+    Examples
+    --------
+    >>> from lnpoly_helpers import load_model
+    >>> model = load_model("nano-ln-relu")
+    >>> [len(window) for window in context_windows(model, ["a" * 300, "b"])], model.cfg.n_ctx
+    ([128, 128, 44, 1], 128)
     """
     texts = [texts] if isinstance(texts, str) else list(texts)
     if not texts:
@@ -47,10 +103,35 @@ def _special_tokens(model):
     return before, added - before
 
 
-def positions(model, texts):
-    """The position of each row of `residuals` in its window, int64 [n_tokens].
+def positions(model: TransformerBridge, texts: str | Iterable[str]) -> Int[np.ndarray, "n_tokens"]:
+    """The position of each row of `residuals` in its window.
 
     0 is the first token that the model saw: ``<|endoftext|>`` for GPT-2, ``[CLS]`` for BERT, the text's first byte for
     an embedded model. GPT-2's residual vectors at position 0 are many times longer than all others.
+
+    Parameters
+    ----------
+    model : transformer_lens TransformerBridge
+    texts : list of str, or one str
+        Cut as `context_windows` does.
+
+    Returns
+    -------
+    int64 [n_tokens]
+
+    Raises
+    ------
+    ValueError
+        There is no text, or one is empty.
+
+    See Also
+    --------
+    residuals, context_windows
+
+    Examples
+    --------
+    >>> from lnpoly_helpers import load_model
+    >>> positions(load_model("nano-ln-relu"), ["one", "to"])
+    array([0, 1, 2, 0, 1])
     """
     return np.concatenate([np.arange(len(window)) for window in context_windows(model, texts)])

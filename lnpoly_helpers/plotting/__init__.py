@@ -4,12 +4,10 @@ The words are the figure's alternative text: a notebook keeps them beside the pi
 and for tests, which can compare words but no pictures.
 """
 
-try:
-    import matplotlib
-except ModuleNotFoundError as error:
-    if error.name != "matplotlib":  # matplotlib is there and lacks something itself: its own message says what
-        raise
-    raise ImportError('lnpoly_helpers.plotting needs matplotlib: pip install "lnpoly-helpers[plot]"') from error
+# ruff: noqa: E402  (the imports below come after it)
+from .._inputs import require_installed
+
+require_installed("lnpoly_helpers.plotting", "plot", "matplotlib")
 
 from .circle import plot_arc_window, plot_arcs
 from .curves import plot_lines, plot_path, plot_spread

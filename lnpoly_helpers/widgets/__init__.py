@@ -3,6 +3,11 @@
 Each needs the extra "widgets".
 """
 
+# ruff: noqa: E402  (the imports below come after it)
+from .._inputs import require_installed
+
+require_installed("lnpoly_helpers.widgets", "widgets", "ipywidgets")
+
 from .circle import explore_circle
 from .explorer import Explorer
 from .layernorm import explore_layernorm

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from .._inputs import as_float64
+from .._inputs import ArrayLike, Real, as_float64
 from ..changes import affine_map
 from ..geometry.arrangement import Arrangement
 from ..geometry.circle import partition_circle
@@ -12,7 +12,9 @@ from ..plotting import new_figure, plot_arcs, plot_plane
 from .explorer import Explorer, count, slider, vector
 
 
-def explore_circle(directions=(30, 150, 260), biases=(0.3, -0.4, 0.6)):
+def explore_circle(
+    directions: Real[ArrayLike, "m"] = (30, 150, 260), biases: Real[ArrayLike, "m"] = (0.3, -0.4, 0.6)
+) -> Explorer:
     """Turn and shift the boundaries of a few neurons; see the arcs, and the affine maps on both sides of a boundary.
 
     Neuron i is on at y iff w_i . y + b_i > 0, w_i the unit vector in its direction. It writes to the output with the
@@ -29,6 +31,20 @@ def explore_circle(directions=(30, 150, 260), biases=(0.3, -0.4, 0.6)):
     -------
     Explorer
         Controls ``direction_0``, ``bias_0``, ... and ``boundary``, the number of the crossing that is looked at.
+
+    Raises
+    ------
+    ValueError
+        There are more than six neurons, or not as many directions as biases, or a bias lies outside.
+
+    See Also
+    --------
+    partition_circle, affine_map, explore_sphere
+
+    Examples
+    --------
+    >>> explore_circle((30, 150, 260), (0.3, -0.4, 1.2)).text.splitlines()[0]
+    '4 arcs, 4 patterns'
     """
     directions = as_float64(directions, "directions", shape=("m",))
     biases = as_float64(biases, "biases", shape=("m",))
@@ -51,8 +67,9 @@ def explore_circle(directions=(30, 150, 260), biases=(0.3, -0.4, 0.6)):
         if len(circle.angles):
             k = boundary % len(circle.angles)
             neuron = circle.neurons[k]
-            crossed = {f"boundary {k}": circle.angles[k]}
-            before, after = circle.patterns()[[k - 1, k]]
+            crossed = {f"boundary {k}": float(circle.angles[k])}
+            arc = circle.arc_after[k]  # not k where neurons share a line
+            before, after = circle.patterns()[[arc - 1, arc]]
             text += (
                 f"\nBoundary {k}: neuron {neuron} switches {'on' if after[neuron] else 'off'} at "
                 f"{np.degrees(circle.angles[k]):.1f}°\n"

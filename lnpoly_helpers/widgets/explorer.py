@@ -9,6 +9,8 @@ values: ``explorer.render(**values)`` gives the figure and the numbers without a
 
 import base64
 import html
+from collections.abc import Callable, Mapping
+from typing import Any
 
 import ipywidgets
 import numpy as np
@@ -33,6 +35,8 @@ class Explorer:
     ----------
     values : dict
         The present value of each control.
+    text, alt : str
+        The numbers, and what the picture shows in words, as they were last drawn.
     picture, numbers : Image, HTML
         The widgets that change. An error in render is shown as a line of the numbers, above the picture of before.
 
@@ -40,9 +44,19 @@ class Explorer:
     -----
     A slider that is dragged sends its next value only when the kernel has answered the one before, and then the newest:
     redraws never queue up behind it. Nothing is printed and nothing waits.
+
+    See Also
+    --------
+    explore_circle, explore_layernorm, explore_rotation, explore_slice, explore_sphere
+
+    Examples
+    --------
+    >>> from lnpoly_helpers.widgets import explore_sphere
+    >>> explore_sphere(n=3)
+    Explorer(n_controls=5, values={'n': 3, 'seed': 0, 'spread': 0.3, 'longitude': 30, 'latitude': 15})
     """
 
-    def __init__(self, render, controls):
+    def __init__(self, render: Callable[..., tuple[Any, str]], controls: Mapping[str, Any]):
         self.render, self.controls = render, dict(controls)
         self.picture, self.numbers = ipywidgets.Image(format="png"), ipywidgets.HTML()
         self.numbers.add_class("lnpoly-numbers")
@@ -56,8 +70,12 @@ class Explorer:
         self._box = ipywidgets.VBox([sliders, self.numbers, self._unseen, self.picture])
         self._box.add_class("lnpoly-explorer")
 
+    def __repr__(self):
+        return f"Explorer(n_controls={len(self.controls)}, values={self.values})"
+
     @property
-    def values(self):
+    def values(self) -> dict[str, Any]:
+        """The present value of each control."""
         return {name: control.value for name, control in self.controls.items()}
 
     def _redraw(self):
@@ -97,7 +115,7 @@ def _look():
     return {"style": {"description_width": "7.5em"}, "layout": ipywidgets.Layout(width="24em")}
 
 
-def slider(description, value, low, high, step=1):
+def slider(description: str, value: float, low: float, high: float, step: float = 1):
     """A slider that the arrow keys move; of integers if its step is an integer."""
     kind = ipywidgets.IntSlider if isinstance(step, int) else ipywidgets.FloatSlider
     return kind(value=value, min=low, max=high, step=step, description=description, **_look())
@@ -105,7 +123,7 @@ def slider(description, value, low, high, step=1):
 
 def chooser(description, names, values, value):
     """A slider along named values."""
-    options = list(zip(names, values))
+    options = list(zip(names, values, strict=True))
     return ipywidgets.SelectionSlider(options=options, value=value, description=description, **_look())
 
 

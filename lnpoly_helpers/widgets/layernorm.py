@@ -2,13 +2,13 @@
 
 import numpy as np
 
-from .._inputs import as_float64
+from .._inputs import ArrayLike, Real, as_float64
 from ..layer import normalize
 from ..plotting import new_figure, plot_layernorm
 from .explorer import Explorer, chooser, slider, vector
 
 
-def explore_layernorm(x=(1.4, 0.5, -0.7)):
+def explore_layernorm(x: Real[ArrayLike, "3"] = (1.4, 0.5, -0.7)) -> Explorer:
     """Scale a vector of 3-D space, add a multiple of the ones vector, choose ε; see where LayerNorm sends it.
 
     Parameters
@@ -19,6 +19,20 @@ def explore_layernorm(x=(1.4, 0.5, -0.7)):
     -------
     Explorer
         Controls ``scale``, ``offset`` and ``eps``.
+
+    Raises
+    ------
+    ValueError
+        x has another shape, or no direction: three equal entries.
+
+    See Also
+    --------
+    normalize, explore_circle
+
+    Examples
+    --------
+    >>> explore_layernorm((1.0, 2.0, 4.0)).text.splitlines()[-1]
+    'z is where x itself is sent'
     """
     x = as_float64(x, "x", shape=(3,))
     before = normalize(x)

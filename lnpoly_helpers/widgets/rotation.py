@@ -2,14 +2,17 @@
 
 import numpy as np
 
-from .._inputs import as_float64, require_folded
+from .._inputs import ArrayLike, Real, as_float64, require_folded
 from ..changes import tangent_change
+from ..layer import FoldedMLP
 from ..plotting import new_figure, plot_path
 from ..rotation import angle_between, crossings, rotate
 from .explorer import Explorer, slider
 
 
-def explore_rotation(mlp, z0, z1, *, title=""):
+def explore_rotation(
+    mlp: FoldedMLP, z0: Real[ArrayLike, "d"], z1: Real[ArrayLike, "d"], *, title: str = ""
+) -> Explorer:
     """Walk from one point of the sphere to another: who has flipped so far, and how far the output has moved.
 
     Beside it, how far the layer's tangent map at the start says that it has moved (for ReLU the affine map of the first
@@ -27,6 +30,24 @@ def explore_rotation(mlp, z0, z1, *, title=""):
     -------
     Explorer
         Control ``angle`` in degrees, from 0 to that between z0 and z1.
+
+    Raises
+    ------
+    TypeError
+        mlp is no `FoldedMLP`.
+    ValueError
+        z0 or z1 is not on the sphere, or they have no single great circle.
+
+    See Also
+    --------
+    crossings, rotate, tangent_change, explore_slice
+
+    Examples
+    --------
+    >>> from lnpoly_helpers import FoldedMLP
+    >>> mlp = FoldedMLP(np.eye(2), [1.0, 0.0], np.eye(2), [0.0, 0.0], "relu", 0.0, "rmsnorm")
+    >>> explore_rotation(mlp, [1.0, 1.0], [-1.0, 1.0]).controls["angle"].max
+    90.0
     """
     require_folded(mlp)
     z0, z1 = (as_float64(z, name, shape=(mlp.d_model,)) for z, name in ((z0, "z0"), (z1, "z1")))

@@ -1,19 +1,29 @@
 """An explorer of a real layer: the exact circle through two of its vectors, and a stretch of it enlarged."""
 
+from collections.abc import Sequence
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 
-from .._inputs import as_float64, require_sphere
+from .._inputs import ArrayLike, Real, as_float64, require_sphere
 from ..geometry.circle import partition_circle
-from ..layer import normalize
+from ..layer import FoldedMLP, normalize
 from ..plotting import new_figure, plot_arc_window, plot_arcs
 from ..rotation import angle_between
 from ..slices import restrict, slice_basis
 from .explorer import Explorer, chooser, count, slider
 
 
-def explore_slice(mlps, x, *, names=None, first=0, second=1, title=""):
+def explore_slice(
+    mlps: FoldedMLP | Sequence[FoldedMLP],
+    x: Real[ArrayLike, "*n_layers n d"],
+    *,
+    names: Sequence[str] | None = None,
+    first: int = 0,
+    second: int = 1,
+    title: str = "",
+) -> Explorer:
     """The exact circle of a layer's sphere through two residual vectors, and a stretch of it enlarged.
 
     Parameters
@@ -34,9 +44,26 @@ def explore_slice(mlps, x, *, names=None, first=0, second=1, title=""):
     Explorer
         Controls ``layer`` (for a list), ``first``, ``second``, ``where`` in degrees from the first vector towards the
         second, and ``width`` in degrees.
+
+    Raises
+    ------
+    TypeError, ValueError
+        A layer is not folded, or without a norm; x, names or the two numbers do not fit.
+
+    See Also
+    --------
+    slice_basis, restrict, partition_circle, explore_rotation
+
+    Examples
+    --------
+    >>> from lnpoly_helpers import FoldedMLP
+    >>> mlp = FoldedMLP(np.eye(3), [0.5, 0.0, 2.0], np.eye(3), np.zeros(3), "relu", 0.0, "rmsnorm")
+    >>> explore_slice(mlp, np.eye(3)).text.splitlines()[0]
+    '4 arcs, 4 patterns on the whole circle'
     """
     alone = not isinstance(mlps, (list, tuple))
-    mlps = [mlps] if alone else list(mlps)
+    layers: Any = [mlps] if alone else mlps
+    mlps = list(layers)
     for mlp in mlps:
         require_sphere(mlp)
     if len({mlp.d_model for mlp in mlps}) != 1:
@@ -56,7 +83,8 @@ def explore_slice(mlps, x, *, names=None, first=0, second=1, title=""):
         raise ValueError(f"names: expected one for each of the {x.shape[1]} vectors, got {len(names)}.")
     names = [str(k) if names is None else f"{k} {names[k]}".strip() for k in range(x.shape[1])]
     figure, axes = new_figure(8.6, 3.7, ncols=2, width_ratios=[1, 1.3])
-    figure.get_layout_engine().set(rect=(0, 0, 0.97, 1))  # room for the widest number below the window's right end
+    layout: Any = figure.get_layout_engine()
+    layout.set(rect=(0, 0, 0.97, 1))  # room for the widest number below the window's right end
 
     @lru_cache(maxsize=4)  # what does not change along the circle
     def cut(layer, first, second):

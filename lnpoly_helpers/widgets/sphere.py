@@ -10,7 +10,7 @@ from ..plotting import new_figure, plot_sphere
 from .explorer import Explorer, count, slider
 
 
-def explore_sphere(n=8, seed=0):
+def explore_sphere(n: int = 8, seed: int = 0) -> Explorer:
     """Cut the ordinary sphere with n random small circles, turn it, push the circles apart; count the faces.
 
     Neuron i is on at y iff w_i . y + b_i > 0, w_i a random unit vector and b_i the spread times a random normal number.
@@ -26,6 +26,20 @@ def explore_sphere(n=8, seed=0):
     -------
     Explorer
         Controls ``n``, ``seed``, ``spread``, ``longitude`` and ``latitude``.
+
+    Raises
+    ------
+    ValueError
+        n or seed is no integer of its range.
+
+    See Also
+    --------
+    partition_sphere, n_regions, explore_circle
+
+    Examples
+    --------
+    >>> explore_sphere(n=4).render(n=4, seed=0, spread=0.0, longitude=30, latitude=15)[1].splitlines()[0]
+    '4 neurons, 4 of them cut the sphere: 14 faces, 14 patterns'
     """
     for name, value, low, high in (("n", n, 1, 24), ("seed", seed, 0, 20)):
         if not (isinstance(value, (int, np.integer)) and low <= value <= high):

@@ -57,7 +57,7 @@ def test_one_nan_among_many_blocks_is_found(where, small_pieces):
             function(pre)
 
 
-@pytest.mark.filterwarnings("error", "ignore::typecheck.WrongArgument")  # long doubles are real numbers, too
+@pytest.mark.filterwarnings("error", "ignore::typecheck.WrongArgument")  # no annotation knows longdouble
 @pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64, np.longdouble])
 def test_the_largest_numbers_and_infinity_are_no_nan(dtype):
     largest = np.finfo(dtype).max

@@ -9,15 +9,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
-from oracles import random_mlp
 
 from lnpoly_helpers import (
     PatternCounter,
     activation_pattern,
-    affine_map,
     count_patterns,
     hamming_distance,
-    normalize,
     pattern_hash,
 )
 from lnpoly_helpers.geometry.patterns import neuron_weights
@@ -155,7 +152,7 @@ def test_any_chunking_gives_the_same_count(cuts, seed):
 
 def test_asking_often_or_only_at_the_end_gives_the_same_count(rng):
     pre = rng.normal(size=(5000, 9))
-    often, seldom = PatternCounter(), PatternCounter()
+    often, seldom, asked = PatternCounter(), PatternCounter(), 0
     for chunk in np.array_split(pre, 50):
         asked = often.update(chunk).n_patterns
         seldom.update(chunk)
@@ -186,34 +183,6 @@ def test_hamming_distance_counts_differing_neurons(p, data):
     expected = [sum(a != b for a, b in zip(*rows, strict=True)) for rows in zip(p.tolist(), q.tolist(), strict=True)]
     assert hamming_distance(p, q).tolist() == expected
     assert hamming_distance(p[0], p).tolist() == hamming_distance(p, p[0]).tolist()
-
-
-# --- affine_map ---
-
-
-@pytest.mark.parametrize("kind", ("layernorm", "rmsnorm", "none"))
-def test_on_a_region_the_layer_is_its_affine_map(rng, kind):
-    mlp = random_mlp(rng, 10, 30, kind=kind, d_out=4)
-    z = normalize(rng.normal(size=10), kind=kind)
-    pattern = activation_pattern(mlp.preactivations(z))
-    A, c = affine_map(mlp, pattern)
-    near = z + 10.0 ** rng.uniform(-6, 0, size=(500, 1)) * rng.normal(size=(500, 10))
-    near = normalize(near, kind=kind)  # what the norm puts out
-    inside = near[(activation_pattern(mlp.preactivations(near)) == pattern).all(axis=1)]
-    assert 50 < len(inside) < 500 and A.shape == (10, 4) and c.shape == (4,)
-    np.testing.assert_allclose(inside @ A + c, mlp.output(inside), atol=1e-12)
-    outside = near[(activation_pattern(mlp.preactivations(near)) != pattern).any(axis=1)]
-    assert np.abs(outside @ A + c - mlp.output(outside)).max() > 1e-3
-
-
-def test_all_off_is_a_constant_and_all_on_one_matrix_product(rng):
-    mlp = random_mlp(rng, 5, 8)
-    A, c = affine_map(mlp, np.zeros(8, dtype=bool))
-    np.testing.assert_array_equal(A, np.zeros((5, 5)))
-    np.testing.assert_array_equal(c, mlp.b_out)
-    A, c = affine_map(mlp, np.ones(8, dtype=bool))
-    z = normalize(rng.normal(size=5))
-    np.testing.assert_allclose(z @ A + c, mlp.preactivations(z) @ mlp.W_out + mlp.b_out, atol=1e-13)
 
 
 def test_patterns_are_counted_as_their_preactivations_are(rng):

@@ -416,7 +416,7 @@ def exact_structure(normals, offsets):
     dot = lambda p, q: sum(x * y for x, y in zip(p, q, strict=True))  # noqa: E731
     cross = lambda p, q: [p[1] * q[2] - p[2] * q[1], p[2] * q[0] - p[0] * q[2], p[0] * q[1] - p[1] * q[0]]  # noqa: E731
     square = [dot(row, row) for row in n]
-    degenerate = {(i,) for i in range(len(n)) if square[i] == b[i] ** 2 > 0}
+    degenerate: set[tuple[int, ...]] = {(i,) for i in range(len(n)) if square[i] == b[i] ** 2 > 0}
     cuts = [i for i in range(len(n)) if square[i] > b[i] ** 2]
     pairs = []
     for i, j in combinations(cuts, 2):
@@ -597,7 +597,7 @@ def test_n_regions_refuses_negative_numbers(m, k):
     with pytest.raises(ValueError, match="at least"):
         n_regions(m, k)
     with pytest.raises(TypeError):
-        n_regions(2.5, 2)
+        n_regions(2.5, 2)  # pyright: ignore
 
 
 @pytest.mark.parametrize("face", [-1, 8, 100])
@@ -612,7 +612,8 @@ def test_a_partition_is_frozen_and_its_input_unchanged(rng):
     arrangement = random_caps(rng, 8, 1.0)
     normals, offsets = arrangement.normals.copy(), arrangement.offsets.copy()
     partition = partition_sphere(arrangement)
-    partition.patterns(), partition.hashes(), partition.outline(0)
+    for read in (partition.patterns, partition.hashes, lambda: partition.outline(0)):
+        read()
     np.testing.assert_array_equal(arrangement.normals, normals)
     np.testing.assert_array_equal(arrangement.offsets, offsets)
     for field in fields(partition):

@@ -1,17 +1,26 @@
+# pyright: reportArgumentType=false, reportAttributeAccessIssue=false
 """models: against the raw forward pass, TransformerBridge's own fold, transformers' own GPT-2 and damaged files."""
 
 import copy
+import importlib
 import json
+import logging
 import os
 import shutil
 import subprocess
 import sys
+import warnings
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import FrozenInstanceError
 from functools import cache
+from types import SimpleNamespace
 
+import environments
 import numpy as np
 import pytest
+import tiny
 import torch
+from environments import ROOT
 
 from lnpoly_helpers import (
     EMBEDDED,
@@ -30,7 +39,8 @@ from lnpoly_helpers import (
     trace,
     untrained,
 )
-from lnpoly_helpers.models import load
+from lnpoly_helpers._inputs import require_installed
+from lnpoly_helpers.models import hub, load
 from lnpoly_helpers.series import data_folder
 
 torch.set_num_threads(1)  # models this small gain nothing from more, and lose a lot where the cores are busy
@@ -270,7 +280,7 @@ def test_several_layers_in_one_run_are_the_layers_one_by_one(layers):
     texts = [TEXT, "a", LONG[:100]]
     together = residuals(model, texts, layers)
     assert together.shape[0] == len(layers)
-    for x, layer in zip(together, layers):
+    for x, layer in zip(together, layers, strict=True):
         np.testing.assert_allclose(x, residuals(model, texts, layer), atol=2e-5)
 
 
@@ -411,7 +421,7 @@ def test_real_text_flips_no_neuron_along_its_rays_behind_a_norm_and_many_without
     mlp = fold_layer_norm(mlp_block(model, 2))
     x = residuals(model, prompts()[:3], 2)[::40]
     on = [mlp.preactivations(normalize(a * x, kind=mlp.kind)) > 0 for a in (1e-6, 1e-2, 1.0, 1e2, 1e6)]
-    flips = sum((a != b).sum() for a, b in zip(on, on[1:]))
+    flips = sum((a != b).sum() for a, b in zip(on[:-1], on[1:], strict=True))
     crossings = [len(ray_crossings(mlp, row, eps=0.0).neurons) for row in x]
     if mlp.kind == "none":
         assert flips > 10 * len(x) and min(crossings) > 10
@@ -504,3 +514,310 @@ def test_token_embeddings_are_the_rows_that_tokens_start_with():
     assert embeddings.shape == (256, 128) and embeddings.dtype == np.float64
     stored = model.state_dict()["embed.weight"].double().numpy()
     np.testing.assert_array_equal(embeddings, stored)
+
+
+# --- float32, and every digit of float64 ---
+
+
+def apart(a, b):
+    """The length of the difference of two arrays, relative to that of the second."""
+    return np.linalg.norm(a - b) / np.linalg.norm(b)
+
+
+@pytest.mark.parametrize("name", EMBEDDED)
+def test_float32_is_the_same_model_in_half_the_digits(name):
+    exact, rough = shared(name), load_model(name, dtype="float32")
+    assert {p.dtype for p in exact.parameters()} == {torch.float64}
+    assert {p.dtype for p in rough.parameters()} == {torch.float32}
+    x, y = (residuals(model, [TEXT, LONG], 3) for model in (exact, rough))
+    assert x.dtype == y.dtype == np.float64 and (y == y.astype(np.float32)).all()  # no digit that float32 has not
+    assert 0 < apart(y, x) < 1e-5
+    ours, theirs = (trace(model, TEXT, 1) for model in (exact, rough))
+    assert 0 < apart(theirs.logits, ours.logits) < 1e-5
+    for layer in range(4):
+        np.testing.assert_array_equal(mlp_block(rough, layer).W_in, mlp_block(exact, layer).W_in)  # stored as float32
+
+
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+def test_an_untrained_twin_keeps_the_precision(dtype, saved_gpt2):
+    for name in ("nano-rms-relu", saved_gpt2[1]):
+        twin = untrained(load_model(name, dtype=dtype))
+        assert {p.dtype for p in twin.parameters()} == {getattr(torch, dtype)}
+        x = residuals(twin, "the cat sat", 1)
+        assert (x == x.astype(np.float32)).all() == (dtype == "float32")
+
+
+@pytest.mark.parametrize("dtype", ["float16", "double", "", None, 32, torch.float32, np.float32])
+@pytest.mark.parametrize("name", ["nano-ln-relu", "minilm", "auto", "gpt2", "./folder"])
+def test_another_dtype_is_refused_before_anything_is_loaded(name, dtype):
+    with pytest.raises(ValueError, match="dtype: expected one of 'float64', 'float32', got ") as caught:
+        load_model(name, dtype=dtype)
+    assert str(caught.value).endswith(f"got {dtype!r}.")
+
+
+@pytest.fixture(scope="module")
+def saved_gpt2(tmp_path_factory):
+    """A small random GPT-2 of transformers, and its folder."""
+    folder = tmp_path_factory.mktemp("saved") / "gpt2"
+    return tiny.saved(folder, "GPT2LMHeadModel", **tiny.GPT2), folder
+
+
+def test_float64_residuals_are_transformers_own_in_float32(saved_gpt2):
+    alone, folder = saved_gpt2
+    model, seen = load_model(folder), {}
+    for layer, block in enumerate(alone.transformer.h):
+        block.ln_2.register_forward_pre_hook(lambda module, inputs, layer=layer: seen.update({layer: inputs[0][0]}))
+    with torch.no_grad():
+        alone(torch.from_numpy(encode(model, GPT2_TEXT))[None])
+    x = residuals(model, GPT2_TEXT, [0, 1])
+    for layer in (0, 1):
+        assert 0 < apart(seen[layer].double().numpy(), x[layer]) < 1e-5
+
+
+@pytest.mark.parametrize("name", EMBEDDED)
+def test_float64_residuals_are_transformer_lenss_own_in_float32(name):
+    x, rough = residuals(shared(name), TEXT, 3), load_model(name, dtype="float32")
+    with torch.no_grad():
+        kept = rough.run_with_cache(torch.from_numpy(encode(rough, TEXT))[None])[1]["blocks.3.hook_resid_mid"][0]
+    assert 0 < apart(kept.double().numpy(), x) < 1e-5
+
+
+OTHERS = {"num_hidden_layers": 2, "hidden_size": 32, "num_attention_heads": 4, "intermediate_size": 64}
+FLOAT32_INSIDE = {  # what each computes in float32, whatever it is given
+    "ArceeForCausalLM": OTHERS | {"num_key_value_heads": 2, "hidden_act": "relu"},  # RMSNorm, rotary tables, softmax
+    "OPTForCausalLM": OTHERS | {"ffn_dim": 64, "word_embed_proj_dim": 32},  # softmax
+    "BloomForCausalLM": {"n_layer": 2, "hidden_size": 32, "n_head": 4},  # ALiBi's slopes, softmax
+}
+MEASURE = """
+import sys, numpy as np
+from lnpoly_helpers import load_model, residuals, trace
+found = {}
+for dtype in ("float64", "float32"):
+    for kind in sys.argv[2:]:
+        model = load_model(f"./{kind}", dtype=dtype)
+        x = residuals(model, "the cat sat on the mat and the cat ate", [0, 1])
+        found[f"{kind} {dtype}"] = np.append(x, trace(model, "the cat sat on a mat", 1).logits)
+np.savez(sys.argv[1], **found)
+"""
+
+
+@pytest.mark.slow
+def test_float64_keeps_its_digits_on_other_processors(tmp_path):
+    """Other kernels change the last digit of whatever is computed in float32, and of float64 no more than that."""
+    for kind, config in FLOAT32_INSIDE.items():
+        tiny.saved(tmp_path / kind, kind, **config)
+
+    def measured(name, kernels):
+        command = [sys.executable, "-c", MEASURE, f"{name}.npz", *FLOAT32_INSIDE]
+        environments.run(command, cwd=tmp_path, env=environments.bare(PYTHONPATH=str(ROOT), **kernels))
+        with np.load(tmp_path / f"{name}.npz") as file:
+            return dict(file)
+
+    with ThreadPoolExecutor(2) as pool:
+        own, oldest = pool.map(measured, ("own", "oldest"), ({}, environments.KERNELS["oldest"]))
+    off = {name: apart(oldest[name], own[name]) for name in own}
+    for kind in FLOAT32_INSIDE:
+        assert off[f"{kind} float64"] < 1e-12, kind
+        assert apart(own[f"{kind} float32"], own[f"{kind} float64"]) < 1e-5
+    if torch.backends.cpu.get_cpu_capability() != "DEFAULT":
+        assert max(off.values()) > 1e-9  # so the kernels do differ
+
+
+# --- what is left as it was ---
+
+
+def settings():
+    """Whatever a call could leave changed: of torch, of the libraries below, of Python."""
+    import huggingface_hub.constants
+    from transformers.utils import logging as transformers_logging
+
+    constants = vars(huggingface_hub.constants)
+    hub_bars = importlib.import_module("huggingface_hub.utils.tqdm")
+    return {
+        "torch": (torch.get_default_dtype(), torch.is_grad_enabled(), torch.get_num_threads()),
+        "modes": torch.overrides._get_current_function_mode_stack(),
+        # not those of Python's own: beartype, which checks results here, draws the item of a list that it looks at
+        "random": (torch.get_rng_state().tolist(), str(np.random.get_state())),
+        "transformers": (transformers_logging.get_verbosity(), transformers_logging.is_progress_bar_enabled()),
+        "bars": (transformers_logging._tqdm_hook, dict(hub_bars.progress_bar_states)),
+        "hub": {name: str(value) for name, value in constants.items() if name.isupper()},
+        "python": (dict(os.environ), list(warnings.filters), logging.getLogger().level, os.getcwd()),
+    }
+
+
+def without_head(folder):
+    """A BERT without the head that guesses words, as many are published: transformers fills it with random numbers."""
+    from safetensors.torch import load_file, save_file
+
+    tiny.saved(folder, "BertForMaskedLM", **OTHERS | {"max_position_embeddings": 34})
+    tensors = {k: v for k, v in load_file(folder / "model.safetensors").items() if not k.startswith("cls.")}
+    save_file(tensors, folder / "model.safetensors", metadata={"format": "pt"})
+    return folder
+
+
+def raises(call, kind):
+    with pytest.raises(kind):
+        call()
+
+
+def damaged(folder):
+    tiny.saved(folder, "GPT2LMHeadModel", **tiny.GPT2)
+    (folder / "model.safetensors").write_bytes(b"nothing")
+    return folder
+
+
+@pytest.mark.parametrize("default", [torch.float32, torch.float64])
+def test_every_call_leaves_everything_as_it_was(default, tmp_path, saved_gpt2):
+    from huggingface_hub.utils import disable_progress_bars, enable_progress_bars
+
+    model, bert, broken = load_model(saved_gpt2[1]), without_head(tmp_path / "bert"), damaged(tmp_path / "broken")
+    mlp_block(load_model("nano-rms-relu"), 0)
+    calls = {
+        "embedded": lambda: load_model("nano-rms-relu"),
+        "float32": lambda: load_model("nano-rms-relu", dtype="float32"),
+        "folder": lambda: load_model(saved_gpt2[1]),
+        "folder in float32": lambda: load_model(saved_gpt2[1], dtype="float32"),
+        "without its head": lambda: load_model(bert),
+        "damaged": lambda: raises(lambda: load_model(broken), ValueError),
+        "not there": lambda: raises(lambda: load_model("gpt2"), ConnectionError),
+        "untrained": lambda: untrained(model),
+        "untrained, embedded": lambda: untrained(shared("nano-ln-relu")),
+        "mlp_block": lambda: mlp_block(model, 1),
+        "residuals": lambda: residuals(model, "the cat", [0, 1]),
+        "trace": lambda: trace(model, "the cat", 0, edit_residual=lambda x: 2 * x),
+        "trace, raising": lambda: raises(lambda: trace(model, "the cat", 0, replace_mlp=lambda x: 1 / 0), Exception),
+    }
+    torch.manual_seed(5)
+    disable_progress_bars("peft")
+    torch.set_default_dtype(default)
+    try:
+        for name, call in calls.items():
+            before = settings()
+            call()
+            after = settings()
+            assert {key: after[key] for key in after if after[key] != before[key]} == {}, name
+    finally:
+        torch.set_default_dtype(torch.float32)
+        enable_progress_bars()
+
+
+def test_threads_do_not_disturb_each_other(saved_gpt2):
+    """torch's default type belongs to all threads; two precisions at once still give what each gives alone."""
+    models = [
+        load_model(name, dtype=dtype) for dtype in ("float64", "float32") for name in ("nano-rms-relu", saved_gpt2[1])
+    ]
+    work = [lambda model=model: residuals(model, GPT2_TEXT, 1) for model in models]
+    work += [lambda: residuals(load_model(saved_gpt2[1], dtype="float32"), GPT2_TEXT, 1)]
+    alone = [one() for one in work]
+    with ThreadPoolExecutor(8) as pool:
+        together = [pool.submit(one) for _ in range(8) for one in work]
+    assert torch.get_default_dtype() == torch.float32
+    for k, found in enumerate(together):
+        np.testing.assert_array_equal(found.result(), alone[k % len(work)])
+
+
+@pytest.mark.parametrize("grad", [True, False])
+def test_a_callers_function_runs_with_torch_as_it_is_outside(grad):
+    """A float32 network of the caller's, a sparse autoencoder say, stays one in the middle of a run in float64."""
+    model, seen = shared("nano-ln-relu"), []
+
+    def edit(x):
+        seen.append((torch.get_default_dtype(), torch.zeros(1, dtype=torch.float32).dtype, torch.is_grad_enabled()))
+        inner = trace(shared("random-ln-relu"), "a", 1, edit_residual=lambda y: y).logits  # a run inside a run
+        seen.append((torch.get_default_dtype(), torch.from_numpy(x).float().dtype, torch.is_grad_enabled()))
+        return torch.nn.Identity()(torch.tensor(x)) + 0 * inner[0, 0]
+
+    plain = trace(model, TEXT, 1)
+    with torch.set_grad_enabled(grad):
+        edited = trace(model, TEXT, 1, edit_residual=edit)
+    assert seen == [(torch.float32, torch.float32, grad)] * 2
+    np.testing.assert_allclose(edited.logits, plain.logits, rtol=0, atol=1e-12)
+
+
+def test_a_bar_of_the_hubs_own_protocol_tells_the_watch_what_came_over_the_line():
+    reporting = pytest.importorskip("huggingface_hub.utils._xet_progress_reporting")
+    watch = hub._Watch(10)
+    bars = {"tqdm_class": hub._progress_bar(watch), "log_level": 30}
+    with reporting.XetDownloadProgressReporter(
+        reconstruction_desc="a", transfer_desc="b", total=99, **bars
+    ) as reporter:
+        for came, written in ((10, 0), (20, 0), (30, 25)):
+            watch.last_beat = 0.0
+            reporter.update_progress(SimpleNamespace(
+                total_transfer_bytes_completed=came, total_bytes_completed=written, total_bytes=99,
+                total_bytes_completion_rate=1.0, total_transfer_bytes_completion_rate=1.0,
+            ))  # fmt: skip
+            assert watch.last_beat > 0
+        watch.last_beat = 0.0
+        reporter.update_progress(SimpleNamespace(
+            total_transfer_bytes_completed=30, total_bytes_completed=25, total_bytes=99,
+            total_bytes_completion_rate=1.0, total_transfer_bytes_completion_rate=1.0,
+        ))  # fmt: skip
+        assert watch.last_beat == 0  # nothing came, and nothing was written
+
+
+# --- without the extra "models" ---
+
+LIBRARIES = ("torch", "transformers", "transformer_lens", "safetensors", "huggingface_hub")
+CALLS = {
+    "load_model": ["nano-ln-relu", "minilm", "auto", "gpt2", "a/b", "./folder"],
+    "untrained": ["None"],
+    "mlp_block": ["None, 0"],
+    "residuals": ["None, 'text', 0"],
+    "trace": ["None, 'text', 0"],
+}
+WITHOUT = """
+import json, sys
+sys.modules.update(dict.fromkeys(json.loads(sys.argv[1])))
+import lnpoly_helpers
+for call in json.loads(sys.argv[2]):
+    try:
+        eval(f"lnpoly_helpers.{call}")
+        print(call, "works")
+    except Exception as error:
+        print(type(error).__name__, error, sep=": ")
+print(abs(lnpoly_helpers.normalize([1.0, 2.0])).tolist(), len(lnpoly_helpers.model_card("nano-ln-relu")))
+"""
+
+
+def without(libraries, calls, **options):
+    command = [sys.executable, "-c", WITHOUT, json.dumps(libraries), json.dumps(calls)]
+    *said, last = environments.run(command, cwd=ROOT, **options).splitlines()
+    assert last == "[1.0, 1.0] 5"
+    return said
+
+
+@pytest.mark.parametrize("libraries", [*([name] for name in LIBRARIES), list(LIBRARIES)], ids="+".join)
+def test_without_a_library_each_function_that_needs_it_says_what_to_install(libraries):
+    """And the package itself is imported, and does what needs no model."""
+    loads = [f"load_model({name!r})" for name in CALLS["load_model"]] + ["untrained(None)"]
+    runs = [f"{name}({CALLS[name][0]})" for name in ("mlp_block", "residuals", "trace")]
+    calls = loads + runs * ("torch" in libraries)
+    says = [
+        f'ImportError: {call.split("(")[0]} needs {libraries[0]}: pip install "lnpoly-helpers[models]"'
+        for call in calls
+    ]
+    assert without(libraries, calls) == says
+
+
+def test_a_library_that_is_there_and_broken_says_so_itself(tmp_path):
+    (tmp_path / "torch").mkdir()
+    (tmp_path / "torch" / "__init__.py").write_text("import a_module_that_is_not_there\n")
+    calls = ["load_model()", "untrained(None)"]
+    said = without([], calls, env=os.environ | {"PYTHONPATH": os.pathsep.join([str(tmp_path), str(ROOT)])})
+    assert said == ["ModuleNotFoundError: No module named 'a_module_that_is_not_there'"] * 2
+
+
+def test_a_folder_that_happens_to_have_a_librarys_name_is_no_library(tmp_path, monkeypatch):
+    (tmp_path / "a_clone").mkdir()
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(ImportError, match=r'^f needs a_clone: pip install "lnpoly-helpers\[x\]"$') as caught:
+        require_installed("f", "x", "numpy", "a_clone")
+    assert caught.value.name == "a_clone"
+    (tmp_path / "a_clone" / "__init__.py").touch()
+    importlib.invalidate_caches()
+    require_installed("f", "x", "numpy", "a_clone")
+
+
+def test_a_trace_is_shown_in_a_line():
+    assert repr(trace(shared("nano-ln-relu"), TEXT, 0)) == "Trace(n_tokens=18, d_model=128, n_logits=256)"

@@ -160,6 +160,17 @@ def test_address_and_release_are_set_at_once(copied, rewrite):
     assert "mybinder.org/v2/gh/other/name/v0.2.0?" in readme
 
 
+def test_published_site_goes_with_the_address(copied, rewrite):
+    before = texts(copied)
+    assert "https://lnpoly.github.io/lnpoly/" == build.public_site("lnpoly/lnpoly")
+    n = before["README.md"].count(build.public_site())
+    assert n and rewrite("other/na.me-2") == ""
+    after = texts(copied)["README.md"]
+    assert (after.count(build.public_site(REPOSITORY)), after.count("https://other.github.io/na.me-2/")) == (0, n)
+    assert rewrite(REPOSITORY) == ""
+    assert texts(copied) == before
+
+
 def test_stray_address_is_brought_back_and_other_links_are_left(copied, rewrite):
     readme = copied / "README.md"
     other = "https://github.com/someone/else/blob/v1/x git+https://github.com/" + REPOSITORY

@@ -46,7 +46,7 @@ def test_wheel_holds_the_package_its_data_and_nothing_else(wheels):
     data += [path.relative_to(ROOT / "data").as_posix() for path in (ROOT / "data" / "results").glob("*/*.json")]
     data += [name + ending for name in EMBEDDED for ending in (".safetensors", ".md")]
     info = f"lnpoly_helpers-{__version__}.dist-info/"
-    expected = {path.relative_to(ROOT).as_posix() for path in PACKAGE.rglob("*.py")}
+    expected = {path.relative_to(ROOT).as_posix() for path in PACKAGE.rglob("*.py")} | {"lnpoly_helpers/py.typed"}
     expected |= {f"lnpoly_helpers/data/{name}" for name in data}
     expected |= {info + name for name in ("METADATA", "WHEEL", "RECORD", "licenses/LICENSE")}
     for wheel in wheels:

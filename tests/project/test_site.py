@@ -102,6 +102,28 @@ def test_every_notebook_has_a_card_and_a_page_with_all_it_shows(site):
         assert not re.search(r"(In|Out)\s*\[", page.main.text)
 
 
+def test_every_page_offers_the_places_where_its_notebook_runs(site, tmp_path):
+    for path in build.notebooks():
+        page = read(site / f"{path.stem}.html")
+        found = {link.text.strip(): link["href"] for link in page.select(".places a")}
+        at, name = f"{build.repository()}/blob/{build.ref()}/notebooks/{path.name}", path.name
+        assert found.pop("Run in Colab") == f"https://colab.research.google.com/github/{at}"
+        labpath = f"{build.ref()}?labpath=notebooks/{name}"
+        assert found.pop("Run in Binder") == f"https://mybinder.org/v2/gh/{build.repository()}/{labpath}"
+        here = f"{build.public_site()}lite/notebooks/index.html?path={name}"
+        assert found == ({"Run it here": here} if name[:2] in ("01", "02", "03", "04") else {})
+        assert "Open In Colab" not in page.text
+    assert [link.text for link in read(site / "index.html").select(".run dt a")] == [
+        "In this browser",
+        "In Colab",
+        "In Binder",
+    ]
+    assert not read(site / "notation.html").select(".places")
+    (tmp_path / "lite").mkdir()  # as make lite leaves it
+    nb = nbformat.read(path := build.notebooks(["03"])[0], as_version=4)
+    assert build.places(path, nb, tmp_path)[0][1] == f"lite/notebooks/index.html?path={path.name}"
+
+
 def test_pages_lead_from_one_to_the_next(site):
     names = [f"{path.stem}.html" for path in build.notebooks()]
     for k, name in enumerate(names):

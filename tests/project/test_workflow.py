@@ -131,3 +131,8 @@ def test_release_asks_that_tag_version_links_and_changelog_agree(tag, passes, tm
         assert (done.returncode == 0) == (passes or (beginning == "sed -n" and tag == "v0.1.0"))
     if passes:
         assert (tmp_path / "dist" / "notes.md").read_text().strip() == "- new"
+
+
+def test_pages_publishes_the_page_that_runs_notebooks_and_pages_that_lead_to_it():
+    runs = [step.get("run") for step in yaml.safe_load(WORKFLOWS["pages"])["jobs"]["build"]["steps"]]
+    assert runs.index("make lite") < runs.index("make run"), "the site's pages lead to what is there when they are made"

@@ -1,3 +1,4 @@
+# pyright: reportArgumentType=false
 """The explorers: their numbers against the mathematics, their pictures, and what a notebook gets to see of them."""
 
 import base64
@@ -5,6 +6,7 @@ import gc
 import html
 import io
 import json
+import os
 import re
 import subprocess
 import sys
@@ -163,6 +165,7 @@ def test_circle_numbers(directions, biases, boundary):
     assert head == f"{len(cuts)} arcs, {n_patterns} patterns"
     k = boundary % len(cuts)
     found = re.fullmatch(r"Boundary (\d): neuron (\d) switches (on|off) at ([\d.]+)°", rest[0])
+    assert found
     (neuron,) = np.flatnonzero(on[cuts[k]] != on[cuts[k] - 1])
     assert (int(found[1]), int(found[2]), found[3] == "on") == (k, neuron, on[cuts[k], neuron])
     assert abs(float(found[4]) - np.degrees(np.arctan2(*y[cuts[k], ::-1])) % 360) < 0.06
@@ -170,6 +173,21 @@ def test_circle_numbers(directions, biases, boundary):
         *A, c0, c1 = numbers(line)
         alike = (on == on[near]).all(axis=1)  # the map holds wherever the pattern does
         assert np.abs(y[alike] @ np.reshape(A, (2, 2)) + [c0, c1] - output[alike]).max() < 0.02
+
+
+@pytest.mark.parametrize("direction, bias", [(30, 0.4), (210, -0.4)])
+def test_circle_of_two_neurons_with_one_line(direction, bias):
+    values = {"direction_0": 30, "direction_1": direction, "direction_2": 90, "bias_0": 0.4, "bias_1": bias}
+    y, output, on, cuts = scan((30, direction, 90), (0.4, bias, 0.2))
+    for boundary in range(6):
+        head, first, *maps = move(explore_circle(), **values, bias_2=0.2, boundary=boundary).splitlines()
+        assert head == f"{len(cuts)} arcs, {len(np.unique(on, axis=0))} patterns" and len(cuts) == 4
+        angle = np.radians(float(re.search(r"at ([\d.]+)°", first)[1]))
+        for line, near in zip(maps, (angle - 0.02, angle + 0.02), strict=True):
+            *A, c0, c1 = numbers(line)
+            side = np.argmin(np.linalg.norm(y - [np.cos(near), np.sin(near)], axis=1))
+            alike = (on == on[side]).all(axis=1)
+            assert np.abs(y[alike] @ np.reshape(A, (2, 2)) + [c0, c1] - output[alike]).max() < 0.02
 
 
 def test_sphere_numbers():
@@ -419,6 +437,45 @@ def test_it_loads_no_torch_and_no_pyplot():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120, cwd=ROOT)
     assert (done.stdout.strip(), done.stderr) == ("[]", "")
+
+
+IMPORT = """
+import sys
+sys.modules[sys.argv[1]] = None
+import lnpoly_helpers
+try:
+    import lnpoly_helpers.widgets
+except ImportError as error:
+    print(type(error).__name__, error, sep=": ")
+"""
+
+
+@pytest.mark.parametrize(
+    ("library", "says"),
+    [
+        ("ipywidgets", 'lnpoly_helpers.widgets needs ipywidgets: pip install "lnpoly-helpers[widgets]"'),
+        ("matplotlib", 'lnpoly_helpers.plotting needs matplotlib: pip install "lnpoly-helpers[plot]"'),
+    ],
+)
+def test_without_a_library_the_import_says_what_to_install(library, says):
+    done = subprocess.run(
+        [sys.executable, "-c", IMPORT, library], capture_output=True, text=True, timeout=120, cwd=ROOT
+    )
+    assert (done.stdout, done.stderr) == (f"ImportError: {says}\n", "")
+
+
+def test_an_ipywidgets_that_lacks_something_says_so_itself(tmp_path):
+    (tmp_path / "ipywidgets.py").write_text("import a_module_that_is_not_there\n")
+    path = os.pathsep.join([str(tmp_path), str(ROOT)])
+    command, environment = [sys.executable, "-c", IMPORT, "a_name"], os.environ | {"PYTHONPATH": path}
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, cwd=tmp_path, env=environment)
+    assert done.stdout == "ModuleNotFoundError: No module named 'a_module_that_is_not_there'\n"
+
+
+@each_explorer
+def test_an_explorer_is_shown_in_a_line(make):
+    explorer = make()
+    assert repr(explorer) == f"Explorer(n_controls={len(explorer.controls)}, values={explorer.values})"
 
 
 CELLS = """

@@ -1,0 +1,198 @@
+"""Notebooks 1 to 4 where nothing is installed: the page that make lite writes, every cell run in the browser itself.
+
+It asks no other host for anything. A proxy that leads nowhere hears of it if it does, from a worker as well.
+"""
+
+import http.server
+import re
+import subprocess
+import sys
+import threading
+import time
+from contextlib import contextmanager
+
+import nbformat
+import numpy as np
+import pytest
+import scripts
+from chromium import launched
+from test_jupyterlab import PROMPTS, ROOT, SCREENSHOTS, Explorer, crossings_by_hand
+from test_pages import served
+
+from lnpoly_helpers import Arrangement, partition_sphere
+
+PATIENCE = 180_000  # to wait for anything, in milliseconds: Python has to come to the page first
+SLOW = 1000  # milliseconds; a step takes about 100 where nothing else runs
+NAMES = [path.stem for path in scripts.load("notebooks/lite.py").NOTEBOOKS]
+# what each cell shows: its words, the alternative texts of its pictures, and whatever is neither
+SHOWN = """[...document.querySelectorAll(".jp-CodeCell")].map(cell => {
+  const shown = [...cell.querySelectorAll(".jp-OutputArea-output")], kind = one => one.dataset.mimeType;
+  return {
+    words: shown.filter(one => kind(one) === "application/vnd.jupyter.stdout").map(one => one.textContent).join(""),
+    pictures: shown.filter(one => kind(one) === "image/png" || one.querySelector(".lnpoly-explorer img")).length,
+    errors: shown.filter(one => /error|stderr/.test(kind(one))).map(one => one.textContent),
+  };
+})"""
+
+
+# milliseconds from a key to the new picture, as the page itself sees them
+WATCH = """picture => {
+  window.steps = []; let pressed = 0;
+  document.addEventListener("keydown", () => { pressed = performance.now(); }, true);
+  new MutationObserver(() => { if (pressed) steps.push(performance.now() - pressed); pressed = 0; })
+    .observe(picture, {attributes: true, attributeFilter: ["src"]});
+}"""
+# Chromium asks this host what the fields of a page may mean, whatever the page
+CHROMIUMS_OWN = {"content-autofill.googleapis.com:443"}
+
+
+@contextmanager
+def nowhere():
+    """The address of a proxy that refuses all, and the list of the hosts that it was asked for."""
+    asked = []
+
+    class Nowhere(http.server.BaseHTTPRequestHandler):
+        def refuse(self):
+            asked.append(self.path)
+            self.send_error(403)
+
+        do_CONNECT = do_GET = do_HEAD = do_POST = refuse
+
+        def log_message(self, *arguments):
+            pass
+
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Nowhere)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield f"http://127.0.0.1:{server.server_port}", asked
+    server.shutdown()
+
+
+@contextmanager
+def alone(browser):
+    """A new page that reaches this machine alone, and the list of what it asks for elsewhere."""
+    with nowhere() as (proxy, asked):
+        context = browser.new_context(
+            viewport={"width": 1280, "height": 1000}, proxy={"server": proxy, "bypass": "127.0.0.1"}
+        )
+        context.set_default_timeout(PATIENCE)
+        yield context.new_page(), asked
+        context.close()
+
+
+@pytest.fixture(scope="module")
+def browser():
+    with launched() as one:
+        yield one
+
+
+@pytest.fixture(scope="module")
+def origin(tmp_path_factory):
+    """The site, served, with the page in it."""
+    folder = tmp_path_factory.mktemp("site")
+    for command in (["lite.py", folder / "lite"], ["build.py", "--site", folder, "--saved"]):
+        subprocess.run([sys.executable, ROOT / "notebooks" / command[0], *command[1:]], check=True, timeout=600)
+    with served(folder) as address:
+        yield address
+
+
+def saved(name):
+    """What each code cell of a notebook shows, as SHOWN has it."""
+    cells = nbformat.read(ROOT / "notebooks" / f"{name}.ipynb", as_version=4).cells
+    return [
+        {
+            "words": "".join(o.text for o in cell.outputs if o.output_type == "stream" and o.name == "stdout"),
+            "pictures": sum("image/png" in o.get("data", {}) for o in cell.outputs),
+            "errors": [],
+        }
+        for cell in cells
+        if cell.cell_type == "code"
+    ]
+
+
+@contextmanager
+def run_all(browser, origin, name):
+    """The page of that notebook, come to by the link of the site, all of whose cells have run."""
+    with alone(browser) as (page, asked):
+        page.goto(f"{origin}{name}.html")
+        page.get_by_role("link", name="Run it here").click()
+        page.locator(".jp-CodeCell").first.wait_for()
+        start = time.perf_counter()
+        page.get_by_role("menuitem", name="Run", exact=True).click()
+        page.get_by_role("menuitem", name="Run All Cells", exact=True).click()
+        page.locator(".jp-OutputArea-output img").first.wait_for()
+        print(f"\n{name}: first picture {time.perf_counter() - start:.1f} s after the page", end="")
+        done = [f"[{k}]:" for k in range(1, len(saved(name)) + 1)]
+        page.wait_for_function(f"done => String({PROMPTS}) === String(done)", arg=done)
+        print(f", all after {time.perf_counter() - start:.1f} s")
+        yield page
+        assert set(asked) <= CHROMIUMS_OWN
+
+
+def move_layernorm(explorer):
+    explorer.press("offset c", "ArrowRight", 3)
+    y = 1.5 * np.array([1.4, 0.5, -0.7]) + 0.5 + 3 * 0.1
+    spread = f"mean {y.mean():.2f}, standard deviation {y.std():.3f}"
+    explorer.says(f"a·x + c·1 = ({y[0]:.2f}, {y[1]:.2f}, {y[2]:.2f}): {spread}")
+    explorer.says("z is where x itself is sent")
+
+
+def move_circle(explorer):
+    for label, n in (("direction 0 (°)", 2), ("bias 1", 3), ("boundary", 1)):
+        explorer.press(label, "ArrowRight", n)
+    crossings = crossings_by_hand([40, 150, 260], [0.3, -0.25, 0.6])
+    degrees, neuron, on = crossings[1]
+    explorer.says(f"Boundary 1: neuron {neuron} switches {'on' if on else 'off'} at {degrees:.1f}°")
+    explorer.says(f"{len(crossings)} arcs, {len(crossings)} patterns")
+
+
+def move_sphere(explorer):
+    explorer.press("neurons n", "ArrowRight", 3)
+    rows = np.random.default_rng(0).standard_normal((11, 4))
+    normals, offsets = rows[:, :3] / np.linalg.norm(rows[:, :3], axis=1, keepdims=True), 0.3 * rows[:, 3]
+    sphere = partition_sphere(Arrangement(normals, offsets))
+    explorer.says(f"{sphere.n_faces} faces, {sphere.n_patterns} patterns")
+
+
+MOVES = {"01": move_layernorm, "03": move_circle, "04": move_sphere}
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_notebook_runs_in_the_browser_and_shows_what_is_saved(browser, origin, name):
+    with run_all(browser, origin, name) as page:
+        assert page.evaluate(SHOWN) == saved(name)
+        assert any(cell["words"] for cell in saved(name))
+        if name[:2] in MOVES:
+            explorer = Explorer(page)
+            explorer.picture.evaluate(WATCH)
+            MOVES[name[:2]](explorer)
+            steps = page.evaluate("steps")
+            print(f"a step of a slider: {', '.join(f'{step:.0f}' for step in steps)} ms")
+            assert 3 <= len(steps) and np.median(steps) < SLOW
+        SCREENSHOTS.mkdir(exist_ok=True)
+        page.screenshot(path=SCREENSHOTS / f"lite-{name[:2]}.png")
+
+
+def test_every_notebook_with_an_explorer_has_it_moved():
+    texts = {name: (ROOT / "notebooks" / f"{name}.ipynb").read_text(encoding="utf-8") for name in NAMES}
+    assert [name[:2] for name, text in texts.items() if re.search(r"\bexplore_\w+\(", text)] == list(MOVES)
+
+
+# --- that the checks can fail --------------------------------------------------------------------------------------
+
+WORKER = "new Worker(URL.createObjectURL(new Blob([`fetch('{0}').catch(() => postMessage(0))`]))).onmessage = done"
+ASKS = {
+    "picture": "const one = new Image(); one.onerror = done; one.src = '{0}'; document.body.append(one)",
+    "worker": WORKER,
+}
+
+
+@pytest.mark.parametrize("url", ["https://example.org/a.png", "http://example.org/a.png"])
+@pytest.mark.parametrize("ask", ASKS)
+def test_a_question_to_another_host_is_heard(browser, tmp_path, ask, url):
+    (tmp_path / "a.html").write_text("<!DOCTYPE html><title>A</title>", encoding="utf-8")
+    with served(tmp_path) as origin, alone(browser) as (page, asked):
+        page.goto(origin + "a.html")
+        assert asked == []
+        page.evaluate(f"() => new Promise(done => {{ {ASKS[ask].replace('{0}', url)} }})")
+        asked = set(asked) - CHROMIUMS_OWN
+        assert len(asked) == 1 and re.search(r"(^|//)example\.org[:/]", asked.pop())
