@@ -45,12 +45,6 @@ needs_minilm = pytest.mark.skipif(
 )
 
 
-
-
-
-
-
-
 OTHER = {"num_hidden_layers": 2, "hidden_size": 32, "num_attention_heads": 4, "intermediate_size": 64}
 OTHER |= {"max_position_embeddings": 34}
 
