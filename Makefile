@@ -17,13 +17,20 @@ export JUPYTER_PREFER_ENV_PATH := 1
 MODEL :=
 MODELS := $(if $(MODEL),LNPOLY_MODEL='$(MODEL)',HF_HUB_OFFLINE=1 HF_HUB_CACHE=$(CURDIR)/$(VENV)/no-hub LNPOLY_MODEL=auto)
 
+# Two tests at a time, each with one thread: threads of two that wait for each other on the same cores are slower than
+# one. conftest.py says what belongs together and what goes first.
+BESIDE := OMP_NUM_THREADS=1 MPLBACKEND=Agg $(PY) -m pytest -n 2
+GROUPS := --dist loadgroup --no-loadscope-reorder
+MATHS := tests/geometry tests/test_*.py lnpoly_helpers
+
 .DEFAULT_GOAL := help
-.PHONY: help setup run lite test browser bench lint unit nbval places lab notebooks links clean
+.PHONY: help setup run lite quick test browser bench lint types maths unit nbval places lab notebooks links clean
 
 help:
 	@echo 'make run                    execute every notebook, write the site (site/index.html), print a table'
 	@echo 'make run MODEL=gpt2         the same, with GPT-2 small (or a folder) in 06 and 07'
 	@echo 'make lite                   the page that runs notebooks 1 to 4 in a browser (site/lite); needs npm'
+	@echo 'make quick                  lint, types and the maths, while you work'
 	@echo 'make test                   every test but those in the browser; CI runs both'
 	@echo 'make browser                the site and its notebooks in a real Chromium; installs it with apt-get if need be'
 	@echo 'make bench                  measure the speed claims, print them, write data/benchmarks.md'
@@ -63,24 +70,36 @@ lab: $(READY)
 links: $(READY)
 	@$(PY) notebooks/build.py --links '$(REPO)' $(if $(REF),--ref '$(REF)')
 
+# types on one core, maths on the other; a make before 4.0 cannot keep what they print apart
+quick: $(READY)
+	@$(MAKE) --no-print-directory --keep-going $(if $(filter output-sync,$(.FEATURES)),-j2 -Otarget) lint types maths
+
 # Every stage runs, whatever an earlier one found; one failure fails the whole.
 test: $(READY)
 	@failed=; \
-	for stage in lint unit nbval places; do \
+	for stage in lint types unit nbval places; do \
 	  echo "== make $$stage"; $(MAKE) --no-print-directory $$stage || failed="$$failed $$stage"; \
 	done; \
 	if [ -n "$$failed" ]; then echo "FAILED:$$failed" >&2; exit 1; fi
 
 lint: $(READY)
 	@$(PY) -m ruff check --output-format=concise .
+	@$(PY) -m ruff format --check .
 	@$(VENV)/bin/lint-imports --no-logo
 
+types: $(READY)
+	@$(PY) -m pyright --pythonpath $(PY)
+
+# what needs no network that was trained, no kernel and no process of its own
+maths: $(READY)
+	@$(BESIDE) $(GROUPS) -m 'not slow' $(MATHS)
+
 unit: $(READY)
-	@MPLBACKEND=Agg $(PY) -m pytest
+	@$(BESIDE) $(GROUPS)
 
 # the outputs of every notebook against a fresh run; a folder, not a list, so that none is left out
 nbval: $(READY)
-	@$(MODELS) $(PY) -m pytest -o addopts= --nbval --nbval-current-env --nbval-cell-timeout=300 notebooks
+	@$(MODELS) $(BESIDE) --dist loadfile -o addopts= --nbval --nbval-current-env --nbval-cell-timeout=300 notebooks
 
 # Chromium is not Python's: found, named by LNPOLY_CHROMIUM, or installed
 browser: $(READY)
@@ -89,7 +108,7 @@ browser: $(READY)
 
 # every notebook as Colab and Binder would run it, each in an environment made for it
 places: $(READY)
-	@$(PY) -m pytest -o addopts= tests/places
+	@$(BESIDE) --dist loadfile -o addopts= tests/places
 
 # one table of everything measured; fails if a bound does not hold
 bench: $(READY)

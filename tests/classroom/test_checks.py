@@ -234,7 +234,7 @@ ANY = [
     ("def f(x, *args, **kwargs):\n    x += 1\n    return x", "in place"),
     ("f = 3\ndef g(): pass", "not a function"),
     ("from lnpoly_helpers import normalize as f", "uses normalize of lnpoly_helpers"),
-    ("from lnpoly_helpers.geometry import circle\ndef f(*args): return circle.turn(*args)", "uses lnpoly_helpers."),
+    ("from lnpoly_helpers.geometry import circle\ndef f(*a): return circle.turn(*a)", "uses lnpoly_helpers.geometry"),
     ("def f(*args):\n    import lnpoly_helpers\n    return lnpoly_helpers.normalize(*args)", "uses an import of"),
     ("from lnpoly_helpers import normalize\ndef h(x): return normalize(x)\ndef f(*a): return h(*a)", "uses normalize"),
 ]

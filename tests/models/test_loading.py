@@ -45,12 +45,6 @@ needs_minilm = pytest.mark.skipif(
 )
 
 
-
-
-
-
-
-
 OTHER = {"num_hidden_layers": 2, "hidden_size": 32, "num_attention_heads": 4, "intermediate_size": 64}
 OTHER |= {"max_position_embeddings": 34}
 
@@ -348,15 +342,12 @@ def test_positions_of_an_embedded_model_count_bytes():
 # --- the full size ---
 
 FULL_SIZE = """
-import json, resource, sys, time
-start = time.perf_counter()
+import json, resource, sys
 import numpy as np
 from lnpoly_helpers import fold_layer_norm, load_model, mlp_block, model_name
 found = {}
 model = load_model(sys.argv[1])
-found["load"] = time.perf_counter() - start
 found["name"] = model_name(model)
-start = time.perf_counter()
 tokens = model.to_tokens("the cat sat on the mat")
 wanted = [f"blocks.{k}.{end}" for k in range(12) for end in ("ln2.hook_in", "mlp.hook_out")]
 kept = model.run_with_cache(tokens, names_filter=wanted)[1]
@@ -365,7 +356,7 @@ for layer in range(model.cfg.n_layers):
     mlp = fold_layer_norm(mlp_block(model, layer))
     residual, output = (kept[f"blocks.{layer}.{end}"][0].detach() for end in ("ln2.hook_in", "mlp.hook_out"))
     worst = max(worst, np.abs(mlp(residual) - output.numpy()).max() / float(output.abs().max()))
-found |= {"blocks": time.perf_counter() - start, "layers": layer + 1, "worst": worst, "neurons": mlp.n_neurons}
+found |= {"layers": layer + 1, "worst": worst, "neurons": mlp.n_neurons}
 found["peak"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024) / 2**30
 print(json.dumps(found))
 """
@@ -381,7 +372,6 @@ def test_gpt2_small_in_its_full_size(full_size_gpt2):
     print(found)
     assert found["name"] == f"{full_size_gpt2.name} (folder)"
     assert (found["layers"], found["neurons"]) == (12, 3072)
-    assert found["load"] < 15 * 3  # 5 s here; a generous bound for a busy machine
     assert found["worst"] < 1e-5
     assert found["peak"] < 3.0  # GB; 1.1 here, of which 0.5 are the weights
 
@@ -416,6 +406,7 @@ def test_minilm_is_what_was_published_and_is_named_so(minilm, tmp_path):
     assert model_name(load_model(copied)) == "anything (folder)"
 
 
+@pytest.mark.slow
 @needs_minilm
 def test_an_untrained_minilm_starts_as_its_library_starts_it(minilm):
     check_untrained(minilm, out_std=0.02)
@@ -861,6 +852,7 @@ for name in sys.argv[1].split(","):
 """
 
 
+@pytest.mark.slow
 def test_a_folder_and_a_package_load_with_no_network_at_all(published, tmp_path):
     names, expected = str(published[1]), ["gpt2 (folder)"]
     if hub_room.minilm_package() is not None:
@@ -870,6 +862,7 @@ def test_a_folder_and_a_package_load_with_no_network_at_all(published, tmp_path)
     assert run.stdout.splitlines() == expected and run.stderr == ""
 
 
+@pytest.mark.slow
 @needs_minilm
 def test_notebook_08_loads_the_published_pair_when_it_is_told_to(no_norm_on_the_hub, tmp_path, monkeypatch):
     """By the very lines that load gpt2_noLN, from a hub that has a tiny model of the same make under its name."""

@@ -89,6 +89,7 @@ def test_notebook_is_as_it_should_be(path):
     assert faults(path.name, path.read_text(encoding="utf-8"), path.parent) == []
 
 
+@pytest.mark.slow
 def test_nbval_checks_every_cell_of_every_notebook():
     """Its own collection, by the very command of the Makefile, against the files on disk."""
     line = next(line for line in (ROOT / "Makefile").read_text().splitlines() if "--nbval " in line)
@@ -262,6 +263,7 @@ def command(project, *arguments):
     return subprocess.run(arguments, cwd=project, capture_output=True, text=True, timeout=120)
 
 
+@pytest.mark.slow
 def test_site_is_written_and_a_failure_is_reported(project):
     before = {path.name: path.read_bytes() for path in project.glob("notebooks/*.ipynb")}
     done = command(project, "--site", "site")
@@ -280,6 +282,7 @@ def test_site_is_written_and_a_failure_is_reported(project):
     assert before == {path.name: path.read_bytes() for path in project.glob("notebooks/*.ipynb")}
 
 
+@pytest.mark.slow
 def test_notebooks_are_rewritten_in_place_unless_they_fail(project):
     before = (project / "notebooks" / "b.ipynb").read_bytes()
     assert command(project, "--check", "a").returncode == 1

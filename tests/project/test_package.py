@@ -86,6 +86,7 @@ print(*map(os.path.realpath, sys.path), sep="\\n")
 """
 
 
+@pytest.mark.slow
 def test_wheel_works_from_an_empty_folder_without_network(wheels, tmp_path):
     """In an environment of its own, which sees the dependencies installed here but not this clone."""
     environment, empty = tmp_path / "environment", tmp_path / "empty"

@@ -62,6 +62,7 @@ import lnpoly_helpers.classroom.command
     subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True, timeout=120)
 
 
+@pytest.mark.slow
 def test_build_prints_its_table_on_a_console_without_epsilon(tmp_path):
     (tmp_path / "notebooks").mkdir()
     shutil.copy(ROOT / "notebooks" / "build.py", tmp_path / "notebooks")

@@ -308,6 +308,7 @@ def test_all_ends_of_all_sliders_without_a_word(make, capfd):
     assert capfd.readouterr() == ("", "")
 
 
+@pytest.mark.slow
 def test_redraws_keep_nothing():
     """Neither figures nor what was drawn into them pile up, and matplotlib's global state is not touched."""
     explorers = [make() for make in MAKERS]
@@ -501,6 +502,7 @@ for angle in np.arange(0, 40, 2.0):
 """
 
 
+@pytest.mark.slow
 def test_notebook_with_all_explorers_runs_through_again_and_again():
     """No widget makes a notebook wait, and nothing but the pictures stands below the cells."""
     nb = new_notebook(cells=[new_code_cell(source.strip()) for source in CELLS.split("###")])
