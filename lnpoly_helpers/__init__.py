@@ -21,7 +21,7 @@ from .geometry.patterns import PatternCounter, activation_pattern, count_pattern
 from .geometry.plane import PlanePartition, partition_plane
 from .geometry.sphere import SpherePartition, count_faces, n_regions, partition_sphere
 from .layer import FoldedMLP, NormedMLP, fold_layer_norm, normalize
-from .models.capture import Trace, residuals, trace
+from .models.capture import Captured, Trace, capture, residuals, trace
 from .models.load import EMBEDDED, load_model, model_card, model_name, untrained
 from .models.read import mlp_block, token_embeddings
 from .models.text import context_windows, encode, positions
@@ -36,6 +36,7 @@ __version__ = "0.1.0"
 __all__ = [
     "EMBEDDED",
     "Arrangement",
+    "Captured",
     "CirclePartition",
     "Crossings",
     "FoldedMLP",
@@ -54,6 +55,7 @@ __all__ = [
     "boundary_height",
     "boundary_margin",
     "cap_share",
+    "capture",
     "coherence",
     "context_windows",
     "count_faces",

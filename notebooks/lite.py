@@ -119,8 +119,10 @@ def runtime():
         if sha256(archive) != RUNTIME_SHA256:
             sys.exit(f"{RUNTIME}: expected the archive with sha256 {RUNTIME_SHA256}, got {sha256(archive)}.")
         with tarfile.open(archive) as packed:
-            for name in (*RUNTIME_FILES, LOCK):
-                (folder / name).write_bytes(packed.extractfile(f"package/{name}").read())
+            for member in packed:
+                name = member.name.removeprefix("package/")
+                if name in (*RUNTIME_FILES, LOCK) and (content := packed.extractfile(member)):
+                    (folder / name).write_bytes(content.read())
         archive.unlink()
 
     return kept("runtime", "\n".join([RUNTIME_SHA256, LOCK, *RUNTIME_FILES]), make)
@@ -209,7 +211,7 @@ def entry_of(wheel, depends=None):
         about = Parser().parsestr(packed.read(metadata).decode("utf-8"))
     if depends is None:
         needs = [need for need in about.get_all("Requires-Dist") or [] if ";" not in need]
-        depends = [canonical(re.match(r"[\w.-]+", need)[0]) for need in needs]
+        depends = [canonical(re.split(r"[^\w.-]", need)[0]) for need in needs]
     imports = {
         name.split("/")[0].removesuffix(".py") for name in names if not re.match(r"[^/]+\.(dist-info|data)/", name)
     }

@@ -135,7 +135,9 @@ def sqrt_of(fraction):
 
 def exact_height(normal, offset, y):
     """normal . y + offset as an exact fraction, for float inputs."""
-    return sum(Fraction(float(a)) * Fraction(float(b)) for a, b in zip(normal, y)) + Fraction(float(offset))
+    return sum(Fraction(float(a)) * Fraction(float(b)) for a, b in zip(normal, y, strict=True)) + Fraction(
+        float(offset)
+    )
 
 
 def circle_distance(a, b):

@@ -411,8 +411,10 @@ def test_a_torch_linears_matrix_is_named_as_what_it_is(rng):
         (dict(W_in=first.weight), r"W_in: expected shape \[d, 10\], got \[10, 6\]"),
         (dict(W_out=last.weight), r"W_out: expected shape \[10, d_out\], got \[3, 10\]"),
     ):
-        message = shapes + r", which fits the other way round. torch's Linear stores \[out, in\]: pass linear.weight.T;"
-        with pytest.raises(ValueError, match=message + r" mlp_block\(model, layer\)"):
+        message = (
+            shapes + r", which fits the other way round. torch's Linear stores \[out, in\]: pass linear.weight.T, "
+        )
+        with pytest.raises(ValueError, match=message + r"or the modules themselves to NormedMLP.from_modules"):
             make(**change)
     with pytest.raises(ValueError, match=r"b_in: expected shape \[10\], got \[9\]\.$"):  # another mistake
         make(b_in=np.ones(9))

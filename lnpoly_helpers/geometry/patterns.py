@@ -264,9 +264,7 @@ def count_patterns(pre: Real[ArrayLike, "... m"] | Bool[ArrayLike, "... m"]) -> 
     return PatternCounter().update(pre).n_patterns
 
 
-def hamming_distance(
-    p: Bool[ArrayLike, "... m"], q: Bool[ArrayLike, "... m"]
-) -> Int[np.ndarray | np.generic, "..."]:
+def hamming_distance(p: Bool[ArrayLike, "... m"], q: Bool[ArrayLike, "... m"]) -> Int[np.ndarray | np.generic, "..."]:
     """How many neurons differ between patterns p and q.
 
     Parameters

@@ -93,9 +93,7 @@ class PlanePartition:
         object.__setattr__(self, "patterns", self.patterns.view(RegionPatterns))
 
     def __repr__(self) -> str:
-        return (
-            f"PlanePartition(n_regions={self.n_regions}, n_patterns={self.n_patterns}, n_neurons={self.n_neurons})"
-        )
+        return f"PlanePartition(n_regions={self.n_regions}, n_patterns={self.n_patterns}, n_neurons={self.n_neurons})"
 
     @property
     def n_neurons(self) -> int:

@@ -3,14 +3,16 @@
 torch, transformers and transformer_lens live here alone, and are imported when a function is called.
 """
 
-from .capture import Trace, residuals, trace
+from .capture import Captured, Trace, capture, residuals, trace
 from .load import EMBEDDED, load_model, model_card, model_name, untrained
 from .read import mlp_block, token_embeddings
 from .text import context_windows, encode, positions
 
 __all__ = [
+    "Captured",
     "EMBEDDED",
     "Trace",
+    "capture",
     "context_windows",
     "encode",
     "load_model",

@@ -1,7 +1,8 @@
 """From texts to the residual vectors that a layer's norm reads, and one run with a layer looked at or edited."""
 
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -116,6 +117,78 @@ def _mask(model, lengths):
     import torch
 
     return {"attention_mask": torch.arange(max(lengths)) < torch.tensor(lengths)[:, None]}
+
+
+@dataclass(eq=False, repr=False)
+class Captured:
+    """What entered a module, call after call, for `capture`.
+
+    Attributes
+    ----------
+    calls : list of float64 [..., d]
+        One array for each time that the module ran.
+    """
+
+    calls: list[np.ndarray] = field(default_factory=list)
+
+    @property
+    def x(self) -> Float[np.ndarray, "n d"]:
+        """All vectors in a row, float64 [n, d]: texts after each other, and the tokens of each in order."""
+        if not self.calls:
+            raise ValueError("capture: expected a module that ran at least once, got none. Run the model in `with`.")
+        return np.concatenate([call.reshape(-1, call.shape[-1]) for call in self.calls])
+
+    def __repr__(self) -> str:
+        return f"Captured(n_calls={len(self.calls)}, n_vectors={sum(c.size // c.shape[-1] for c in self.calls)})"
+
+
+@contextmanager
+def capture(norm: Any) -> Iterator[Captured]:
+    """Keep what enters a torch module while a model runs: the residual vectors, if it is the norm before an MLP.
+
+    For any model that torch runs; nothing of it is changed, and the hook is gone when the block ends.
+
+    Parameters
+    ----------
+    norm : torch module
+
+    Yields
+    ------
+    Captured
+        Its ``x`` is float64 [n, d].
+
+    Raises
+    ------
+    TypeError
+        ``norm`` is no torch module.
+
+    See Also
+    --------
+    residuals : of texts, for a model that `load_model` loaded.
+    NormedMLP.from_modules : the block behind the norm.
+
+    Examples
+    --------
+    >>> from torch import nn, ones
+    >>> norm = nn.LayerNorm(3)
+    >>> with capture(norm) as seen:
+    ...     _ = nn.Sequential(nn.Linear(2, 3), norm)(ones(5, 2))
+    >>> seen.x.shape
+    (5, 3)
+    """
+    if not hasattr(norm, "register_forward_pre_hook"):
+        raise TypeError(f"norm: expected a torch module, got {type(norm).__name__}. Pass the model's own.")
+    seen = Captured()
+
+    def keep(module, arguments, named):
+        entered = arguments[0] if arguments else next(iter(named.values()))
+        seen.calls.append(bridge.array(entered))
+
+    hook = norm.register_forward_pre_hook(keep, with_kwargs=True)
+    try:
+        yield seen
+    finally:
+        hook.remove()
 
 
 @dataclass(frozen=True, eq=False)

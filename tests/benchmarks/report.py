@@ -52,7 +52,9 @@ def markdown(rows):
 def plain(rows):
     table = [HEAD, *rows]
     widths = [max(len(cells[k]) for cells in table) for k in range(len(HEAD))]
-    return "\n".join("  ".join(cell.ljust(width) for cell, width in zip(cells, widths)).rstrip() for cells in table)
+    return "\n".join(
+        "  ".join(cell.ljust(width) for cell, width in zip(cells, widths, strict=True)).rstrip() for cells in table
+    )
 
 
 def main(paths):

@@ -166,7 +166,7 @@ class Explorer:
 def crossings_by_hand(directions, biases):
     """(degrees, neuron, switches on) of every crossing of the circle, from cos(θ − direction) = −bias alone."""
     found = []
-    for neuron, (direction, bias) in enumerate(zip(directions, biases)):
+    for neuron, (direction, bias) in enumerate(zip(directions, biases, strict=True)):
         half = np.degrees(np.arccos(-bias))
         # the neuron is on where the cosine is above −bias: on from direction − half up to direction + half
         found += [((direction - half) % 360, neuron, True), ((direction + half) % 360, neuron, False)]

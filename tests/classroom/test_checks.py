@@ -89,7 +89,7 @@ def by_diagonal(W_in, b_in, W_out, b_out, z):
 
 def by_half_angle(A, B, b):
     found = []
-    for i, (p, q, r) in enumerate(zip(A, B, b)):  # with u = tan(t/2): (r - p) u^2 + 2 q u + (r + p) = 0
+    for i, (p, q, r) in enumerate(zip(A, B, b, strict=True)):  # with u = tan(t/2): (r - p) u^2 + 2 q u + (r + p) = 0
         if p * p + q * q > r * r:
             root = np.sqrt(p * p + q * q - r * r)
             found += [(2 * np.arctan2(-q + sign * root, r - p) % (2 * np.pi), i) for sign in (-1, 1)]
@@ -115,7 +115,7 @@ def by_union(axes, heights):
 
 def one_by_one(W_in, b_in, x, eps=None):
     found = []
-    for w, b in zip(W_in.T, b_in):
+    for w, b in zip(W_in.T, b_in, strict=True):
         slope = x @ w if eps is None else (x - x.mean()) @ w / x.std()
         r = -b / slope
         if eps is None:

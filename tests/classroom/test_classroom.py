@@ -45,7 +45,7 @@ REPOSITORY = scripts.load("notebooks/build.py").repository()
 def handed_out():
     """The students' notebook, by the grader's own idea of it; the release's tests compare it with nbgrader's."""
     nb = nbformat.read(SOURCE, as_version=4)
-    for cell, about in zip(nb.cells, CELLS):
+    for cell, about in zip(nb.cells, CELLS, strict=True):
         cell.source = released(about)
         if cell.cell_type == "code":
             cell.outputs, cell.execution_count = [], None
@@ -55,7 +55,7 @@ def handed_out():
 def solved():
     """The students' notebook with the reference's answers."""
     nb = handed_out()
-    for cell, about in zip(nb.cells, CELLS):
+    for cell, about in zip(nb.cells, CELLS, strict=True):
         if about.kind in ("answer", "text"):
             cell.source = re.sub(r"^.*### (BEGIN|END) SOLUTION.*$\n?", "", about.source, flags=re.MULTILINE).rstrip()
     return nb
@@ -649,7 +649,7 @@ def test_release_holds_the_tasks_and_no_answer(release, name):
     nb = nbformat.reads(text, as_version=4)
     nbformat.validate(nb)
     assert [cell.metadata.nbgrader.grade_id for cell in nb.cells] == [cell.id for cell in CELLS]
-    for cell, about in zip(nb.cells[1:], CELLS[1:]):
+    for cell, about in zip(nb.cells[1:], CELLS[1:], strict=True):
         assert cell.source.strip() == released(about).strip().replace(REPOSITORY, "ada/lessons")
         shown = bool(cell.get("outputs"))
         assert shown == (about.kind == "target") and not cell.get("execution_count")

@@ -21,9 +21,12 @@ import pytest
 import tiny
 import torch
 from environments import ROOT
+from tiny import GPT2, saved
 
 from lnpoly_helpers import (
     EMBEDDED,
+    NormedMLP,
+    capture,
     context_windows,
     encode,
     fold_layer_norm,
@@ -821,3 +824,25 @@ def test_a_folder_that_happens_to_have_a_librarys_name_is_no_library(tmp_path, m
 
 def test_a_trace_is_shown_in_a_line():
     assert repr(trace(shared("nano-ln-relu"), TEXT, 0)) == "Trace(n_tokens=18, d_model=128, n_logits=256)"
+
+
+def test_capture_keeps_what_enters_a_norm_of_a_transformers_model_as_it_is(tmp_path):
+    own = saved(tmp_path / "own", "GPT2LMHeadModel", **GPT2)
+    bridge = load_model(tmp_path / "own")
+    tokens = [encode(bridge, text) for text in ("the cat", "the cat ate")]
+    with capture(own.transformer.h[1].ln_2) as seen, torch.no_grad():
+        for text in tokens:
+            own(torch.from_numpy(text)[None])
+    assert len(seen.calls) == 2 and not own.transformer.h[1].ln_2._forward_pre_hooks
+    expected = residuals(bridge, ["the cat", "the cat ate"], 1)
+    assert np.abs(seen.x - expected).max() < 1e-5 * np.abs(expected).max()  # transformers' own runs in float32
+    block, mlp = own.transformer.h[1], own.transformer.h[1].mlp
+    read = NormedMLP.from_modules(block.ln_2, mlp.c_fc, mlp.c_proj, mlp.act)
+    np.testing.assert_allclose(read(expected), mlp_block(bridge, 1)(expected), rtol=1e-12, atol=1e-12)
+
+
+def test_capture_says_what_it_wants():
+    with pytest.raises(TypeError, match="norm: expected a torch module, got str"), capture("ln_2"):
+        pass
+    with capture(torch.nn.LayerNorm(3)) as seen, pytest.raises(ValueError, match="ran at least once"):
+        _ = seen.x

@@ -6,6 +6,7 @@ What only a browser can tell (width, contrast, requests) is in tests/browser, fo
 import importlib
 import inspect
 import re
+from itertools import pairwise
 from pathlib import Path
 from urllib.parse import unquote
 
@@ -51,7 +52,7 @@ def faults(folder):
         expect(page.title and page.title.text.strip(), "title: none")
         expect(len(page("h1")) == 1, "heading: not one of the first level")
         levels = [int(heading.name[1]) for heading in page(re.compile("^h[1-6]$"))]
-        expect(all(b <= a + 1 for a, b in zip(levels, levels[1:])), "heading: a level is left out")
+        expect(all(b <= a + 1 for a, b in pairwise(levels)), "heading: a level is left out")
         expect(all(len(page(part)) == 1 for part in ("header", "main", "footer")), "landmark: missing or twice")
         expect(all(nav.get("aria-label") for nav in page("nav")), "landmark: a nav without a name")
         expect(page.a.get("href") == f"#{page.main.get('id')}", "skip: the first link is none to the content")
@@ -88,7 +89,7 @@ def test_every_notebook_has_a_card_and_a_page_with_all_it_shows(site):
     cards = read(site / "index.html").select(".card")
     paths = build.notebooks()
     assert len(cards) == len(paths) > 0
-    for path, card in zip(paths, cards):
+    for path, card in zip(paths, cards, strict=True):
         nb = nbformat.read(path, as_version=4)
         page = read(site / f"{path.stem}.html")
         assert card.a["href"] == f"{path.stem}.html" and card.a.text == page.h1.text == build.facts(nb)["title"]
