@@ -18,9 +18,8 @@ MODEL :=
 MODELS := $(if $(MODEL),LNPOLY_MODEL='$(MODEL)',HF_HUB_OFFLINE=1 HF_HUB_CACHE=$(CURDIR)/$(VENV)/no-hub LNPOLY_MODEL=auto)
 
 # Two tests at a time, each with one thread: threads of two that wait for each other on the same cores are slower than
-# one. conftest.py says what belongs together and what goes first.
-BESIDE := OMP_NUM_THREADS=1 MPLBACKEND=Agg $(PY) -m pytest -n 2
-GROUPS := --dist loadgroup --no-loadscope-reorder
+# one. A file is one worker's, so that what its tests share is made once; conftest.py says which go first.
+BESIDE := OMP_NUM_THREADS=1 MPLBACKEND=Agg $(PY) -m pytest -n 2 --dist loadfile
 MATHS := tests/geometry tests/test_*.py lnpoly_helpers
 
 .DEFAULT_GOAL := help
@@ -92,14 +91,14 @@ types: $(READY)
 
 # what needs no network that was trained, no kernel and no process of its own
 maths: $(READY)
-	@$(BESIDE) $(GROUPS) -m 'not slow' $(MATHS)
+	@$(BESIDE) --no-loadscope-reorder -m 'not slow' $(MATHS)
 
 unit: $(READY)
-	@$(BESIDE) $(GROUPS)
+	@$(BESIDE) --no-loadscope-reorder
 
 # the outputs of every notebook against a fresh run; a folder, not a list, so that none is left out
 nbval: $(READY)
-	@$(MODELS) $(BESIDE) --dist loadfile -o addopts= --nbval --nbval-current-env --nbval-cell-timeout=300 notebooks
+	@$(MODELS) $(BESIDE) -o addopts= --nbval --nbval-current-env --nbval-cell-timeout=300 notebooks
 
 # Chromium is not Python's: found, named by LNPOLY_CHROMIUM, or installed
 browser: $(READY)
@@ -108,7 +107,7 @@ browser: $(READY)
 
 # every notebook as Colab and Binder would run it, each in an environment made for it
 places: $(READY)
-	@$(BESIDE) --dist loadfile -o addopts= tests/places
+	@$(BESIDE) -o addopts= tests/places
 
 # one table of everything measured; fails if a bound does not hold
 bench: $(READY)

@@ -23,21 +23,11 @@ settings.register_profile("repeatable", derandomize=True, deadline=None, max_exa
 settings.load_profile("repeatable")
 
 
-# what takes long to make: a test that uses one is slow, and all that do stay together
-LONG = {"full_size_gpt2", "graded", "release", "runs", "site", "wheels"}
-
-
-@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config, items):
-    """Mark what is slow; side by side, the slow ones go first and one by one, the others file by file."""
-    for item in items:
-        long = LONG & set(getattr(item, "fixturenames", ()))
-        if long:
-            item.add_marker(pytest.mark.slow)
-        alone = item.nodeid if item.get_closest_marker("slow") else item.path.as_posix()
-        item.add_marker(pytest.mark.xdist_group(min(long, default=alone).replace("@", " ")))
-    if config.getoption("dist", "no") == "loadgroup":
-        items.sort(key=lambda item: item.get_closest_marker("slow") is None)
+    """Side by side, where a file stays whole, those with a slow test go first: none of them is left for the end."""
+    if hasattr(config, "workerinput"):
+        slow = {item.path for item in items if item.get_closest_marker("slow")}
+        items.sort(key=lambda item: item.path not in slow)
 
 
 @pytest.fixture

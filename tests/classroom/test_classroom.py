@@ -344,6 +344,7 @@ def row_of(rows, student):
     return rows[student.removesuffix(".zip")]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("student", PLANTED)
 def test_planted_submission_gets_its_points_and_its_reason(student, graded):
     _, total, status, *notes = PLANTED[student]

@@ -362,6 +362,7 @@ print(json.dumps(found))
 """
 
 
+@pytest.mark.slow
 def test_gpt2_small_in_its_full_size(full_size_gpt2):
     """Random weights and norms, 548 MB: loading, twelve folds checked against the model's own MLPs, peak memory."""
     command = [sys.executable, "-c", FULL_SIZE, str(full_size_gpt2)]

@@ -3,11 +3,13 @@
 import json
 from pathlib import Path
 
+import pytest
 import scripts
 
 ROOT = Path(__file__).resolve().parents[2]
 
 
+@pytest.mark.slow
 def test_notebook_06_runs_on_a_full_size_gpt2(full_size_gpt2, tmp_path, monkeypatch):
     build = scripts.load("notebooks/build.py")
     monkeypatch.setenv("LNPOLY_MODEL", str(full_size_gpt2))

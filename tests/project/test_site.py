@@ -80,6 +80,7 @@ def ids(page):
     return {one["id"] for one in page(id=True)}
 
 
+@pytest.mark.slow
 def test_site_has_no_fault(site):
     assert faults(site) == []
 
