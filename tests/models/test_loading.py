@@ -281,7 +281,7 @@ def test_an_architecture_is_read_as_it_computes(kind, tmp_path):
 REFUSED = {
     "gated": ("LlamaForCausalLM", OTHER, "got a gated MLP"),
     "experts": ("MixtralForCausalLM", OTHER | {"num_local_experts": 2, "num_key_value_heads": 2}, "mixture of experts"),
-    "activation": ("NemotronForCausalLM", OTHER | {"num_key_value_heads": 2}, "got 'relu2'"),
+    "activation": ("NemotronForCausalLM", OTHER | {"num_key_value_heads": 2, "hidden_act": "mish"}, "got 'mish'"),
     "encoder and decoder": ("T5ForConditionalGeneration", {"d_model": 32, "num_layers": 2}, "got another architecture"),
     "not in the bridge": ("DistilBertForMaskedLM", {"dim": 24, "n_layers": 1, "n_heads": 2}, "got DistilBertForMasked"),
 }

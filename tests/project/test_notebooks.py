@@ -93,7 +93,7 @@ def test_notebook_is_as_it_should_be(path):
 def test_nbval_checks_every_cell_of_every_notebook():
     """Its own collection, by the very command of the Makefile, against the files on disk."""
     line = next(line for line in (ROOT / "Makefile").read_text().splitlines() if "--nbval " in line)
-    arguments = shlex.split(line.split("-m pytest", 1)[1])
+    arguments = shlex.split(line.split("$(BESIDE)", 1)[1])
     command = [sys.executable, "-m", "pytest", *arguments, "--collect-only", "-q"]
     listed = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, timeout=120).stdout.splitlines()
     checked = sorted(line.split("::")[0] for line in listed if "::" in line)
