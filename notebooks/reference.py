@@ -9,6 +9,7 @@ import functools
 import importlib
 import inspect
 import json
+import posixpath
 import re
 import sys
 import types
@@ -187,10 +188,14 @@ def page(module, modules):
         source=source,
         is_public=lambda one: "yes" if one.fullname in entries else "",  # what pdoc asks before it links a name
     )
-    # pdoc links to its own layout of folders
-    body = re.sub(
-        rf'href="(?:\.\./)*({PACKAGE}(?:/\w+)*)\.html', lambda m: f'href="{PAGES[m[1].replace("/", ".")]}', body
-    )
+    # pdoc links to its own layout of folders, from this page's place in it
+    folder = posixpath.dirname(module.modulename.replace(".", "/"))
+
+    def ours(link):
+        target = posixpath.normpath(posixpath.join(folder, link[1])).replace("/", ".")
+        return f'href="{PAGES[target]}' if target in PAGES else link[0]
+
+    body = re.sub(r'href="([\w./]+)\.html', ours, body)
     sections = []
     for room, _, members in groups:
         sections += [(f"room-{room}", room)] if room else []
