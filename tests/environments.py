@@ -141,15 +141,15 @@ def link(source, target):
 
 
 def install(environment, *packages, **options):
-    """Let this interpreter's pip install into an environment, which may have none."""
-    # bytecode only of what is then imported: that is a third of the time
-    pip = [sys.executable, "-m", "pip", "--python", python_of(environment), "install", "--quiet", "--no-compile"]
-    run([*pip, "--disable-pip-version-check", *packages], env=bare(), **options)
+    """Install as pip would, into an environment that may have none; by uv, a tenth of the work."""
+    index = {"UV_DEFAULT_INDEX": os.environ["PIP_INDEX_URL"]} if "PIP_INDEX_URL" in os.environ else {}
+    uv = [sys.executable, "-m", "uv", "pip", "install", "--quiet", "--python", python_of(environment)]
+    run([*uv, *packages], env=bare(**index), **options)
 
 
 @contextlib.contextmanager
 def made(environment, *packages, torch=True, **options):
-    """A fresh virtual environment with the torch of this interpreter and what pip installs; gone afterwards.
+    """A fresh virtual environment with the torch of this interpreter and what is installed; gone afterwards.
 
     Colab's own torch cannot be had everywhere, conda's pytorch-cpu has no wheel, and installing a gigabyte would prove
     nothing. What torch asks for comes with what is installed.
@@ -159,7 +159,7 @@ def made(environment, *packages, torch=True, **options):
         site = site_of(environment)
         for found in (found for found in distributions() if torch and TORCH.fullmatch(canonicalize_name(found.name))):
             for file in found.files:
-                if ".." not in file.parts and "__pycache__" not in file.parts:
+                if ".." not in file.parts and file.locate().exists():
                     (site / file).parent.mkdir(parents=True, exist_ok=True)
                     link(file.locate(), site / file)
         install(environment, *packages, **options)

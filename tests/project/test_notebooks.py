@@ -2,14 +2,18 @@
 
 import base64
 import json
+import os
 import re
 import shlex
 import shutil
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import nbformat
+import psutil
 import pytest
 import scripts
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
@@ -290,3 +294,24 @@ def test_notebooks_are_rewritten_in_place_unless_they_fail(project):
     assert command(project, "--check", "a").returncode == 0
     assert (project / "notebooks" / "b.ipynb").read_bytes() == before
     assert nbformat.read(project / "notebooks" / "a.ipynb", as_version=4).cells[1].execution_count == 1
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(os.name != "posix", reason="Windows has no such signal for one process")
+def test_interrupted_run_leaves_no_kernel(project):
+    sleeps = "import os, pathlib, time\npathlib.Path(f'{os.getpid()}.pid').touch()\ntime.sleep(600)"
+    for name in "abc":
+        nb = new_notebook(cells=[new_code_cell(sleeps)])
+        (project / "notebooks" / f"{name}.ipynb").write_text(nbformat.writes(nb))
+    # a shell's background job, which these tests may be, has Ctrl-C ignored
+    obey = {"preexec_fn": lambda: signal.signal(signal.SIGINT, signal.SIG_DFL)}
+    streams = {"stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL, "text": True}
+    process = subprocess.Popen([sys.executable, "notebooks/build.py"], cwd=project, **streams, **obey)
+    until = time.monotonic() + 120  # against hanging alone
+    while len(started := list(project.glob("notebooks/*.pid"))) < build.AT_A_TIME and time.monotonic() < until:
+        time.sleep(0.1)
+    process.send_signal(signal.SIGINT)
+    said, _ = process.communicate(timeout=120)
+    assert process.returncode and sorted(said.splitlines()) == ["[2/3] b ...", "[3/3] c ..."]
+    assert len(started) == build.AT_A_TIME
+    assert not [path for path in started if psutil.pid_exists(int(path.stem))]
