@@ -3,7 +3,6 @@
 import tracemalloc
 from dataclasses import FrozenInstanceError, fields, replace
 from decimal import Decimal, localcontext
-from time import perf_counter
 
 import numpy as np
 import pytest
@@ -244,18 +243,6 @@ def test_a_sphere_of_two_points_has_shares_by_halves():
     mlp = layer_with_heights(np.array([-2.0, -0.5, 0.0, 0.7, 3.0]), 2, "layernorm")
     on = mlp.preactivations(np.array([[1.0, -1.0], [-1.0, 1.0]])) > 0
     np.testing.assert_array_equal(cap_share(mlp), on.mean(axis=0))
-
-
-@pytest.mark.slow
-def test_cap_shares_of_a_whole_layer_take_milliseconds(rng):
-    mlp = random_mlp(rng, 768, 3072)
-    cap_share(mlp)
-    seconds = []
-    for _ in range(20):
-        start = perf_counter()
-        cap_share(mlp)
-        seconds.append(perf_counter() - start)
-    assert min(seconds) < 0.02  # 3 ms, and 36 to 50 by quadrature: room for a slow machine
 
 
 @pytest.mark.parametrize("kind", NORMS)

@@ -478,9 +478,8 @@ def refuse(*args, **kwargs):
 socket.socket.connect = socket.socket.connect_ex = socket.getaddrinfo = refuse
 import transformer_lens
 from lnpoly_helpers import EMBEDDED, load_model, trace
-start = time.perf_counter()
 found = {name: float(trace(load_model(name), "Twice two is four.", 3).logits.sum()) for name in EMBEDDED}
-print(json.dumps({"seconds": time.perf_counter() - start, "logits": found}))
+print(json.dumps({"logits": found}))
 """
 
 
@@ -491,7 +490,6 @@ def test_the_embedded_models_load_with_no_network_at_all(tmp_path):
     run = subprocess.run([sys.executable, "-c", WITHOUT_NETWORK], env=environment, capture_output=True, text=True)
     assert run.returncode == 0, run.stderr
     answer = json.loads(run.stdout.splitlines()[-1])
-    assert answer["seconds"] < 4 * 10  # a generous bound for a busy machine; the benchmarks measure it
     assert os.environ["HF_HUB_OFFLINE"] == "1"
     expected = {name: trace(shared(name), TEXT, 3).logits.sum() for name in EMBEDDED}
     assert answer["logits"] == pytest.approx(expected, rel=1e-4, abs=1e-2)
