@@ -242,11 +242,12 @@ def partition_circle(arrangement: Arrangement) -> CirclePartition:
     (A, B), b = arrangement.normals.T, arrangement.offsets
     centre, half = on_arcs(A, B, b)
     on_from, on_to = turn(centre - half), turn(centre + half)
-    first, opposite = _same_lines(centre, np.hypot(A, B), b)
-    on_from, on_to = (
-        np.where(opposite, on_to[first], on_from[first]),
-        np.where(opposite, on_from[first], on_to[first]),
-    )
+    if copies := _same_lines(centre, np.hypot(A, B), b):
+        first, opposite = copies
+        on_from, on_to = (
+            np.where(opposite, on_to[first], on_from[first]),
+            np.where(opposite, on_from[first], on_to[first]),
+        )
     cuts = np.flatnonzero(~np.isnan(on_from))
     last_pattern = b > 0  # right for every neuron that never switches
     last_pattern[cuts] = on_to[cuts] < on_from[cuts]  # never equal: half is 1e-8 or more, pi - half too
@@ -257,15 +258,19 @@ def partition_circle(arrangement: Arrangement) -> CirclePartition:
 
 
 def _same_lines(centre, R, b):
-    """The first neuron with each neuron's line, int [m], and whether that one is on on the other side, bool [m]."""
-    first, opposite = np.arange(len(b)), np.zeros(len(b), dtype=bool)
+    """The first neuron with each neuron's line, int [m], and whether that one is on on the other side, bool [m].
+
+    None where no two lines are parallel, as in layers of real networks: that is seen from their sorted directions.
+    """
     lines = np.flatnonzero((R > 0) & (np.abs(b) < 2 * R))  # the rest is far from the circle
     centre = centre[lines]
     doubled = turn(2 * centre)  # the same on both sides of a line
-    order = np.argsort(doubled)
-    gaps = np.diff(doubled[order], prepend=doubled[order[-1:]] - TURN)
+    ordered = np.sort(doubled)  # several times as fast as argsort
+    gaps = np.diff(ordered, prepend=ordered[-1:] - TURN)
     if (gaps > 2 * _SAME).all():
-        return first, opposite
+        return None
+    first, opposite = np.arange(len(b)), np.zeros(len(b), dtype=bool)
+    order = np.argsort(doubled)
     # runs of parallel lines; the last run goes on at the first line if that is near it, round the end
     run = np.cumsum(gaps > 2 * _SAME)
     run %= max(run[-1], 1)
