@@ -242,8 +242,8 @@ def partition_circle(arrangement: Arrangement) -> CirclePartition:
     (A, B), b = arrangement.normals.T, arrangement.offsets
     centre, half = on_arcs(A, B, b)
     on_from, on_to = turn(centre - half), turn(centre + half)
-    if copies := _same_lines(centre, np.hypot(A, B), b):
-        first, opposite = copies
+    if _some_parallel(centre):
+        first, opposite = _same_lines(centre, np.hypot(A, B), b)
         on_from, on_to = (
             np.where(opposite, on_to[first], on_from[first]),
             np.where(opposite, on_from[first], on_to[first]),
@@ -257,20 +257,22 @@ def partition_circle(arrangement: Arrangement) -> CirclePartition:
     return CirclePartition(angles[order], neurons[order], last_pattern)
 
 
-def _same_lines(centre, R, b):
-    """The first neuron with each neuron's line, int [m], and whether that one is on on the other side, bool [m].
+def _some_parallel(centre):
+    """Whether two lines may be parallel; in layers of real networks none are, and a plain sort shows it."""
+    ordered = np.sort(np.where(centre < 0, centre + np.pi, centre))  # the same on both sides of a line
+    return len(ordered) > 1 and min(np.diff(ordered).min(), ordered[0] + np.pi - ordered[-1]) <= 2 * _SAME
 
-    None where no two lines are parallel, as in layers of real networks: that is seen from their sorted directions.
-    """
+
+def _same_lines(centre, R, b):
+    """The first neuron with each neuron's line, int [m], and whether that one is on on the other side, bool [m]."""
+    first, opposite = np.arange(len(b)), np.zeros(len(b), dtype=bool)
     lines = np.flatnonzero((R > 0) & (np.abs(b) < 2 * R))  # the rest is far from the circle
     centre = centre[lines]
     doubled = turn(2 * centre)  # the same on both sides of a line
-    ordered = np.sort(doubled)  # several times as fast as argsort
-    gaps = np.diff(ordered, prepend=ordered[-1:] - TURN)
-    if (gaps > 2 * _SAME).all():
-        return None
-    first, opposite = np.arange(len(b)), np.zeros(len(b), dtype=bool)
     order = np.argsort(doubled)
+    gaps = np.diff(doubled[order], prepend=doubled[order[-1:]] - TURN)
+    if (gaps > 2 * _SAME).all():
+        return first, opposite
     # runs of parallel lines; the last run goes on at the first line if that is near it, round the end
     run = np.cumsum(gaps > 2 * _SAME)
     run %= max(run[-1], 1)

@@ -7,7 +7,7 @@ import numpy as np
 
 from .._inputs import ArrayLike, Bool, Int, Real, as_bits, as_preactivations, require_broadcast
 
-_CACHED = 2**20  # bytes
+_CACHED = 2**21  # bytes
 
 
 def activation_pattern(pre: Real[ArrayLike, "... m"]) -> Bool[np.ndarray, "... m"]:
@@ -60,7 +60,7 @@ def rows_of(array):
 
 
 def row_blocks(rows):
-    """Slices of about a megabyte that make up all rows: what is in flight then stays in the processor's cache."""
+    """Slices of two megabytes that make up all rows: what is in flight then stays in the processor's cache."""
     step = max(1, _CACHED // (rows.shape[1] * rows.itemsize))
     return [slice(start, start + step) for start in range(0, len(rows), step)]
 
@@ -127,11 +127,16 @@ def _hash_rows(rows):
     weights = _byte_weights(rows.shape[1]).astype(np.float64)
     sums, is_bits = np.empty((len(rows), 2)), rows.dtype == np.bool_
     for block in row_blocks(rows):
-        packed = np.packbits(rows[block] if is_bits else rows[block] > 0, axis=1)
+        packed = _pack(rows[block] if is_bits else rows[block] > 0)
         if not is_bits:
             _refuse_nan(rows[block], rows)
         sums[block] = packed.astype(np.float64) @ weights
     return sums.astype(np.int64)
+
+
+def _pack(bits):
+    """np.packbits along rows, flat where rows are whole bytes: that takes a tenth less."""
+    return np.packbits(bits, axis=1) if bits.shape[1] % 8 else np.packbits(bits.reshape(-1)).reshape(len(bits), -1)
 
 
 class PatternCounter:
