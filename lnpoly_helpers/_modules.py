@@ -8,18 +8,8 @@ from copy import deepcopy
 import numpy as np
 
 from ._inputs import as_float64, one_of
-from .activations import ACTIVATIONS
+from .activations import ACTIVATIONS, OTHER_NAMES
 
-# other libraries' names for ours
-OTHER_NAMES = {
-    "gelu_pytorch_tanh": "gelu_new",
-    "gelu_fast": "gelu_new",
-    "gelu_accurate": "gelu_new",
-    "gelu_python": "gelu",
-    "gelu_10": "gelu",
-    "swish": "silu",
-    "relu_squared": "relu2",
-}
 _CLOSE = 1e-5  # relative: many a library's norm computes in float32 whatever it is given
 _ROUNDING = {"float64": 2.0**-52, "float32": 2.0**-23, "float16": 2.0**-10, "bfloat16": 2.0**-7}
 _GRID = np.concatenate([np.linspace(-6, 6, 1201), [-20.0, 20.0]])
@@ -62,11 +52,6 @@ class Runner:
         return run
 
 
-def array(tensor):
-    """The values of a tensor, float64."""
-    return as_float64(tensor, "weight")
-
-
 def read_linear(module, name, runner, *, d_in=None):
     """W [d_in, d_out] and b [d_out] of a linear map, x @ W + b.
 
@@ -76,7 +61,7 @@ def read_linear(module, name, runner, *, d_in=None):
     weight = getattr(module, "weight", None)
     if weight is None or weight.ndim != 2:
         raise TypeError(f"{name}: expected a linear map with a weight of two axes, got {type(module).__name__}.")
-    stored, run = array(weight), runner.of(module)
+    stored, run = as_float64(weight, "weight"), runner.of(module)
     rng = np.random.default_rng(0)
     for W in (stored.T, stored):
         if d_in is not None and len(W) != d_in:
@@ -89,7 +74,7 @@ def read_linear(module, name, runner, *, d_in=None):
         expected = x @ W + b
         if y.shape == expected.shape and np.abs(y - expected).max() <= _CLOSE * np.abs(y).max():
             bias = getattr(module, "bias", None)
-            exact = np.zeros_like(b) if bias is None else array(bias)
+            exact = np.zeros_like(b) if bias is None else as_float64(bias, "weight")
             return W, exact if np.abs(exact - b).max() <= _CLOSE * max(np.abs(b).max(), 1e-30) else b
     wanted = "" if d_in is None else f" that reads {d_in} numbers"
     raise ValueError(
@@ -164,7 +149,7 @@ def _exact(found, norm, field, d, scale=None):
     stored = getattr(norm, field, None)
     candidates = [np.zeros(d), np.ones(d)]
     if stored is not None and tuple(stored.shape) == (d,):
-        candidates = [array(stored), 1.0 + array(stored), *candidates]
+        candidates = [as_float64(stored, "weight"), 1.0 + as_float64(stored, "weight"), *candidates]
     for candidate in candidates:
         if np.abs(candidate - found).max() <= _CLOSE * max(scale, 1e-30):
             return candidate

@@ -82,3 +82,14 @@ ACTIVATIONS = {
     "quick_gelu": _sigmoid_gated(1.702),
     "relu2": Activation(value=lambda h: _relu(h) ** 2, slope=lambda h: 2.0 * _relu(h), gate=_relu),
 }
+
+# other libraries' names for ours
+OTHER_NAMES = {
+    "gelu_pytorch_tanh": "gelu_new",
+    "gelu_fast": "gelu_new",
+    "gelu_accurate": "gelu_new",
+    "gelu_python": "gelu",
+    "gelu_10": "gelu",
+    "swish": "silu",
+    "relu_squared": "relu2",
+}

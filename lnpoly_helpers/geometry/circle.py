@@ -74,7 +74,7 @@ class CirclePartition:
         >>> np.degrees(partition_circle(Arrangement([[1, 0], [2, 0]], [0, 0])).starts).tolist()
         [90.0, 270.0]
         """
-        return np.unique(self.angles) if len(self.angles) else np.zeros(1)
+        return self.angles[np.diff(self.angles, prepend=-1.0) > 0] if len(self.angles) else np.zeros(1)
 
     @property
     def arc_after(self) -> Int[np.ndarray, "n"]:

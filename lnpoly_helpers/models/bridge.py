@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 import numpy as np
 
-from ..activations import ACTIVATIONS
+from ..activations import ACTIVATIONS, OTHER_NAMES
 from .hub import WEIGHTS, WHOLE, what_is_missing
 
 if TYPE_CHECKING:
@@ -24,12 +24,11 @@ else:
 
 
 THREE_TOKENS = np.array([[0, 1, 2]])
-_OTHER_NAMES = {"gelu_pytorch_tanh": "gelu_new", "gelu_fast": "gelu_new", "gelu_python": "gelu"}
 
 
 def activation_name(cfg) -> str:
     """Our name for the activation that a bridge's config states."""
-    return _OTHER_NAMES.get(str(cfg.act_fn), str(cfg.act_fn))
+    return OTHER_NAMES.get(str(cfg.act_fn), str(cfg.act_fn))
 
 
 def check_parts(cfg, parts, who="model"):
