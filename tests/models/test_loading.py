@@ -871,7 +871,7 @@ def test_notebook_08_loads_the_published_pair_when_it_is_told_to(no_norm_on_the_
     """By the very lines that load gpt2_noLN, from a hub that has a tiny model of the same make under its name."""
     root = Path(__file__).resolve().parents[2]
     build = scripts.load("notebooks/build.py")
-    nb = (root / "notebooks" / "08_beyond_gpt2.ipynb").read_text(encoding="utf-8")
+    nb = (root / "notebooks" / "09_beyond_gpt2.ipynb").read_text(encoding="utf-8")
     assert nb.count('"REAL = False\\n"') == 1
     real = tmp_path / "08_real.ipynb"
     real.write_text(nb.replace("REAL = False\\n", "REAL = True\\n"), encoding="utf-8")

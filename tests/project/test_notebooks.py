@@ -122,7 +122,7 @@ def test_readme_shows_the_figure_that_its_notebook_shows():
 
 
 def test_the_table_at_the_top_of_notebook_07_is_what_its_cells_print():
-    cells = nbformat.read(ROOT / "notebooks" / "07_rotating_between_directions.ipynb", as_version=4).cells
+    cells = nbformat.read(ROOT / "notebooks" / "07_adding_a_direction.ipynb", as_version=4).cells
     printed = "".join(output.get("text", "") for cell in cells for output in cell.get("outputs", []))
     rows = [line for line in cells[0].source.splitlines() if line.startswith("| ") and "±" in line]
     assert len(rows) == 5 and all(f"{row}\n" in printed for row in rows)

@@ -9,7 +9,7 @@ import scripts
 from tiny import GPT2, saved
 
 ROOT = Path(__file__).resolve().parents[2]
-NAME = "07_rotating_between_directions"
+NAME = "07_adding_a_direction"
 
 
 @pytest.mark.slow
