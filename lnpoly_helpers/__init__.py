@@ -24,7 +24,7 @@ from .layer import FoldedMLP, NormedMLP, fold_layer_norm, normalize
 from .models.capture import Captured, Trace, capture, residuals, trace
 from .models.load import EMBEDDED, load_model, model_card, model_name, untrained
 from .models.read import mlp_block, token_embeddings
-from .models.text import context_windows, encode, positions
+from .models.text import context_windows, distinct_contexts, encode, positions
 from .output_paths import PathProfile, TangentRange, path_profile, tangent_range
 from .rotation import Crossings, angle_between, at_length, crossings, rotate
 from .series import prompts, published, save_results
@@ -61,6 +61,7 @@ __all__ = [
     "count_faces",
     "count_patterns",
     "crossings",
+    "distinct_contexts",
     "encode",
     "expected_crossings",
     "flip_weights",

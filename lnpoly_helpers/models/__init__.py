@@ -6,7 +6,7 @@ torch, transformers and transformer_lens live here alone, and are imported when 
 from .capture import Captured, Trace, capture, residuals, trace
 from .load import EMBEDDED, load_model, model_card, model_name, untrained
 from .read import mlp_block, token_embeddings
-from .text import context_windows, encode, positions
+from .text import context_windows, distinct_contexts, encode, positions
 
 __all__ = [
     "Captured",
@@ -14,6 +14,7 @@ __all__ = [
     "Trace",
     "capture",
     "context_windows",
+    "distinct_contexts",
     "encode",
     "load_model",
     "mlp_block",

@@ -11,7 +11,7 @@ from .._inputs import ArrayLike, Float, as_float64, freeze, require_installed
 from . import bridge
 from .bridge import TransformerBridge
 from .read import check_layer, find_norm, find_norms, same
-from .text import context_windows, encode
+from .text import context_windows, encode, reads_one_way
 
 _BATCH = 32  # windows run through the model at a time, and tokens in them: bounds the memory
 _BATCH_TOKENS = 4096
@@ -106,13 +106,9 @@ def _batches(lengths):
     yield batch
 
 
-def _reads_one_way(model):
-    return getattr(model.cfg, "attention_dir", "causal") == "causal"
-
-
 def _mask(model, lengths):
     """Padding stands behind each text, where causal attention never looks; attention both ways has to be told."""
-    if _reads_one_way(model):
+    if reads_one_way(model):
         return {}
     import torch
 
@@ -335,5 +331,5 @@ def trace(
     looks = [(at + read, residual), (at + "mlp.out.hook_out", mlp_output)]
     looks += [(f"blocks.{model.cfg.n_layers - 1}.hook_out", last_output)]
     logits = bridge.run(model, tokens[None], edits + looks)
-    output = logits if _reads_one_way(model) else seen["last"]
+    output = logits if reads_one_way(model) else seen["last"]
     return Trace(*(bridge.array(value)[0] for value in (seen["residual"], seen["mlp_output"], output)))

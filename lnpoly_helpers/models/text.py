@@ -103,6 +103,10 @@ def _special_tokens(model):
     return before, added - before
 
 
+def reads_one_way(model):
+    return getattr(model.cfg, "attention_dir", "causal") == "causal"
+
+
 def positions(model: TransformerBridge, texts: str | Iterable[str]) -> Int[np.ndarray, "n_tokens"]:
     """The position of each row of `residuals` in its window.
 
@@ -135,3 +139,49 @@ def positions(model: TransformerBridge, texts: str | Iterable[str]) -> Int[np.nd
     array([0, 1, 2, 0, 1])
     """
     return np.concatenate([np.arange(len(window)) for window in context_windows(model, texts)])
+
+
+def distinct_contexts(model: TransformerBridge, texts: str | Iterable[str]) -> Int[np.ndarray, "n"]:
+    """The rows of `residuals` that are no window's first token and whose token has a context of its own.
+
+    A token's vector is made of what the model reads: of all tokens up to it, or in a model that reads both ways of its
+    whole window. Of rows that are made of the same, the first is kept. A sample of tokens drawn from these rows has no
+    point twice, and none of the special vectors at position 0.
+
+    Parameters
+    ----------
+    model : transformer_lens TransformerBridge
+    texts : list of str, or one str
+        Cut as `context_windows` does.
+
+    Returns
+    -------
+    int64 [n]
+        Rows, in order.
+
+    Raises
+    ------
+    ValueError
+        There is no text, or one is empty.
+
+    See Also
+    --------
+    residuals, positions
+
+    Examples
+    --------
+    >>> from lnpoly_helpers import load_model
+    >>> distinct_contexts(load_model("nano-ln-relu"), ["one", "once"])  # "on" is seen twice
+    array([1, 2, 5, 6])
+    """
+    one_way = reads_one_way(model)
+    seen, rows, row = set(), [], 0
+    for window in context_windows(model, texts):
+        whole = window.tobytes()
+        for position in range(len(window)):
+            context = window[: position + 1].tobytes() if one_way else (whole, position)
+            if position and context not in seen:
+                rows.append(row)
+            seen.add(context)
+            row += 1
+    return np.array(rows, dtype=np.int64)

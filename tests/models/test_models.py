@@ -28,6 +28,7 @@ from lnpoly_helpers import (
     NormedMLP,
     capture,
     context_windows,
+    distinct_contexts,
     encode,
     fold_layer_norm,
     load_model,
@@ -844,3 +845,21 @@ def test_capture_says_what_it_wants():
         pass
     with capture(torch.nn.LayerNorm(3)) as seen, pytest.raises(ValueError, match="ran at least once"):
         _ = seen.x
+
+
+@pytest.mark.parametrize("both_ways", [False, True])
+def test_distinct_contexts_are_those_of_the_slow_definition(both_ways):
+    """One way: no prefix twice. Both ways: no place of a window twice. In both no first token."""
+    model = fresh("random-ln-relu")
+    model.cfg.attention_dir = "bidirectional" if both_ways else "causal"
+    texts = ["the cat", "the dog", "the cat", "a" * 60, "t"]
+    windows = [tuple(window) for window in context_windows(model, texts)]
+    made_of = [(w, k) if both_ways else w[: k + 1] for w in windows for k in range(len(w))]
+    later = [k > 0 for w in windows for k in range(len(w))]
+    wanted = [row for row, of in enumerate(made_of) if later[row] and of not in made_of[:row]]
+    found = distinct_contexts(model, texts)
+    assert found.tolist() == wanted
+    assert 0 < len(found) < sum(later)  # what is seen twice is there
+    if not both_ways:
+        x = residuals(model, texts, 1)[found]
+        assert len(np.unique(x.round(9), axis=0)) == len(found)
