@@ -53,7 +53,7 @@ from .rotation import Crossings, angle_between, at_length, crossings, rotate, st
 from .series import prompts, published, save_results
 from .slices import lift, restrict, slice_basis
 from .stats import mean_interval, median_interval, plus_minus
-from .survey import survey
+from .surveys import survey
 
 __version__ = "0.1.0"
 

@@ -22,7 +22,7 @@ from ._inputs import (
 from .activations import ACTIVATIONS
 from .layer import FoldedMLP, normalize
 from .layer import direction as parts_of
-from .rotation import angle_between, rotate
+from .rotation import CLOSEST, angle_between, rotate
 
 _AT_ONCE = 2**22  # weights in flight, 32 MB: of some points at a time in `jacobian`
 _ROWS = 2048  # pushed points in flight in `context_effect`
@@ -503,7 +503,7 @@ class ContextEffect:
 
 def context_effect(
     mlp: FoldedMLP,
-    contexts: Real[ArrayLike, "n d"],
+    contexts: Real[ArrayLike, "... n d"],
     direction: Real[ArrayLike, "... d"],
     angle: float,
 ) -> ContextEffect:
@@ -519,8 +519,8 @@ def context_effect(
     ----------
     mlp : FoldedMLP
         Behind LayerNorm or RMSNorm; `at_length` makes such a layer of one without a norm.
-    contexts : array_like [n, d]
-        On the layer's sphere, n >= 2: a sample of the contexts that are meant.
+    contexts : array_like [..., n, d]
+        On the layer's sphere, n >= 2: a sample of the contexts that are meant. One for all directions, or one for each.
     direction : array_like [..., d]
         One direction, or a batch of them; residual vectors or points of the sphere.
     angle : float
@@ -555,34 +555,39 @@ def context_effect(
     (np.float64(0.428), array([0.079, 0.079, 0.079]))
     """
     require_sphere(mlp)
-    contexts = as_float64(contexts, "contexts", shape=("n", mlp.d_model))
-    n = len(contexts)
+    contexts = as_float64(contexts, "contexts", shape=(..., "n", mlp.d_model))
+    n = contexts.shape[-2]
     if n < 2:
         raise ValueError("contexts: expected at least 2, got 1: what is common to contexts takes more than one.")
     require_on_sphere(contexts, "contexts", mlp.kind)
     direction = as_float64(direction, "direction", shape=(..., mlp.d_model))
+    batch = require_broadcast("contexts and direction", contexts.shape[:-2], direction.shape[:-1])
     angle = as_angle(angle, "angle")
-    towards = mlp.to_sphere(direction).reshape(-1, mlp.d_model)
-    _require_turns(contexts, towards)
-    before = mlp.output(contexts)
-    mean, square, per = np.empty((len(towards), mlp.W_out.shape[1])), np.empty(len(towards)), max(1, _ROWS // n)
-    for rows in (slice(start, start + per) for start in range(0, len(towards), per)):
-        change = mlp.output(rotate(contexts, towards[rows, None], angle)) - before
-        mean[rows], square[rows] = change.mean(axis=1), np.einsum("knd,knd->k", change, change) / n
+    # rows of the flattened batch: views, where contexts or directions are shared
+    rows = [
+        np.broadcast_to(x, (*batch, *x.shape[-2:])).reshape(-1, *x.shape[-2:])
+        for x in (contexts, mlp.output(contexts), mlp.to_sphere(direction)[..., None, :])
+    ]
+    n_rows, per = len(rows[0]), max(1, _ROWS // n)
+    mean, square = np.empty((n_rows, mlp.W_out.shape[1])), np.empty(n_rows)
+    for some in (slice(start, start + per) for start in range(0, n_rows, per)):
+        points, before, towards = (x[some] for x in rows)
+        _require_turns(points, towards)
+        change = mlp.output(rotate(points, towards, angle)) - before
+        mean[some], square[some] = change.mean(axis=1), np.einsum("knd,knd->k", change, change) / n
     with np.errstate(invalid="ignore"):
         share = (n * (mean**2).sum(axis=1) - square) / ((n - 1) * square)
-    batch = direction.shape[:-1]
     return ContextEffect(
         share.reshape(batch)[()], mean.reshape(*batch, mlp.W_out.shape[1]), np.sqrt(square).reshape(batch)[()]
     )
 
 
 def _require_turns(contexts, towards):
-    """Refuse a context that is at the direction or opposite to it: it has no one way there."""
-    cosine = np.abs(towards @ contexts.T) / contexts.shape[1]
-    for k, j in np.argwhere(cosine > 1 - 1e-12):  # few: the exact angle is taken of these alone
-        angle = angle_between(contexts[j], towards[k])
-        if min(angle, np.pi - angle) < 1e-10:
+    """Refuse a context [k, n, d] that is at its direction [k, 1, d] or opposite to it: it has no one way there."""
+    near = np.abs((contexts @ towards.swapaxes(1, 2))[..., 0]) > contexts.shape[-1] * (1 - 1e-12)
+    for k, j in np.argwhere(near):  # few: the angle itself is taken of these alone
+        angle = angle_between(contexts[k, j], towards[k, 0])
+        if min(angle, np.pi - angle) < CLOSEST:
             raise ValueError(
                 f"contexts: expected points that can be turned towards the direction, got one at index {j} that "
                 f"{'is the direction' if angle < 1 else 'is opposite to it'}. Leave it out."
@@ -591,7 +596,7 @@ def _require_turns(contexts, towards):
 
 def context_share(
     mlp: FoldedMLP,
-    contexts: Real[ArrayLike, "n d"],
+    contexts: Real[ArrayLike, "... n d"],
     direction: Real[ArrayLike, "... d"],
     angle: float,
 ) -> Float[np.ndarray | np.float64, "..."]:

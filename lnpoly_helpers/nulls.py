@@ -277,8 +277,8 @@ def wide_relu(angle: Real[ArrayLike, "..."] | float, *, on_rate: float = 0.5) ->
     Pre-activations before and after the turn are normal with correlation cos(angle), and a neuron is on above a
     threshold t = -Phi^-1(on_rate). Without one (on_rate 1/2), of one neuron's output,
 
-    2 E change^2 = 1 - (sin(angle) + (pi - angle) cos(angle)) / pi, 2 E tangent^2 = 2 (1 - cos(angle)),
-    2 E rest^2 = 2 (angle - sin(angle) cos(angle)) / pi.
+    E change^2 = 1 - (sin(angle) + (pi - angle) cos(angle)) / pi, E tangent^2 = 1 - cos(angle),
+    E rest^2 = (angle - sin(angle) cos(angle)) / pi.
 
     Parameters
     ----------

@@ -33,7 +33,7 @@ from .geometry._angles import on_arcs, turn
 from .layer import FoldedMLP
 from .layer import direction as parts_of
 
-_CLOSEST = 1e-10  # radians: nearer to each other, or to being antipodes, two points have no safe great circle
+CLOSEST = 1e-10  # radians: nearer to each other, or to being antipodes, two points have no safe great circle
 _AT_ONCE = 2**17  # pre-activations in flight: what is worked on stays in the processor's cache
 
 
@@ -209,7 +209,7 @@ def _frame(z0, z1, d, kind=None):
     """Orthonormal e0, e1 [..., d], along z0 and along the path's start, and the angle [...] from z0 to z1."""
     e0, e1 = _unit_pair(z0, z1, d, kind)
     angle = _angle(e0, e1)
-    require_one_great_circle(angle, _CLOSEST)
+    require_one_great_circle(angle, CLOSEST)
     # the chord from z0 or its antipode, whichever is nearer: it is short where the projection would cancel
     chord = e1 - np.where((e0 * e1).sum(axis=-1, keepdims=True) < 0, -1, 1) * e0
     tangent = chord - (chord * e0).sum(axis=-1, keepdims=True) * e0

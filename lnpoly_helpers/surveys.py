@@ -3,8 +3,9 @@
 import numpy as np
 
 from ._inputs import ArrayLike, Real, as_angle, as_float64, one_of, positive_integer, require_on_sphere, require_sphere
-from .changes import _coherence, _moves, _slopes, context_share
-from .layer import FoldedMLP
+from .activations import ACTIVATIONS
+from .changes import _coherence, _moves, context_share
+from .layer import FoldedMLP, normalize
 from .nulls import jostle, look_alikes, rice_factor
 from .output_paths import tangent_range
 from .rotation import angle_between, crossings, rotate
@@ -22,7 +23,7 @@ def survey(
     angle: float = np.pi / 6,
     tolerance: float = 0.1,
     n_paths: int = 48,
-    n_contexts: int = 64,
+    n_contexts: int = 32,
     n_directions: int = 16,
 ) -> dict[str, float]:
     """What a push by an angle does to a layer at real points of its sphere: the figures of notebooks 7 and 8.
@@ -124,7 +125,7 @@ class _Draw:
     def direction(self):
         if self.towards == "points":
             return self.point()
-        return jostle(self.point(), np.pi / 2, 1, self.rng, kind=self.kind)[0]
+        return normalize(self.rng.normal(size=self.z.shape[1]), kind=self.kind)
 
     def pairs(self, n):
         pairs = []
@@ -145,13 +146,12 @@ class _Draw:
 
 
 def _apart(z0, z1):
-    turn = angle_between(z0, z1)
-    return np.minimum(turn, np.pi - turn) > _CLOSEST
+    return np.abs(z0 @ z1) < len(z1) * np.cos(_CLOSEST)
 
 
 def _on_paths(mlp, starts, targets, angle, tolerance):
     counts = crossings(mlp, starts, targets, end=angle).counts
-    ranges = tangent_range(mlp, starts, targets, tolerances=[tolerance], end=angle)
+    ranges = tangent_range(mlp, starts, targets, tolerances=[tolerance], end=angle, resolution=32)
     at, further = (rotate(starts, targets, t) for t in (angle, 2 * angle))
     first, moved, twice = (mlp.output(x) for x in (starts, at, further))
     moved, twice = (np.linalg.norm(x - first, axis=1) for x in (moved, twice))
@@ -184,14 +184,22 @@ def _on_paths(mlp, starts, targets, angle, tolerance):
 
 def _speeds(mlp, starts, targets):
     """|d output / dt| at start, middle and end of each path, over its mean (Simpson's rule)."""
-    whole = angle_between(starts, targets)
-    t = whole[:, None] * np.arange(_STEPS + 1) / _STEPS
-    path = rotate(starts[:, None], targets[:, None], t)
-    ahead = rotate(starts[:, None], targets[:, None], t + np.pi / 2)  # dz / dt
-    slopes, values = _slopes(mlp, path)
-    by_angle = slopes * (ahead @ mlp.W_in)
-    if values is not None:
-        by_angle += values * (ahead @ mlp.W_up)
+    t = (angle_between(starts, targets)[:, None] * np.arange(_STEPS + 1) / _STEPS)[..., None]
+    cos, sin = np.cos(t), np.sin(t)
+    ends = np.stack([starts, rotate(starts, targets, np.pi / 2)])  # z = ends[0] cos t + ends[1] sin t
+
+    def on_way(W):
+        """z @ W along the paths, and its derivative."""
+        A, B = (ends @ W)[:, :, None]
+        return A * cos + B * sin, B * cos - A * sin
+
+    value, slope = ACTIVATIONS[mlp.activation]
+    pre, by_angle = on_way(mlp.W_in)
+    pre += mlp.b_in
+    by_angle *= slope(pre)
+    if mlp.is_gated:
+        up, up_by_angle = on_way(mlp.W_up)
+        by_angle = by_angle * (up + mlp.b_up) + value(pre) * up_by_angle
     speed = np.linalg.norm(by_angle @ mlp.W_out, axis=-1)
     weights = np.array([1, *[4, 2] * (_STEPS // 2 - 1), 4, 1]) / (3 * _STEPS)
     mean = speed @ weights
@@ -199,29 +207,23 @@ def _speeds(mlp, starts, targets):
 
 
 def _shares(mlp, draw, angle, n_contexts, n_directions):
-    def contexts(direction):
-        return draw.others(n_contexts, direction)
+    def alike(n):
+        return look_alikes(draw.z, n, draw.rng, kind=draw.kind)
 
-    def alike(direction):
-        return look_alikes(draw.z, n_contexts, draw.rng, kind=draw.kind)
-
-    def isotropic(direction):
-        return jostle(draw.others(1, direction)[0], angle, n_contexts, draw.rng, kind=draw.kind)
-
-    def tokens(direction):
-        token = draw.others(1, direction)[0]
-        others = draw.others(n_contexts, direction, token)
-        return jostle(token, angle, n_contexts, draw.rng, towards=others, kind=draw.kind)
-
-    found = {}
-    for name, around in (("contexts", contexts), ("look_alikes", alike), ("isotropic", isotropic), ("tokens", tokens)):
-        shares = []
-        for _ in range(n_directions):
-            direction = draw.direction()
-            if name == "look_alikes" and draw.towards == "points":
-                direction = look_alikes(draw.z, 1, draw.rng, kind=draw.kind)[0]
-            shares.append(context_share(mlp, around(direction), direction, angle))
-        found |= _mean(f"share_{name}", np.array(shares))
+    directions = np.array([draw.direction() for _ in range(n_directions)])
+    tokens = np.array([draw.others(1, direction)[0] for direction in directions])
+    around = {"contexts": [draw.others(n_contexts, direction) for direction in directions]}
+    around["look_alikes"] = alike(n_directions * n_contexts).reshape(n_directions, n_contexts, -1)
+    around["isotropic"] = [jostle(token, angle, n_contexts, draw.rng, kind=draw.kind) for token in tokens]
+    around["tokens"] = [
+        rotate(token, draw.others(n_contexts, direction, token), angle)
+        for token, direction in zip(tokens, directions, strict=True)
+    ]
+    found, towards = {}, dict.fromkeys(around, directions)
+    if draw.towards == "points":
+        towards["look_alikes"] = alike(n_directions)
+    for name, contexts in around.items():
+        found |= _mean(f"share_{name}", context_share(mlp, np.array(contexts), towards[name], angle))
     return found
 
 
