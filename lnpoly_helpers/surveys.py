@@ -3,7 +3,6 @@
 import numpy as np
 
 from ._inputs import ArrayLike, Real, as_angle, as_float64, one_of, positive_integer, require_on_sphere, require_sphere
-from .activations import ACTIVATIONS
 from .changes import _coherence, _moves, context_share
 from .layer import FoldedMLP, normalize
 from .nulls import jostle, look_alikes, rice_factor
@@ -11,7 +10,7 @@ from .output_paths import tangent_range
 from .rotation import angle_between, crossings, rotate
 
 _CLOSEST = np.radians(1.0)  # points nearer than that, or to an antipode, are the same token again: no path
-_STEPS = 16  # along a path, for the speed
+_PARTS = 16  # of a path, for the speed
 
 
 def survey(
@@ -60,7 +59,9 @@ def survey(
         range, range_boundaries : medians of the degrees at which the tangent map is first off by the tolerance, and of
             the boundaries crossed by then; inf if that is not within the angle.
         halfway : how far the output has moved at the angle, as a share of how far it has at twice the angle.
-        speed_start, speed_middle, speed_end : |d output / dt| on the whole way to the target, in units of its mean.
+        speed_start, speed_middle, speed_end, speed_least, speed_most : how fast the output moves on the first, middle,
+            last, slowest and fastest of 16 parts of the whole way to the target, over its mean speed: all about 1 where
+            it is even, 0 on a plateau, up to 16 at a cliff.
         tangent, rest, opposition, own_share : of `split_change`, the first two as shares of the change's length.
         kappa, n_effective, rho : of `coherence`.
         share_contexts, share_look_alikes : `context_share` in other points of z and in `look_alikes`.
@@ -183,27 +184,20 @@ def _on_paths(mlp, starts, targets, angle, tolerance):
 
 
 def _speeds(mlp, starts, targets):
-    """|d output / dt| at start, middle and end of each path, over its mean (Simpson's rule)."""
-    t = (angle_between(starts, targets)[:, None] * np.arange(_STEPS + 1) / _STEPS)[..., None]
-    cos, sin = np.cos(t), np.sin(t)
-    ends = np.stack([starts, rotate(starts, targets, np.pi / 2)])  # z = ends[0] cos t + ends[1] sin t
-
-    def on_way(W):
-        """z @ W along the paths, and its derivative."""
-        A, B = (ends @ W)[:, :, None]
-        return A * cos + B * sin, B * cos - A * sin
-
-    value, slope = ACTIVATIONS[mlp.activation]
-    pre, by_angle = on_way(mlp.W_in)
-    pre += mlp.b_in
-    by_angle *= slope(pre)
-    if mlp.is_gated:
-        up, up_by_angle = on_way(mlp.W_up)
-        by_angle = by_angle * (up + mlp.b_up) + value(pre) * up_by_angle
-    speed = np.linalg.norm(by_angle @ mlp.W_out, axis=-1)
-    weights = np.array([1, *[4, 2] * (_STEPS // 2 - 1), 4, 1]) / (3 * _STEPS)
-    mean = speed @ weights
-    return {f"speed_{where}": speed[:, k] / mean for where, k in (("start", 0), ("middle", _STEPS // 2), ("end", -1))}
+    """How fast the output moves on parts of each path, over the mean: by chords, which miss no jump."""
+    t = angle_between(starts, targets)[:, None] * np.arange(_PARTS + 1) / _PARTS
+    path = mlp.output(rotate(starts[:, None], targets[:, None], t))
+    speed = np.linalg.norm(np.diff(path, axis=1), axis=-1)
+    with np.errstate(invalid="ignore"):
+        speed /= speed.mean(axis=1, keepdims=True)
+    middle = speed[:, _PARTS // 2 - 1 : _PARTS // 2 + 1].mean(axis=1)
+    return {
+        "speed_start": speed[:, 0],
+        "speed_middle": middle,
+        "speed_end": speed[:, -1],
+        "speed_least": speed.min(axis=1),
+        "speed_most": speed.max(axis=1),
+    }
 
 
 def _shares(mlp, draw, angle, n_contexts, n_directions):
