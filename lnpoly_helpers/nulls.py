@@ -442,7 +442,7 @@ def wide_relu_range(
 
     Notes
     -----
-    By root finding, to 1e-12.
+    By root finding, to a relative 1e-12, for tolerances from 1e-7.
 
     See Also
     --------
@@ -458,11 +458,13 @@ def wide_relu_range(
     tolerance = as_float64(tolerance, "tolerance", shape=(...,))
     if (tolerance <= 0).any():
         raise ValueError(f"tolerance: expected numbers > 0, got {tolerance.min():g}.")
-    low = 1e-12
+    low, high = np.log(1e-15), np.log(np.pi)
 
     def angle(wanted):
-        off = lambda angle: wide_relu(angle, on_rate=on_rate).rest - wanted  # noqa: E731
-        return np.inf if off(np.pi) < 0 else low if off(low) > 0 else brentq(off, low, np.pi, xtol=1e-15, rtol=1e-13)
+        def off(log):
+            return wide_relu(min(np.exp(log), np.pi), on_rate=on_rate).rest / wanted - 1
+
+        return np.inf if off(high) < 0 else np.exp(brentq(off, low, high, xtol=1e-14, rtol=1e-14))
 
     return np.reshape([angle(wanted) for wanted in tolerance.ravel()], tolerance.shape)[()]
 
