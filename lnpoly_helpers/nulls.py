@@ -23,6 +23,8 @@ from ._inputs import (
 from .layer import FoldedMLP, normalize
 from .rotation import rotate
 
+_APART = 1e-9  # pre-activations nearer than that, as a share of the largest, are one
+
 
 def matched_layer(
     mlp: FoldedMLP,
@@ -59,8 +61,8 @@ def matched_layer(
 
     Notes
     -----
-    Every on-rate is that of the given layer, but where two of the points have the same pre-activation to the last bit,
-    as equal points have: then it is off by their number over n. Memory: some arrays [n, m].
+    Every on-rate is that of the given layer to the last point. Only points that are equal, or whose pre-activations are
+    to 1e-9, go on and off together: with k of them it may be off by less than k / n. Memory: some arrays [n, m].
 
     See Also
     --------
@@ -101,8 +103,13 @@ def _matched_biases(pre, drawn):
     """For each column of drawn [n, m] the bias with which as many are positive as in that column of pre."""
     n, on = len(pre), (pre > 0).sum(axis=0)
     ordered, column = np.sort(drawn, axis=0), np.arange(pre.shape[1])
-    # on are the last ones of each column: the bias puts 0 between them and the others
-    first_on, last_off = ordered[np.minimum(n - on, n - 1), column], ordered[np.maximum(n - on - 1, 0), column]
+    cut = n - on  # as many as shall be off
+    if n > 1:
+        # the nearest place where the points are apart by more than rounding: the same bits on every machine
+        apart = np.diff(ordered, axis=0) > _APART * np.abs(ordered).max(axis=0)
+        off = np.abs(np.arange(1, n)[:, None] - cut)
+        cut = np.where((on > 0) & (on < n), np.where(apart, off, n).argmin(axis=0) + 1, cut)
+    first_on, last_off = ordered[np.minimum(cut, n - 1), column], ordered[np.maximum(cut - 1, 0), column]
     between = -(first_on + last_off) / 2
     return np.where(on == 0, pre.max(axis=0) - last_off, np.where(on == n, pre.min(axis=0) - first_on, between))
 
