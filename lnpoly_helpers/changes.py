@@ -190,7 +190,7 @@ def split_change(
     >>> tangent.round(3).tolist(), rest.round(3).tolist()
     ([0.0, 0.0], [0.0, 1.0])
     """
-    tangent, rest = _moves(mlp, z0, z1)
+    tangent, rest = split_weights(mlp, z0, z1)
     return tangent @ mlp.W_out, rest @ mlp.W_out
 
 
@@ -225,7 +225,7 @@ def rest_weights(
     >>> rest_weights(mlp, *mlp.to_sphere([[1.0, -1.0], [1.0, 1.0]])).round(3)
     array([0., 1.])
     """
-    return _moves(mlp, z0, z1)[1]
+    return split_weights(mlp, z0, z1)[1]
 
 
 def opposition(
@@ -298,7 +298,7 @@ def own_share(mlp: FoldedMLP, z0: Real[ArrayLike, "... d"], z1: Real[ArrayLike, 
     >>> round(own_share(mlp, *mlp.to_sphere([[1.0, 1.0], [-1.0, 1.0]])), 12)
     1.0
     """
-    tangent, rest = _moves(mlp, z0, z1)
+    tangent, rest = split_weights(mlp, z0, z1)
     own = (tangent * rest) @ (mlp.W_out**2).sum(axis=1)
     product = ((tangent @ mlp.W_out) * (rest @ mlp.W_out)).sum(axis=-1)
     with np.errstate(invalid="ignore"):
@@ -385,10 +385,11 @@ def coherence(
     weights = rest_weights(mlp, z0, z1)
     if shuffle is not None:
         weights = shuffle.permuted(weights, axis=-1)
-    return _coherence(mlp, weights)
+    return coherence_of(mlp, weights)
 
 
-def _coherence(mlp, weights):
+def coherence_of(mlp, weights):
+    """The `Coherence` of terms weights[..., i] W_out[i]."""
     lengths = np.abs(weights) * np.linalg.norm(mlp.W_out, axis=1)
     squares = (lengths**2).sum(axis=-1)
     with np.errstate(invalid="ignore", divide="ignore"):
@@ -446,7 +447,7 @@ def _pair(mlp, z0, z1):
     return z0, z1
 
 
-def _moves(mlp, z0, z1):
+def split_weights(mlp, z0, z1):
     """The weights t and r [..., m] of the rows of W_out in the tangent part and in the rest."""
     z0, z1 = _pair(mlp, z0, z1)
     value, slope = ACTIVATIONS[mlp.activation]

@@ -153,10 +153,11 @@ def look_alikes(
     >>> look_alikes(z, 100, np.random.default_rng(0)).mean(axis=0).round(1)  # all near the third coordinate
     array([-0.8, -0.6,  1.4])
     """
-    z, kind = _sphere_points(z, "z", kind), _norm(kind)
+    kind, n = _norm(kind), positive_integer(n, "n")
+    z = as_float64(z, "z", shape=("k", "d"))
+    require_on_sphere(z, "z", kind)
     if len(z) < 2:
         raise ValueError("z: expected at least 2 points, got 1: one point has no covariance.")
-    n = positive_integer(n, "n")
     mean = z.mean(axis=0)
     return normalize(mean + rng.normal(size=(n, len(z))) @ ((z - mean) / np.sqrt(len(z) - 1)), kind=kind)
 
@@ -212,18 +213,13 @@ def jostle(
     require_on_sphere(z, "z", kind)
     if towards is None:
         return rotate(z, normalize(rng.normal(size=(n, len(z))), kind=kind), angle)
-    towards = _sphere_points(towards, "towards", kind, len(z))
+    towards = as_float64(towards, "towards", shape=("k", len(z)))
+    require_on_sphere(towards, "towards", kind)
     return rotate(z, towards[rng.choice(len(towards), n, replace=n > len(towards))], angle)
 
 
 def _norm(kind):
     return one_of(kind, KINDS[:2], "kind")
-
-
-def _sphere_points(z, name, kind, d="d"):
-    z = as_float64(z, name, shape=("n", d))
-    require_on_sphere(z, name, _norm(kind))
-    return z
 
 
 # --- closed forms: a wide ReLU layer of random weights ---
@@ -460,7 +456,7 @@ def wide_relu_range(
     >>> np.degrees(wide_relu_range([0.1, 0.2])).round(2)
     array([1.34, 5.3 ])
     """
-    from scipy.optimize import brentq
+    from scipy.optimize import root_scalar
 
     tolerance = as_float64(tolerance, "tolerance", shape=(...,))
     if (tolerance <= 0).any():
@@ -471,7 +467,7 @@ def wide_relu_range(
         def off(log):
             return wide_relu(min(np.exp(log), np.pi), on_rate=on_rate).rest / wanted - 1
 
-        return np.inf if off(high) < 0 else np.exp(brentq(off, low, high, xtol=1e-14, rtol=1e-14))
+        return np.inf if off(high) < 0 else np.exp(root_scalar(off, bracket=(low, high), xtol=1e-14).root)
 
     return np.reshape([angle(wanted) for wanted in tolerance.ravel()], tolerance.shape)[()]
 

@@ -3,7 +3,7 @@
 import numpy as np
 
 from ._inputs import ArrayLike, Real, as_angle, as_float64, one_of, positive_integer, require_on_sphere, require_sphere
-from .changes import _coherence, _moves, context_share
+from .changes import coherence_of, context_share, split_weights
 from .layer import FoldedMLP, normalize
 from .nulls import jostle, look_alikes, rice_factor
 from .output_paths import tangent_range
@@ -156,11 +156,11 @@ def _on_paths(mlp, starts, targets, angle, tolerance):
     at, further = (rotate(starts, targets, t) for t in (angle, 2 * angle))
     first, moved, twice = (mlp.output(x) for x in (starts, at, further))
     moved, twice = (np.linalg.norm(x - first, axis=1) for x in (moved, twice))
-    t, r = _moves(mlp, starts, at)
+    t, r = split_weights(mlp, starts, at)
     tangent, rest = t @ mlp.W_out, r @ mlp.W_out
     own, product = (t * r) @ (mlp.W_out**2).sum(axis=1), (tangent * rest).sum(axis=1)
     lengths = [np.linalg.norm(x, axis=1) for x in (tangent, rest)]
-    adding = _coherence(mlp, r)
+    adding = coherence_of(mlp, r)
     with np.errstate(invalid="ignore", divide="ignore"):
         columns = {
             "crossed": counts,
@@ -187,9 +187,9 @@ def _speeds(mlp, starts, targets):
     """How fast the output moves on parts of each path, over the mean: by chords, which miss no jump."""
     t = angle_between(starts, targets)[:, None] * np.arange(_PARTS + 1) / _PARTS
     path = mlp.output(rotate(starts[:, None], targets[:, None], t))
-    speed = np.linalg.norm(np.diff(path, axis=1), axis=-1)
+    moved = np.sqrt((np.diff(path, axis=1) ** 2).sum(axis=-1))
     with np.errstate(invalid="ignore"):
-        speed /= speed.mean(axis=1, keepdims=True)
+        speed = moved / moved.mean(axis=1, keepdims=True)
     middle = speed[:, _PARTS // 2 - 1 : _PARTS // 2 + 1].mean(axis=1)
     return {
         "speed_start": speed[:, 0],
@@ -206,13 +206,15 @@ def _shares(mlp, draw, angle, n_contexts, n_directions):
 
     directions = np.array([draw.direction() for _ in range(n_directions)])
     tokens = np.array([draw.others(1, direction)[0] for direction in directions])
-    around = {"contexts": [draw.others(n_contexts, direction) for direction in directions]}
-    around["look_alikes"] = alike(n_directions * n_contexts).reshape(n_directions, n_contexts, -1)
-    around["isotropic"] = [jostle(token, angle, n_contexts, draw.rng, kind=draw.kind) for token in tokens]
-    around["tokens"] = [
-        rotate(token, draw.others(n_contexts, direction, token), angle)
-        for token, direction in zip(tokens, directions, strict=True)
-    ]
+    around = {
+        "contexts": [draw.others(n_contexts, direction) for direction in directions],
+        "look_alikes": [*alike(n_directions * n_contexts).reshape(n_directions, n_contexts, -1)],
+        "isotropic": [jostle(token, angle, n_contexts, draw.rng, kind=draw.kind) for token in tokens],
+        "tokens": [
+            rotate(token, draw.others(n_contexts, direction, token), angle)
+            for token, direction in zip(tokens, directions, strict=True)
+        ],
+    }
     found, towards = {}, dict.fromkeys(around, directions)
     if draw.towards == "points":
         towards["look_alikes"] = alike(n_directions)
