@@ -5,6 +5,7 @@ import itertools
 import matplotlib.colors
 import numpy as np
 from matplotlib.markers import MarkerStyle
+from matplotlib.text import Text
 from mpl_toolkits.mplot3d import proj3d
 
 
@@ -123,3 +124,27 @@ def image_colors(image, points):
 
 def pairs(items):
     return list(itertools.pairwise(items))
+
+
+def boxes(figure):
+    """What every text of a figure covers, in pixels: {text: box}, tick labels and legends included."""
+    figure.draw_without_rendering()
+    found = [text for text in figure.findobj(Text) if text.get_text().strip() and text.get_visible()]
+    return {(k, text.get_text()): text.get_window_extent() for k, text in enumerate(found) if _shown(text)}
+
+
+def _shown(text):
+    return text.axes is None or text.axes.axison or text in [*text.axes.texts, text.axes.title, text.axes._left_title]
+
+
+def cut(figure):
+    """The texts that stick out of the picture."""
+    width, height = figure.bbox.size
+    found = boxes(figure).items()
+    return [key[1] for key, box in found if box.x0 < 0 or box.y0 < 0 or box.x1 > width or box.y1 > height]
+
+
+def colliding(figure):
+    """The pairs of texts that lie upon each other."""
+    return [(a[1], b[1]) for (a, one), (b, other) in itertools.combinations(boxes(figure).items(), 2)
+            if one.overlaps(other)]  # fmt: skip

@@ -22,6 +22,8 @@ AXES = {"xlabel": "x", "ylabel": "y"}
 CALLS = {
     "plot_arc_window": ([partition_circle(LINES), 1.0, 0.8], {}),
     "plot_arcs": ([partition_circle(LINES)], {"marks": {"a": 1.0}}),
+    "plot_arrows": ([{"a": [1.0, 2, 0], "b": [0.0, -1, 1]}], {}),
+    "plot_bundle": ([[[1.0, 1, 0], [1, -1, 0], [1, 0, 2]]], {}),
     "plot_fibres": ([[CORNERS, CORNERS], [[1.2, -1.2, 0], [-1.2, 1.2, 0]]], {}),
     "plot_layernorm": ([X, X, [1.0, 0.1, -1.1], normalize(X).tolist(), normalize(X).tolist()], {"limit": 3}),
     "plot_lines": ([[0, 1], {"a": [1, 2], "b": [2]}], AXES),
