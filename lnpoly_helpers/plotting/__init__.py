@@ -12,6 +12,7 @@ require_installed("lnpoly_helpers.plotting", "plot", "matplotlib")
 from .arrows import plot_arrows, plot_bundle
 from .circle import plot_arc_window, plot_arcs
 from .curves import plot_lines, plot_path, plot_spread
+from .dots import plot_dots
 from .figure import LabelledFigure, new_figure
 from .panels import plot_panels
 from .plane import plot_plane
@@ -27,6 +28,7 @@ __all__ = [
     "plot_arcs",
     "plot_arrows",
     "plot_bundle",
+    "plot_dots",
     "plot_fibres",
     "plot_layernorm",
     "plot_lines",

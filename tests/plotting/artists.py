@@ -127,24 +127,24 @@ def pairs(items):
 
 
 def boxes(figure):
-    """What every text of a figure covers, in pixels: {text: box}, tick labels and legends included."""
+    """What every text of a figure covers after it was drawn, in pixels: [(text, box)], ticks' labels included."""
     figure.draw_without_rendering()
-    found = [text for text in figure.findobj(Text) if text.get_text().strip() and text.get_visible()]
-    return {(k, text.get_text()): text.get_window_extent() for k, text in enumerate(found) if _shown(text)}
-
-
-def _shown(text):
-    return text.axes is None or text.axes.axison or text in [*text.axes.texts, text.axes.title, text.axes._left_title]
+    found = [*figure.texts, *(text for legend in figure.legends for text in legend.findobj(Text))]
+    for ax in figure.axes:
+        found += [*ax.texts, ax.title, ax._left_title, *(ax.get_legend().findobj(Text) if ax.get_legend() else [])]
+        for axis in (ax.xaxis, ax.yaxis) if ax.axison else ():
+            low, high = sorted(axis.get_view_interval())
+            ticks = [tick.label1 for tick in axis.get_major_ticks() if low <= tick.get_loc() <= high]
+            found += [axis.label, *(label for label in ticks if label.get_visible())]
+    return [(text.get_text(), text.get_window_extent()) for text in found if text.get_text().strip()]
 
 
 def cut(figure):
     """The texts that stick out of the picture."""
     width, height = figure.bbox.size
-    found = boxes(figure).items()
-    return [key[1] for key, box in found if box.x0 < 0 or box.y0 < 0 or box.x1 > width or box.y1 > height]
+    return [text for text, box in boxes(figure) if box.x0 < 0 or box.y0 < 0 or box.x1 > width or box.y1 > height]
 
 
 def colliding(figure):
     """The pairs of texts that lie upon each other."""
-    return [(a[1], b[1]) for (a, one), (b, other) in itertools.combinations(boxes(figure).items(), 2)
-            if one.overlaps(other)]  # fmt: skip
+    return [(a, b) for (a, one), (b, other) in itertools.combinations(boxes(figure), 2) if one.overlaps(other)]
