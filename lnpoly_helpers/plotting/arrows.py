@@ -86,7 +86,7 @@ def plot_arrows(
 
 def _triangle(first, second):
     """Where two vectors head to tail begin, meet and end, in the plane that they span, the first along its x axis."""
-    upper = np.linalg.qr(np.pad(np.stack([first, second], axis=1), [(0, 1), (0, 0)]), mode="r")
+    upper = np.linalg.qr(np.pad(np.stack([first, second], axis=1), [(0, 1), (0, 0)])).R
     corner = np.array([abs(upper[0, 0]), 0.0])
     return np.zeros(2), corner, corner + [np.copysign(1, upper[0, 0]) * upper[0, 1], abs(upper[1, 1])]
 

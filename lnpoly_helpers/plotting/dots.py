@@ -1,6 +1,7 @@
 """A dot plot: one row for each network, one panel for each quantity, markers for what is compared."""
 
 from collections.abc import Collection, Mapping
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -13,7 +14,7 @@ from .figure import LabelledFigure, describe, fitting, legend_columns, new_figur
 from .style import BLUE, GREEN, GREY, INK, PALE, VERMILION, at_most
 
 # filled, hollow, crossed: told apart in print without colour
-_STYLES = [
+_STYLES: list[dict[str, Any]] = [
     {"color": BLUE, "marker": "o", "markerfacecolor": BLUE},
     {"color": VERMILION, "marker": "s", "markerfacecolor": "white"},
     {"color": GREEN, "marker": "x", "markerfacecolor": GREEN},

@@ -132,8 +132,9 @@ def legend_columns(names: Collection[str], width: float) -> int:
     >>> legend_columns(["trained", "matched layer", "closed form"], 6.4), legend_columns(["trained"] * 5, 3)
     (3, 2)
     """
-    each = 0.6 + 0.08 * max(map(len, names))  # its line or marker, and its letters
-    return max(1, min(len(names), int((width - 0.2) / each)))
+    each = [0.7 + 0.075 * len(name) for name in names]  # its line or marker, and its letters
+    widths = {columns: sum(map(max, np.array_split(each, columns))) for columns in range(1, len(each) + 1)}
+    return max((columns for columns in widths if widths[columns] < width - 0.1), default=1)
 
 
 def wrapped(title: str, width: float) -> str:

@@ -160,3 +160,4 @@ def test_the_longest_words_that_fit_are_taken(texts, limit, expected):
 
 def test_a_legend_has_as_many_columns_as_fit():
     assert [legend_columns(["closed form"] * 3, width) for width in (0.5, 2, 3.5, 5, 9)] == [1, 1, 2, 3, 3]
+    assert legend_columns(["a"] * 3 + ["closed form"], 4) == 4  # only one of them is long
