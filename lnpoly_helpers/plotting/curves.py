@@ -118,7 +118,7 @@ def plot_spread(
     x, bundles = np.asarray(x), {name: np.asarray(curves) for name, curves in series.items()}
     styles = series_styles(bundles, "series", "bundles of curves")
     grey = reference_lines(references or {}, "references")
-    ax = axes_or_new(ax, width=7.2, height=4.0)
+    ax = axes_or_new(ax, width=6.2, height=4.0)
     words, ends = [], []
     for (name, curves), (color, _, line) in zip(bundles.items(), styles, strict=True):
         mean, (low, high) = np.mean(curves, axis=0), np.quantile(curves, [0.05, 0.95], axis=0, method="nearest")

@@ -27,8 +27,9 @@ def cosine_of(a, b):
 @pytest.mark.parametrize(
     ("lengths", "cosine"), [((1.06, 0.49), -0.35), ((1.4, 0.9), -0.75), ((1, 2), 0.6), ((3e4, 1e4), 0), ((2, 2), -0.99)]
 )
-def test_lengths_and_angles_are_those_of_the_vectors(rng, lengths, cosine):
-    tangent, rest = two(rng, lengths, cosine)
+@pytest.mark.parametrize("sign", [1, -1])
+def test_lengths_and_angles_are_those_of_the_vectors(rng, lengths, cosine, sign):
+    tangent, rest = sign * np.array(two(rng, lengths, cosine))
     figure = plot_arrows({"tangent part": tangent, "rest": rest}, title="A change")
     (ax,) = figure.axes
     drawn = arrows(ax)
