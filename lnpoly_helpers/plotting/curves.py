@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import LogFormatter
 from numpy.typing import ArrayLike
 
-from .figure import axes_or_new, describe, short, styled
+from .figure import axes_or_new, describe, fitting, short, styled
 from .labels import moved_apart
 from .scales import axes_fraction, log_axes
 from .style import GREY, INK, reference_lines, series_styles
@@ -119,7 +119,7 @@ def plot_spread(
     styles = series_styles(bundles, "series", "bundles of curves")
     grey = reference_lines(references or {}, "references")
     ax = axes_or_new(ax, width=6.2, height=4.0)
-    words, ends = [], []
+    words, means, ends = [], [], []
     for (name, curves), (color, _, line) in zip(bundles.items(), styles, strict=True):
         mean, (low, high) = np.mean(curves, axis=0), np.quantile(curves, [0.05, 0.95], axis=0, method="nearest")
         ax.fill_between(x, low, high, color=color, alpha=0.2, linewidth=0)
@@ -127,10 +127,13 @@ def plot_spread(
         ends.append((mean[-1], name, color))
         said = (f"{short(mean[k])} (nine in ten from {short(low[k])} to {short(high[k])})" for k in (0, -1))
         words.append(f"{name}: {' at the left end, '.join(said)} at the right")
+        means.append(f"{name} from {short(mean[0])} to {short(mean[-1])}")
     for name, values in (references or {}).items():
+        values = np.asarray(values)
         ax.plot(x, values, color=GREY, lw=1.1, ls=grey[name], zorder=1)
-        ends.append((np.asarray(values)[-1], name, GREY))
-        words.append(f"{name} from {short(np.asarray(values)[0])} to {short(np.asarray(values)[-1])}")
+        ends.append((values[-1], name, GREY))
+        for said in (words, means):
+            said.append(f"{name} from {short(values[0])} to {short(values[-1])}")
     log_axes(ax, log)
     ax.set(xlabel=xlabel, ylabel=ylabel, xlim=(x[0], x[-1]))
     if log in (True, "x"):
@@ -140,13 +143,15 @@ def plot_spread(
     below = {"xycoords": "axes fraction", "xytext": (0, -34), "textcoords": "offset points", "ha": "right", "va": "top"}
     ax.annotate("line: mean; band: nine in ten", (1, 0), color=GREY, fontsize=9, **below)
     ax.set_title(title)
-    return describe(ax, f"{ylabel} against {xlabel}, mean and band of nine in ten. {'; '.join(words)}.", title)
+    begin = f"{ylabel} against {xlabel}, mean and band of nine in ten."
+    limit = 400 - len(title) - 2
+    return describe(ax, fitting(f"{begin} {'; '.join(words)}.", f"{begin} {'; '.join(means)}.", limit=limit), title)
 
 
 def _name_ends(ax, x, ends):
     """The name of each curve to the right of its end, (height, name, colour), at heights where none hides another."""
     places = axes_fraction(ax, [(x, height) for height, _, _ in ends])
-    heights = moved_apart(places[:, 1], 0.06)
+    heights = moved_apart(places[:, 1], 0.06, top=0.98)
     at = axes_fraction(ax, np.c_[np.ones(len(ends)), heights], back=True)
     for (_, name, color), (_, height) in zip(ends, at, strict=True):
         ax.annotate(name, (x, height), (6, 0), textcoords="offset points", va="center", color=color, weight="bold")

@@ -125,9 +125,11 @@ def test_a_spread_shows_the_mean_and_nine_in_ten():
     assert (ax.get_xlabel(), ax.get_ylabel(), ax.get_title(loc="left")) == ("scale", "flips", "Spread")
     assert "line: mean; band: nine in ten" in texts(ax)
     assert ax.xaxis.get_major_formatter()(10, 0) == "10"  # and not a power of ten
-    assert figure.alt.startswith(
-        "Spread: flips against scale, mean and band of nine in ten. p: 50 (nine in ten from 5 to 95) at the left end, "
-        "200 (nine in ten from 20 to 380) at the right; q: "
+    begin = "Spread: flips against scale, mean and band of nine in ten. "
+    assert figure.alt == begin + "p from 50 to 200; q from 50.5 to 202; r from 250 to 1,000; s from 5 to 20."
+    fewer = plot_spread(X, {"p": series["p"]}, xlabel="scale", ylabel="flips", title="Spread")
+    assert fewer.alt == (
+        begin + "p: 50 (nine in ten from 5 to 95) at the left end, 200 (nine in ten from 20 to 380) at the right."
     )
 
 
@@ -161,6 +163,8 @@ def test_a_spread_on_any_scale_beside_its_law(log):
         np.testing.assert_allclose(line.get_xydata(), np.c_[x, curves.mean(axis=0)])
     assert color_of(ax.lines[2]) == color_of(text(ax, "θ²")) == GREY and ax.lines[2].get_marker() == "None"
     assert figure.alt.endswith("; θ² from 205 to 16,605.")
+    names = [place(text(ax, name))[1] for name in (*series, *law)]
+    assert max(names) < ax.get_ylim()[1]  # what is annotated above the axes, matplotlib leaves out
     assert colliding(figure) == [] and cut(figure) == []  # the three ends lie within 8 % of each other
 
 

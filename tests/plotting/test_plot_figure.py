@@ -63,6 +63,7 @@ def test_it_makes_a_figure_with_words_and_changes_nothing_of_the_callers(name):
     settings = dict(matplotlib.rcParams)
     figure = call(name)
     assert isinstance(figure, LabelledFigure) and figure.alt.endswith(".") and "  " not in figure.alt
+    assert len(figure.alt) <= 400
     assert dict(matplotlib.rcParams) == settings
     assert repr((arguments, options)) == repr(CALLS[name])
     assert "matplotlib.pyplot" not in sys.modules or not sys.modules["matplotlib.pyplot"].get_fignums()
