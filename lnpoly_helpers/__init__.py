@@ -50,9 +50,9 @@ from .nulls import (
 )
 from .output_paths import PathProfile, TangentRange, path_profile, tangent_range
 from .rotation import Crossings, angle_between, at_length, crossings, rotate, steering_angle
-from .series import prompts, published, save_results
+from .series import compare_predictions, predictions, prompts, published, save_results, seed_results
 from .slices import lift, restrict, slice_basis
-from .stats import mean_interval, median_interval, plus_minus
+from .stats import bootstrap_interval, mean_interval, median_interval, plus_minus
 from .surveys import survey
 
 __version__ = "0.1.0"
@@ -79,11 +79,13 @@ __all__ = [
     "affine_map",
     "angle_between",
     "at_length",
+    "bootstrap_interval",
     "boundary_height",
     "boundary_margin",
     "cap_share",
     "capture",
     "coherence",
+    "compare_predictions",
     "context_effect",
     "context_share",
     "context_windows",
@@ -118,6 +120,7 @@ __all__ = [
     "pattern_hash",
     "plus_minus",
     "positions",
+    "predictions",
     "prompts",
     "published",
     "ray_crossings",
@@ -127,6 +130,7 @@ __all__ = [
     "rice_factor",
     "rotate",
     "save_results",
+    "seed_results",
     "slice_basis",
     "split_change",
     "steering_angle",
