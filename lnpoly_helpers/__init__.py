@@ -14,7 +14,20 @@ from .boundaries import (
     meets_sphere,
     ray_crossings,
 )
-from .changes import affine_map, coherence, flip_weights, jacobian, split_change, tangent_change
+from .changes import (
+    Coherence,
+    ContextEffect,
+    affine_map,
+    coherence,
+    context_effect,
+    context_share,
+    jacobian,
+    opposition,
+    own_share,
+    rest_weights,
+    split_change,
+    tangent_change,
+)
 from .geometry.arrangement import Arrangement
 from .geometry.circle import CirclePartition, partition_circle
 from .geometry.patterns import PatternCounter, activation_pattern, count_patterns, hamming_distance, pattern_hash
@@ -25,11 +38,22 @@ from .models.capture import Captured, Trace, capture, residuals, trace
 from .models.load import EMBEDDED, load_model, model_card, model_name, untrained
 from .models.read import mlp_block, token_embeddings
 from .models.text import context_windows, distinct_contexts, encode, positions
+from .nulls import (
+    WideReLU,
+    jostle,
+    look_alikes,
+    matched_layer,
+    rice_factor,
+    wide_relu,
+    wide_relu_range,
+    wide_relu_share,
+)
 from .output_paths import PathProfile, TangentRange, path_profile, tangent_range
-from .rotation import Crossings, angle_between, at_length, crossings, rotate
+from .rotation import Crossings, angle_between, at_length, crossings, rotate, steering_angle
 from .series import prompts, published, save_results
 from .slices import lift, restrict, slice_basis
 from .stats import mean_interval, median_interval, plus_minus
+from .surveys import survey
 
 __version__ = "0.1.0"
 
@@ -38,6 +62,8 @@ __all__ = [
     "Arrangement",
     "Captured",
     "CirclePartition",
+    "Coherence",
+    "ContextEffect",
     "Crossings",
     "FoldedMLP",
     "NormedMLP",
@@ -48,6 +74,7 @@ __all__ = [
     "SpherePartition",
     "TangentRange",
     "Trace",
+    "WideReLU",
     "activation_pattern",
     "affine_map",
     "angle_between",
@@ -57,6 +84,8 @@ __all__ = [
     "cap_share",
     "capture",
     "coherence",
+    "context_effect",
+    "context_share",
     "context_windows",
     "count_faces",
     "count_patterns",
@@ -64,12 +93,14 @@ __all__ = [
     "distinct_contexts",
     "encode",
     "expected_crossings",
-    "flip_weights",
     "fold_layer_norm",
     "hamming_distance",
     "jacobian",
+    "jostle",
     "lift",
     "load_model",
+    "look_alikes",
+    "matched_layer",
     "mean_interval",
     "median_interval",
     "meets_sphere",
@@ -78,6 +109,8 @@ __all__ = [
     "model_name",
     "n_regions",
     "normalize",
+    "opposition",
+    "own_share",
     "partition_circle",
     "partition_plane",
     "partition_sphere",
@@ -89,16 +122,23 @@ __all__ = [
     "published",
     "ray_crossings",
     "residuals",
+    "rest_weights",
     "restrict",
+    "rice_factor",
     "rotate",
     "save_results",
     "slice_basis",
     "split_change",
+    "steering_angle",
+    "survey",
     "tangent_change",
     "tangent_range",
     "token_embeddings",
     "trace",
     "untrained",
+    "wide_relu",
+    "wide_relu_range",
+    "wide_relu_share",
 ]
 
 

@@ -205,6 +205,22 @@ def as_ends(end):
     return end
 
 
+def as_angle(angle, name):
+    """One angle in radians, 0 < angle <= pi, as a float."""
+    if not (isinstance(angle, (int, float, np.number)) and 0 < angle <= np.pi):
+        raise ValueError(
+            f"{name}: expected radians with 0 < {name} <= pi, got {angle!r}. np.radians(degrees) makes them."
+        )
+    return float(angle)
+
+
+def open_share(value, name):
+    """Return ``value`` as a float if it is a number strictly between 0 and 1."""
+    if not (isinstance(value, (int, float, np.number)) and 0 < value < 1):
+        raise ValueError(f"{name}: expected a number between 0 and 1, got {value!r}.")
+    return float(value)
+
+
 def as_bits(pattern, name):
     pattern = as_array(pattern, name, "bool [..., m]")
     if pattern.dtype != np.bool_:
@@ -235,7 +251,10 @@ def require_sphere(mlp):
     """Refuse what is not a folded layer behind a norm: without a norm there is no sphere."""
     require_folded(mlp)
     if mlp.kind == "none":
-        raise ValueError("mlp: expected a layer behind LayerNorm or RMSNorm, got kind 'none': its input is no sphere.")
+        raise ValueError(
+            "mlp: expected a layer behind LayerNorm or RMSNorm, got kind 'none': its input is no sphere. "
+            "at_length(mlp, length) makes one of it, for vectors of one length."
+        )
 
 
 def require_slice(mlp, basis):
