@@ -34,8 +34,10 @@ from .geometry.patterns import PatternCounter, activation_pattern, count_pattern
 from .geometry.plane import PlanePartition, partition_plane
 from .geometry.sphere import SpherePartition, count_faces, n_regions, partition_sphere
 from .layer import FoldedMLP, NormedMLP, fold_layer_norm, normalize
+from .logit_paths import growth_exponents, kl_divergence, logit_path, steepness
 from .models.capture import Captured, Trace, capture, residuals, trace
 from .models.load import EMBEDDED, load_model, model_card, model_name, untrained
+from .models.patch import patched_logits
 from .models.read import mlp_block, token_embeddings
 from .models.text import context_windows, distinct_contexts, encode, positions
 from .nulls import (
@@ -49,7 +51,7 @@ from .nulls import (
     wide_relu_share,
 )
 from .output_paths import PathProfile, TangentRange, path_profile, tangent_range
-from .rotation import Crossings, angle_between, at_length, crossings, rotate, steering_angle
+from .rotation import Crossings, angle_between, at_length, crossings, rotate, rotate_residual, steering_angle
 from .series import compare_predictions, predictions, prompts, published, save_results, seed_results
 from .slices import lift, restrict, slice_basis
 from .stats import bootstrap_interval, mean_interval, median_interval, plus_minus
@@ -96,11 +98,14 @@ __all__ = [
     "encode",
     "expected_crossings",
     "fold_layer_norm",
+    "growth_exponents",
     "hamming_distance",
     "jacobian",
     "jostle",
+    "kl_divergence",
     "lift",
     "load_model",
+    "logit_path",
     "look_alikes",
     "matched_layer",
     "mean_interval",
@@ -116,6 +121,7 @@ __all__ = [
     "partition_circle",
     "partition_plane",
     "partition_sphere",
+    "patched_logits",
     "path_profile",
     "pattern_hash",
     "plus_minus",
@@ -129,10 +135,12 @@ __all__ = [
     "restrict",
     "rice_factor",
     "rotate",
+    "rotate_residual",
     "save_results",
     "seed_results",
     "slice_basis",
     "split_change",
+    "steepness",
     "steering_angle",
     "survey",
     "tangent_change",
