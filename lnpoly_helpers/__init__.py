@@ -55,7 +55,7 @@ from .rotation import Crossings, angle_between, at_length, crossings, rotate, ro
 from .series import compare_predictions, predictions, prompts, published, save_results, seed_results
 from .slices import lift, restrict, slice_basis
 from .stats import bootstrap_interval, mean_interval, median_interval, plus_minus
-from .surveys import survey
+from .surveys import survey, survey_beside_nulls, survey_interval
 
 __version__ = "0.1.0"
 
@@ -143,6 +143,8 @@ __all__ = [
     "steepness",
     "steering_angle",
     "survey",
+    "survey_beside_nulls",
+    "survey_interval",
     "tangent_change",
     "tangent_range",
     "token_embeddings",
