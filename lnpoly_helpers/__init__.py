@@ -52,7 +52,7 @@ from .output_paths import PathProfile, TangentRange, path_profile, tangent_range
 from .rotation import Crossings, angle_between, at_length, crossings, rotate, steering_angle
 from .series import prompts, published, save_results
 from .slices import lift, restrict, slice_basis
-from .stats import mean_interval, median_interval, plus_minus
+from .stats import bootstrap_interval, mean_interval, median_interval, plus_minus
 from .surveys import survey
 
 __version__ = "0.1.0"
@@ -79,6 +79,7 @@ __all__ = [
     "affine_map",
     "angle_between",
     "at_length",
+    "bootstrap_interval",
     "boundary_height",
     "boundary_margin",
     "cap_share",
