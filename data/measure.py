@@ -114,15 +114,17 @@ def layers_and_points(model):
     return [(at_length(mlp, r), normalize(p, kind="rmsnorm")) for mlp, r, p in zip(mlps, lengths, x, strict=True)]
 
 
-def measure_layer(mlp, z, *numbers):
-    """{"trained": figures, ...} of one layer; the numbers, such as seed and layer, decide what is drawn.
+def survey_layer(mlp, z, *numbers):
+    """The figures of one layer; the numbers, such as seed and layer, decide which paths and contexts are drawn."""
+    return survey(mlp, z, np.random.default_rng([*numbers, 0]), **SETTINGS)
 
-    The layer and its nulls see the same paths, contexts and directions.
-    """
+
+def measure_layer(mlp, z, *numbers):
+    """{"trained": figures, ...}: a layer and its nulls, on the same paths and in the same contexts."""
     matched = matched_layer(mlp, z, np.random.default_rng([*numbers, 1]))
     rewritten = matched_layer(mlp, z, np.random.default_rng([*numbers, 2]), keep="W_in")
     shown = {"trained": mlp, "matched": matched, "W_out random": rewritten}
-    return {name: survey(one, z, np.random.default_rng([*numbers, 0]), **SETTINGS) for name, one in shown.items()}
+    return {name: survey_layer(one, z, *numbers) for name, one in shown.items()}
 
 
 def measure_network(model, seed):
@@ -133,10 +135,7 @@ def measure_network(model, seed):
 def measure_twin(config):
     """{"untrained": {figure: [layer]}} of a network with fresh weights."""
     layers = enumerate(layers_and_points(boot_native(config, "float64")))
-    draws = [config["seed"], 0]
-    return stack(
-        [{"untrained": survey(mlp, z, np.random.default_rng([*draws, k]), **SETTINGS)} for k, (mlp, z) in layers]
-    )
+    return stack([{"untrained": survey_layer(mlp, z, config["seed"], layer)} for layer, (mlp, z) in layers])
 
 
 def stack(rows):

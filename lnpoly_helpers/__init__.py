@@ -50,7 +50,7 @@ from .nulls import (
 )
 from .output_paths import PathProfile, TangentRange, path_profile, tangent_range
 from .rotation import Crossings, angle_between, at_length, crossings, rotate, steering_angle
-from .series import prompts, published, save_results
+from .series import prompts, published, save_results, seed_results
 from .slices import lift, restrict, slice_basis
 from .stats import bootstrap_interval, mean_interval, median_interval, plus_minus
 from .surveys import survey
@@ -128,6 +128,7 @@ __all__ = [
     "rice_factor",
     "rotate",
     "save_results",
+    "seed_results",
     "slice_basis",
     "split_change",
     "steering_angle",

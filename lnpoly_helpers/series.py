@@ -78,6 +78,60 @@ def published() -> dict[str, Any]:
     return json.loads((data_folder() / "published" / "gpt2_residual_std.json").read_text(encoding="utf-8"))
 
 
+def seed_results(name: str) -> dict[str, Any]:
+    """What `survey` found in networks that do not come with the package: other seeds, checkpoints, widths.
+
+    Parameters
+    ----------
+    name : str
+        "nano-ln-relu", "nano-ln-gelu", "nano-rms-relu" or "nano-none-relu": nine seeds of that design, the first the
+        embedded model. "checkpoints": seeds at steps from 0, fresh weights, to the end. "widths": nano-ln-relu with 64
+        and 256 in place of 128 dimensions. "ladder": single layers of larger networks, 64 to 768 dimensions.
+
+    Returns
+    -------
+    dict
+        ``networks``: a list of what is known of each, as ``seed``, ``step``, ``d_model``, ``sha256`` of its weights.
+        ``trained``, ``matched`` (`matched_layer`), ``W_out random`` (``matched_layer(..., keep="W_in")``) and, where
+        they were measured, ``untrained`` (fresh weights): each a dict of the figures of `survey`, float64
+        [network, layer], in the ladder [network]. ``settings`` and ``command``: how they were measured.
+
+    Raises
+    ------
+    ValueError
+        The name is another.
+    FileNotFoundError
+        The file that comes with the package is gone.
+
+    Notes
+    -----
+    Rounded to four digits. The weights are not kept; ``data/build.py`` and ``data/ladder.py`` train them again. To
+    speak of a design, take the mean over layers first and then `mean_interval` over the seeds, which are independent.
+
+    See Also
+    --------
+    survey : the figures.
+    mean_interval : how sure nine seeds are.
+
+    Examples
+    --------
+    >>> found = seed_results("nano-ln-relu")
+    >>> found["trained"]["crossed_law"].shape, len(found["networks"])
+    ((9, 4), 9)
+    """
+    folder = data_folder() / "results" / "seeds"
+    names = sorted(path.stem for path in folder.glob("*.json"))
+    if name not in names:
+        raise ValueError(f"name: expected one of {', '.join(names)}, got {name!r}.")
+    found = json.loads(read_data(folder / f"{name}.json"))
+    return {
+        key: value
+        if key in ("command", "settings", "networks")
+        else {figure: np.array(values, dtype=np.float64) for figure, values in value.items()}
+        for key, value in found.items()
+    }
+
+
 def save_results(
     model: str, notebook: str, numbers: Mapping[str, Any], *, folder: str | os.PathLike | None = None
 ) -> str:
