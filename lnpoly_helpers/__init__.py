@@ -50,7 +50,7 @@ from .nulls import (
 )
 from .output_paths import PathProfile, TangentRange, path_profile, tangent_range
 from .rotation import Crossings, angle_between, at_length, crossings, rotate, steering_angle
-from .series import prompts, published, save_results, seed_results
+from .series import compare_predictions, predictions, prompts, published, save_results, seed_results
 from .slices import lift, restrict, slice_basis
 from .stats import bootstrap_interval, mean_interval, median_interval, plus_minus
 from .surveys import survey
@@ -85,6 +85,7 @@ __all__ = [
     "cap_share",
     "capture",
     "coherence",
+    "compare_predictions",
     "context_effect",
     "context_share",
     "context_windows",
@@ -119,6 +120,7 @@ __all__ = [
     "pattern_hash",
     "plus_minus",
     "positions",
+    "predictions",
     "prompts",
     "published",
     "ray_crossings",
