@@ -145,7 +145,7 @@ def bootstrap_interval(
         paired=True,
         vectorized=True,
         n_resamples=n_resamples,
-        random_state=np.random.default_rng(0),
+        random_state=np.random.default_rng(0),  # pyright: ignore[reportCallIssue]  (SciPy's name for it up to 1.14)
     )
     return values.mean(), *found.confidence_interval
 

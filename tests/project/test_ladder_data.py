@@ -1,5 +1,7 @@
 """The script that trains the ladder of widths: what it holds back, and that the layers it keeps are the network's."""
 
+import json
+
 import numpy as np
 import pytest
 import scripts
@@ -61,6 +63,20 @@ def test_what_it_writes_is_the_network_that_it_trained(ladder, tmp_path, monkeyp
             np.testing.assert_allclose(mlp(x[layer]), own, rtol=0, atol=0.01 * np.abs(own).max())
             z = found["z"].astype(float)
             np.testing.assert_allclose(mlp.to_sphere(z), mlp.to_sphere(x[layer]), rtol=0, atol=5e-3)
+
+
+def test_the_command_trains_and_says_what_it_trained(ladder, tmp_path, monkeypatch):
+    (tmp_path / "texts" / "some").mkdir(parents=True)
+    (tmp_path / "texts" / "some" / "numbers.txt").write_text(TEXTS[0], encoding="utf-8")
+    monkeypatch.setattr(ladder, "JOBS", {"tiny": ("relu", 16, 1, [3])})
+    monkeypatch.setattr(ladder, "prompts", lambda: ["1 squared is 1."])
+    out = tmp_path / "out"
+    options = ["--out", str(out), "--steps", "2", "--batch", "2", "--vocabulary", "300"]
+    monkeypatch.setattr("sys.argv", ["ladder.py", str(tmp_path / "texts"), *options])
+    ladder.main()
+    assert [path.name for path in out.glob("*.npz")] == ["relu.d016.L1.seed3.layer00.npz"]
+    record = json.loads((out / "losses.json").read_text())["tiny"]
+    assert record["steps"] == 2 and record["seeds"] == [3] and record["config"]["d_model"] == 16
 
 
 def test_a_folder_without_text_is_named(ladder, tmp_path):
