@@ -55,7 +55,7 @@ from .rotation import Crossings, angle_between, at_length, crossings, rotate, ro
 from .series import prompts, published, save_results
 from .slices import lift, restrict, slice_basis
 from .stats import mean_interval, median_interval, plus_minus
-from .surveys import survey
+from .surveys import logit_survey, survey
 
 __version__ = "0.1.0"
 
@@ -104,6 +104,7 @@ __all__ = [
     "lift",
     "load_model",
     "logit_path",
+    "logit_survey",
     "look_alikes",
     "matched_layer",
     "mean_interval",
