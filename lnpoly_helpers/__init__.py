@@ -34,7 +34,7 @@ from .geometry.patterns import PatternCounter, activation_pattern, count_pattern
 from .geometry.plane import PlanePartition, partition_plane
 from .geometry.sphere import SpherePartition, count_faces, n_regions, partition_sphere
 from .layer import FoldedMLP, NormedMLP, fold_layer_norm, normalize
-from .logit_paths import growth_exponents, kl_divergence, logit_path, steepness
+from .logit_paths import growth_exponents, kl_divergence, logit_path, logit_survey, steepness
 from .models.capture import Captured, Trace, capture, residuals, trace
 from .models.load import EMBEDDED, load_model, model_card, model_name, untrained
 from .models.patch import patched_logits
@@ -106,6 +106,7 @@ __all__ = [
     "lift",
     "load_model",
     "logit_path",
+    "logit_survey",
     "look_alikes",
     "matched_layer",
     "mean_interval",

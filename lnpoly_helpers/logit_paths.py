@@ -4,15 +4,33 @@ KL(unpatched || patched) of a smooth network grows as the square of a small angl
 plateau it stays near 0 for a while, at a cliff it jumps. Both would show in `growth_exponents` and in `steepness`.
 """
 
+from collections.abc import Sequence
+
 import numpy as np
 from scipy.special import log_softmax
 
-from ._inputs import ArrayLike, Float, Int, Real, as_float64, as_increasing, as_not_negative, require_broadcast
+from ._inputs import (
+    ArrayLike,
+    Float,
+    Int,
+    Real,
+    as_float64,
+    as_increasing,
+    as_not_negative,
+    one_of,
+    positive_integer,
+    require_broadcast,
+)
+from .layer import normalize
 from .models.bridge import TransformerBridge
+from .models.capture import residuals
 from .models.patch import patched_runs, unpatched_run
 from .models.read import mlp_block
-from .rotation import rotate_residual
+from .models.text import context_windows, distinct_contexts, positions
+from .nulls import look_alikes
+from .rotation import angle_between, rotate_residual
 
+_CLOSEST = np.radians(1.0)  # points nearer than that, or to an antipode, are the same token again: no path
 _ROUNDING = 1e-20  # nats: two predictions this near are the same
 
 
@@ -226,3 +244,84 @@ def steepness(
 def _curve(angles, kl, at_least):
     angles = as_increasing(angles, "angles", at_least=at_least)
     return angles, as_not_negative(kl, "kl", shape=(..., len(angles)))
+
+
+def logit_survey(
+    model: TransformerBridge,
+    texts: Sequence[str],
+    layer: int,
+    rng: "np.random.Generator",
+    *,
+    angles: Real[ArrayLike, "n_angles"],
+    towards: str = "points",
+    n_paths: int = 24,
+) -> Float[np.ndarray, "n_paths n_angles"]:
+    """How far a network's prediction moves as one layer's residual vector turns: `logit_path` of many tokens.
+
+    Each path starts at a token of another text. With the generator in the same state the same tokens are turned:
+    towards something else, in another network that reads the same tokens, or by other angles. So
+    logit_survey(..., angles=step * np.round(angles / step)) plants a staircase into what the network sees, which
+    `steepness` has to find.
+
+    Parameters
+    ----------
+    model : transformer_lens TransformerBridge
+        One that predicts next tokens.
+    texts : list of str
+        At least ``n_paths`` windows; short ones take less time.
+    layer : int
+    rng : numpy Generator
+    angles : array_like [n_angles]
+        Radians, in any order.
+    towards : {"points", "look-alikes", "isotropic"}
+        What is turned towards: residual vectors of other tokens, `look_alikes` of them on the sphere, or directions of
+        which each is as likely as any other.
+    n_paths : int
+
+    Returns
+    -------
+    kl : float64 [n_paths, n_angles]
+        KL(unpatched || patched) in nats.
+
+    Raises
+    ------
+    ValueError
+        As for `logit_path`; also for fewer windows than paths.
+
+    Notes
+    -----
+    Tokens are drawn from `distinct_contexts`, each text's as likely as another's. Time: `logit_path`, n_paths times.
+
+    See Also
+    --------
+    logit_path : one path.
+    growth_exponents, steepness : what to ask of the result.
+    survey : of the layer alone.
+
+    Examples
+    --------
+    >>> from lnpoly_helpers import load_model, prompts
+    >>> model, texts = load_model("nano-ln-relu"), [text[:20] for text in prompts()]
+    >>> logit_survey(model, texts, 3, np.random.default_rng(0), angles=np.radians([10, 20]), n_paths=6).shape
+    (6, 2)
+    """
+    one_of(towards, ("points", "look-alikes", "isotropic"), "towards")
+    n_paths = positive_integer(n_paths, "n_paths")
+    windows, rows = context_windows(model, texts), distinct_contexts(model, texts)
+    window = np.repeat(np.arange(len(windows)), [len(w) for w in windows])[rows]
+    usable = np.unique(window)
+    if len(usable) < n_paths:
+        raise ValueError(f"texts: expected at least n_paths = {n_paths} windows, got {len(usable)}. Pass more texts.")
+    kind = "layernorm" if mlp_block(model, layer).kind == "layernorm" else "rmsnorm"
+    z = normalize(residuals(model, texts, layer)[rows], kind=kind)
+    starts = [rng.choice(np.flatnonzero(window == k)) for k in rng.choice(usable, n_paths, replace=False)]
+    if towards == "points":
+        apart = [np.flatnonzero(np.sin(angle_between(z[start], z)) > np.sin(_CLOSEST)) for start in starts]
+        targets = [z[rng.choice(others)] for others in apart]
+    elif towards == "look-alikes":
+        targets = look_alikes(z, n_paths, rng, kind=kind)
+    else:
+        targets = normalize(rng.normal(size=(n_paths, z.shape[1])), kind=kind)
+    at = positions(model, texts)[rows]
+    paths = zip(starts, targets, strict=True)
+    return np.array([logit_path(model, windows[window[k]], layer, int(at[k]), v, angles) for k, v in paths])

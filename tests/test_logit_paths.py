@@ -13,10 +13,13 @@ import torch
 from lnpoly_helpers import (
     EMBEDDED,
     angle_between,
+    distinct_contexts,
     growth_exponents,
     kl_divergence,
     load_model,
     logit_path,
+    logit_paths,
+    logit_survey,
     mlp_block,
     normalize,
     prompts,
@@ -286,3 +289,60 @@ BAD = {
 def test_bad_input_is_named(call, message):
     with pytest.raises(ValueError, match=f"^{message}"):
         call()
+
+
+# --- logit_survey ---
+
+TEXTS = [text[:20] for text in prompts()[::9]]
+
+
+@pytest.mark.parametrize("name", ["nano-ln-gelu", "nano-none-relu"])
+def test_a_survey_of_predictions_is_its_paths(name, monkeypatch):
+    model, angles, calls = load_model(name), np.radians([3.0, 40.0]), []
+    kind = "layernorm" if name == "nano-ln-gelu" else "rmsnorm"
+    z = normalize(residuals(model, TEXTS, 2), kind=kind)
+
+    def noted(*call):
+        calls.append(call[1:-1])
+        return logit_path(*call)
+
+    monkeypatch.setattr(logit_paths, "logit_path", noted)
+    starts = {}
+    for towards in ("points", "look-alikes", "isotropic"):
+        calls.clear()
+        found = logit_survey(model, TEXTS, 2, np.random.default_rng(4), angles=angles, towards=towards, n_paths=4)
+        starts[towards] = [(window.tolist(), position) for window, _, position, _ in calls]
+        windows = [bytes(window.astype(np.uint8)).decode() for window, *_ in calls]
+        assert len(set(windows)) == 4 and set(windows) <= set(TEXTS)
+        assert all(layer == 2 and 0 < position < 20 for _, layer, position, _ in calls)
+        by_hand = [logit_path(model, window, 2, position, v, angles) for (window, _, position, v) in calls]
+        np.testing.assert_allclose(found, by_hand, rtol=1e-9)
+        targets = normalize([v for *_, v in calls], kind=kind)
+        nearest = np.abs(targets[:, None] - z).max(axis=-1).min(axis=1)
+        assert (nearest < 1e-12).all() if towards == "points" else (nearest > 0.1).all()
+    assert starts["points"] == starts["look-alikes"] == starts["isotropic"]  # the same tokens in all three
+    assert len({position for _, position in starts["points"]}) > 1
+
+
+def test_look_alikes_look_alike_and_isotropic_directions_do_not(monkeypatch):
+    model, found = load_model("nano-ln-relu"), {}
+    texts = [text[:9] for text in prompts()[:60]]
+    z = normalize(residuals(model, texts, 1)[distinct_contexts(model, texts)])
+    mean = z.mean(axis=0) / np.linalg.norm(z.mean(axis=0))
+    for towards in ("look-alikes", "isotropic"):
+        targets = []
+        monkeypatch.setattr(logit_paths, "logit_path", lambda *call: targets.append(call[4]) or np.zeros(1))  # noqa: B023
+        logit_survey(model, texts, 1, np.random.default_rng(4), angles=[0.1], towards=towards, n_paths=48)
+        found[towards] = normalize(targets) @ mean
+    assert abs(found["look-alikes"].mean() - (z @ mean).mean()) < 4 * (z @ mean).std() / np.sqrt(48)
+    assert abs(found["isotropic"].mean()) < 4 / np.sqrt(48) < (z @ mean).mean() / 4
+
+
+def test_a_survey_of_predictions_says_what_it_wants():
+    model = load_model("nano-ln-relu")
+    with pytest.raises(ValueError, match=r"^texts: expected at least n_paths = 24 windows, got 2\. Pass more texts"):
+        logit_survey(model, TEXTS[:2], 0, np.random.default_rng(0), angles=[0.1])
+    with pytest.raises(
+        ValueError, match="^towards: expected one of 'points', 'look-alikes', 'isotropic', got 'tokens'"
+    ):
+        logit_survey(model, TEXTS, 0, np.random.default_rng(0), angles=[0.1], towards="tokens")
