@@ -7,7 +7,6 @@ plateau it stays near 0 for a while, at a cliff it jumps. Both would show in `gr
 from collections.abc import Sequence
 
 import numpy as np
-from scipy.special import log_softmax
 
 from ._inputs import (
     ArrayLike,
@@ -71,6 +70,8 @@ def kl_divergence(
     >>> kl_divergence([0.0, 0.0], [0.0, np.log(3)]).round(6), round(np.log(4 / 3) / 2, 6)
     (np.float64(0.143841), np.float64(0.143841))
     """
+    from scipy.special import log_softmax  # here, since importing the package is to be quick
+
     logits0, logits1 = (
         as_float64(x, n, shape=(..., "d_vocab")) for x, n in ((logits0, "logits0"), (logits1, "logits1"))
     )
