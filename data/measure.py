@@ -36,13 +36,13 @@ from lnpoly_helpers import (  # noqa: E402
     distinct_contexts,
     fold_layer_norm,
     load_model,
-    matched_layer,
     mlp_block,
     model_card,
     normalize,
     prompts,
     residuals,
     survey,
+    survey_beside_nulls,
 )
 from lnpoly_helpers.models.load import boot_native  # noqa: E402
 
@@ -114,28 +114,17 @@ def layers_and_points(model):
     return [(at_length(mlp, r), normalize(p, kind="rmsnorm")) for mlp, r, p in zip(mlps, lengths, x, strict=True)]
 
 
-def survey_layer(mlp, z, *numbers):
-    """The figures of one layer; the numbers, such as seed and layer, decide which paths and contexts are drawn."""
-    return survey(mlp, z, np.random.default_rng([*numbers, 0]), **SETTINGS)
-
-
-def measure_layer(mlp, z, *numbers):
-    """{"trained": figures, ...}: a layer and its nulls, on the same paths and in the same contexts."""
-    matched = matched_layer(mlp, z, np.random.default_rng([*numbers, 1]))
-    rewritten = matched_layer(mlp, z, np.random.default_rng([*numbers, 2]), keep="W_in")
-    shown = {"trained": mlp, "matched": matched, "W_out random": rewritten}
-    return {name: survey_layer(one, z, *numbers) for name, one in shown.items()}
-
-
 def measure_network(model, seed):
     """{"trained": {figure: [layer]}, ...} of one network."""
-    return stack([measure_layer(mlp, z, seed, layer) for layer, (mlp, z) in enumerate(layers_and_points(model))])
+    layers = enumerate(layers_and_points(model))
+    return stack([survey_beside_nulls(mlp, z, [seed, layer], **SETTINGS) for layer, (mlp, z) in layers])
 
 
 def measure_twin(config):
-    """{"untrained": {figure: [layer]}} of a network with fresh weights."""
+    """{"untrained": {figure: [layer]}} of a network with fresh weights; the draws are those of "trained"."""
     layers = enumerate(layers_and_points(boot_native(config, "float64")))
-    return stack([{"untrained": survey_layer(mlp, z, config["seed"], layer)} for layer, (mlp, z) in layers])
+    draws = ((np.random.default_rng([config["seed"], layer, 0]), mlp, z) for layer, (mlp, z) in layers)
+    return stack([{"untrained": survey(mlp, z, rng, **SETTINGS)} for rng, mlp, z in draws])
 
 
 def stack(rows):
@@ -197,7 +186,7 @@ def measure_ladder(folder):
     about, found = [], []
     for known, mlp, z in ladder_layers(folder):
         start = time.monotonic()
-        found.append(measure_layer(mlp, z, known["seed"], known["layer"]))
+        found.append(survey_beside_nulls(mlp, z, [known["seed"], known["layer"]], **SETTINGS))
         about.append(known)
         print(f"  {known['activation']} d={known['d_model']}: {time.monotonic() - start:.0f} s", flush=True)
     order = sorted(range(len(about)), key=lambda k: [about[k][key] for key in ("layers", "d_model", "seed", "layer")])

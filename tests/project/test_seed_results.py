@@ -11,7 +11,7 @@ import pytest
 import scripts
 import torch
 
-from lnpoly_helpers import EMBEDDED, load_model, model_card, seed_results
+from lnpoly_helpers import EMBEDDED, load_model, model_card, seed_results, survey_beside_nulls
 from lnpoly_helpers.models import load
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -106,7 +106,7 @@ def test_a_wrong_name_is_named():
 def test_a_layer_of_seed_0_gives_what_is_committed(measure, name, layer):
     committed = seed_results(name)
     mlp, z = measure.layers_and_points(load_model(name))[layer]
-    for kind, figures in measure.measure_layer(mlp, z, 0, layer).items():
+    for kind, figures in survey_beside_nulls(mlp, z, [0, layer], **measure.SETTINGS).items():
         for figure, values in committed[kind].items():
             agree(figures[figure], values[0, layer])
 
@@ -134,7 +134,7 @@ def test_a_network_of_each_file_gives_what_is_committed(measure, name):
     model, sha256 = network.load()
     assert sha256 == about["sha256"]
     mlp, z = measure.layers_and_points(model)[1]
-    for kind, figures in measure.measure_layer(mlp, z, network.seed, 1).items():
+    for kind, figures in survey_beside_nulls(mlp, z, [network.seed, 1], **measure.SETTINGS).items():
         for figure, values in committed[kind].items():
             agree(figures[figure], values[k, 1])
 
@@ -145,7 +145,7 @@ def test_a_layer_of_the_ladder_gives_what_is_committed(measure):
     layers = measure.ladder_layers(folder_in("LNPOLY_LADDER"))
     about, mlp, z = next(one for one in layers if one[0]["d_model"] == 64)
     k = committed["networks"].index(about)
-    for kind, figures in measure.measure_layer(mlp, z, about["seed"], about["layer"]).items():
+    for kind, figures in survey_beside_nulls(mlp, z, [about["seed"], about["layer"]], **measure.SETTINGS).items():
         for figure, values in committed[kind].items():
             agree(figures[figure], values[k])
 
