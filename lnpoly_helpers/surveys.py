@@ -185,15 +185,15 @@ def _on_paths(mlp, starts, targets, angle, tolerance):
 
 def _speeds(mlp, starts, targets):
     """How fast the output moves on parts of each path, over the mean: by chords, which miss no jump."""
-    t = angle_between(starts, targets)[:, None] * np.arange(_PARTS + 1) / _PARTS
+    t = np.linspace(0, angle_between(starts, targets), _PARTS + 1, axis=1)
     path = mlp.output(rotate(starts[:, None], targets[:, None], t))
-    moved = np.sqrt((np.diff(path, axis=1) ** 2).sum(axis=-1))
+    moved = np.linalg.norm(path[:, 1:] - path[:, :-1], axis=-1)
     with np.errstate(invalid="ignore"):
-        speed = moved / moved.mean(axis=1, keepdims=True)
-    middle = speed[:, _PARTS // 2 - 1 : _PARTS // 2 + 1].mean(axis=1)
+        speed = moved / moved.mean(axis=1)[:, None]
+    half = _PARTS // 2
     return {
         "speed_start": speed[:, 0],
-        "speed_middle": middle,
+        "speed_middle": speed[:, half - 1 : half + 1].mean(axis=1),
         "speed_end": speed[:, -1],
         "speed_least": speed.min(axis=1),
         "speed_most": speed.max(axis=1),

@@ -79,7 +79,10 @@ def test_a_wide_random_layer_has_the_figures_of_the_closed_forms(rng, p, towards
 
 def test_standard_errors_are_the_spread_over_draws(rng):
     mlp, z = random_mlp(rng, 20, 150), sphere(rng, 400, 20, "layernorm")
+    twice = {name: np.repeat(getattr(mlp, name), 2, axis=-1) for name in ("W_in", "b_in")}
+    mlp = replace(mlp, W_out=np.repeat(mlp.W_out, 2, axis=0), **twice)  # every neuron has a double
     runs = [survey(mlp, z, rng, n_paths=16, n_contexts=16, n_directions=8) for _ in range(60)]
+    assert np.mean([run["own_share"] for run in runs]) == pytest.approx(0.5, abs=0.1)  # half is against the double
     names = [name for name in runs[0] if f"{name}_se" in runs[0]]
     assert {"crossed", "halfway", "speed_end", "own_share", "rho", "share_tokens"} < set(names)
     for name in names:
