@@ -23,7 +23,7 @@ BESIDE := OMP_NUM_THREADS=1 MPLBACKEND=Agg $(PY) -m pytest -n 2 --dist loadfile
 MATHS := tests/geometry tests/test_*.py lnpoly_helpers
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run lite quick test browser bench lint types maths unit nbval places lab notebooks links clean
+.PHONY: help setup run lite quick test browser bench seeds lint types maths unit nbval places lab notebooks links clean
 
 help:
 	@echo 'make run                    execute every notebook, write the site (site/index.html), print a table'
@@ -33,6 +33,7 @@ help:
 	@echo 'make test                   every test but those in the browser; CI runs both'
 	@echo 'make browser                the site and its notebooks in a real Chromium; installs it with apt-get if need be'
 	@echo 'make bench                  measure the speed claims, print them, write data/benchmarks.md'
+	@echo 'make seeds SEEDS=folder LADDER=folder  measure networks that data/build.py and data/ladder.py trained'
 	@echo 'make places                 run the notebooks as Colab and Binder would'
 	@echo 'make lab                    open the notebooks in JupyterLab'
 	@echo 'make notebooks              execute and normalise the committed notebooks in place'
@@ -115,6 +116,10 @@ bench: $(READY)
 	@$(PY) -m pytest -q -o addopts= tests/benchmarks --benchmark-only --benchmark-json=.benchmarks/last.json >.benchmarks/log 2>&1 \
 	  || tail -n 20 .benchmarks/log
 	@$(PY) tests/benchmarks/report.py .benchmarks/last.json
+
+# what the notebooks quote of networks that are not embedded, into data/results/seeds; a quarter of an hour
+seeds: $(READY)
+	@OMP_NUM_THREADS=1 $(PY) data/measure.py $(if $(SEEDS),--seeds '$(SEEDS)') $(if $(LADDER),--ladder '$(LADDER)')
 
 clean:
 	rm -rf site screenshots dist build .pytest_cache .ruff_cache .hypothesis .benchmarks

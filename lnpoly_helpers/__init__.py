@@ -34,8 +34,10 @@ from .geometry.patterns import PatternCounter, activation_pattern, count_pattern
 from .geometry.plane import PlanePartition, partition_plane
 from .geometry.sphere import SpherePartition, count_faces, n_regions, partition_sphere
 from .layer import FoldedMLP, NormedMLP, fold_layer_norm, normalize
+from .logit_paths import growth_exponents, kl_divergence, logit_path, logit_survey, steepness
 from .models.capture import Captured, Trace, capture, residuals, trace
 from .models.load import EMBEDDED, load_model, model_card, model_name, untrained
+from .models.patch import patched_logits
 from .models.read import mlp_block, token_embeddings
 from .models.text import context_windows, distinct_contexts, encode, positions
 from .nulls import (
@@ -49,11 +51,11 @@ from .nulls import (
     wide_relu_share,
 )
 from .output_paths import PathProfile, TangentRange, path_profile, tangent_range
-from .rotation import Crossings, angle_between, at_length, crossings, rotate, steering_angle
-from .series import prompts, published, save_results
+from .rotation import Crossings, angle_between, at_length, crossings, rotate, rotate_residual, steering_angle
+from .series import compare_predictions, predictions, prompts, published, save_results, seed_results
 from .slices import lift, restrict, slice_basis
-from .stats import mean_interval, median_interval, plus_minus
-from .surveys import survey
+from .stats import bootstrap_interval, mean_interval, median_interval, plus_minus
+from .surveys import survey, survey_beside_nulls, survey_interval
 
 __version__ = "0.1.0"
 
@@ -79,11 +81,13 @@ __all__ = [
     "affine_map",
     "angle_between",
     "at_length",
+    "bootstrap_interval",
     "boundary_height",
     "boundary_margin",
     "cap_share",
     "capture",
     "coherence",
+    "compare_predictions",
     "context_effect",
     "context_share",
     "context_windows",
@@ -94,11 +98,15 @@ __all__ = [
     "encode",
     "expected_crossings",
     "fold_layer_norm",
+    "growth_exponents",
     "hamming_distance",
     "jacobian",
     "jostle",
+    "kl_divergence",
     "lift",
     "load_model",
+    "logit_path",
+    "logit_survey",
     "look_alikes",
     "matched_layer",
     "mean_interval",
@@ -114,10 +122,12 @@ __all__ = [
     "partition_circle",
     "partition_plane",
     "partition_sphere",
+    "patched_logits",
     "path_profile",
     "pattern_hash",
     "plus_minus",
     "positions",
+    "predictions",
     "prompts",
     "published",
     "ray_crossings",
@@ -126,11 +136,16 @@ __all__ = [
     "restrict",
     "rice_factor",
     "rotate",
+    "rotate_residual",
     "save_results",
+    "seed_results",
     "slice_basis",
     "split_change",
+    "steepness",
     "steering_angle",
     "survey",
+    "survey_beside_nulls",
+    "survey_interval",
     "tangent_change",
     "tangent_range",
     "token_embeddings",

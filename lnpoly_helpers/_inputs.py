@@ -189,12 +189,46 @@ def positive_integer(value, name, *, multiple_of=1):
     return number
 
 
+def integer_below(value, n, name):
+    """Return ``value`` as an int if it is one from 0 to n - 1."""
+    if not (isinstance(value, (int, np.integer)) and 0 <= value < n):
+        raise ValueError(f"{name}: expected an integer from 0 to {n - 1}, got {value!r}.")
+    return int(value)
+
+
 def as_positive(x, name, *, shape):
     """`as_float64` of numbers that are all > 0."""
     array = as_float64(x, name, shape=shape)
     if (array <= 0).any():
         raise ValueError(f"{name}: expected numbers > 0, got {array.min():g}.")
     return array
+
+
+def as_not_negative(x, name, *, shape):
+    """`as_float64` of numbers that are all >= 0."""
+    array = as_float64(x, name, shape=shape)
+    if (array < 0).any():
+        raise ValueError(f"{name}: expected numbers >= 0, got {array.min():g}.")
+    return array
+
+
+def as_increasing(x, name, *, at_least=1):
+    """`as_float64` of numbers [n] that are > 0, each larger than the one before."""
+    array = as_positive(x, name, shape=("n",))
+    if len(array) < at_least or (np.diff(array) <= 0).any():
+        raise ValueError(f"{name}: expected at least {at_least} numbers in increasing order, got {array}.")
+    return array
+
+
+def as_tokens(tokens, name, d_vocab):
+    """The tokens of one text, int64 [n_tokens]."""
+    array = as_array(tokens, name, "a str or an integer array [n_tokens]")
+    if array.dtype.kind not in "iu" or array.ndim != 1 or array.size == 0 or ((array < 0) | (array >= d_vocab)).any():
+        raise ValueError(
+            f"{name}: expected a str or an array [n_tokens] of integers 0 to {d_vocab - 1}, got {array.dtype} "
+            f"{list(array.shape)}. encode(model, text) makes one."
+        )
+    return array.astype(np.int64)
 
 
 def as_ends(end):

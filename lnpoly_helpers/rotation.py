@@ -186,8 +186,63 @@ def steering_angle(
     return np.arctan2(across, along)
 
 
+def rotate_residual(
+    x: Real[ArrayLike, "... d"],
+    v: Real[ArrayLike, "... d"],
+    angle: Real[ArrayLike, "..."] | float,
+    *,
+    kind: str = "layernorm",
+) -> Float[np.ndarray, "... d"]:
+    """Turn a residual vector towards another by an angle, at its own length.
+
+    For ``"layernorm"`` what turns is Px, as only that is seen behind the norm: |Px| and the mean of x stay as they are.
+    Otherwise it is x. So normalize(result) = rotate(normalize(x), normalize(v), angle), and without a norm a turn is no
+    more than a turn.
+
+    Parameters
+    ----------
+    x, v : array_like [..., d]
+        Vectors with a direction, of any length. Shapes broadcast.
+    angle : array_like [...]
+        Radians, as for `rotate`.
+    kind : {"layernorm", "rmsnorm", "none"}
+        Of the norm that reads x.
+
+    Returns
+    -------
+    float64 [..., d]
+
+    Raises
+    ------
+    ValueError
+        As for `normalize` and `rotate`.
+
+    Notes
+    -----
+    Accurate to a few units in the last place of x.
+
+    See Also
+    --------
+    rotate : the same on the sphere.
+    steering_angle : by how far adding alpha v turns x.
+    logit_path : what the network makes of it.
+
+    Examples
+    --------
+    >>> rotate_residual([3.0, 0.0], [1.0, 1.0], np.pi / 2, kind="rmsnorm").round(12)
+    array([0., 3.])
+    """
+    one_of(kind, KINDS, "kind")
+    x = as_float64(x, "x", shape=(..., "d"))
+    v = as_float64(v, "v", shape=(..., x.shape[-1]))
+    (e0, size), (e1, _) = (_unit_and_size(a, name, kind) for a, name in ((x, "x"), (v, "v")))
+    radius = np.sqrt(x.shape[-1])
+    turned = size[..., None] * rotate(radius * e0, radius * e1, angle)
+    return turned + x.mean(axis=-1, keepdims=True) if kind == "layernorm" else turned
+
+
 def _unit_and_size(x, name, kind):
-    """Unit vectors along Px [..., d] and numbers in proportion to |Px| [...]."""
+    """Unit vectors along Px [..., d] and |Px| / sqrt(d) [...]."""
     kind = "layernorm" if kind == "layernorm" else "rmsnorm"
     unit, size = parts_of(x, kind)
     if not unit.any(axis=-1).all():

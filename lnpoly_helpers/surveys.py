@@ -1,13 +1,18 @@
 """What one push does to one layer, in figures: for networks, seeds and nulls side by side."""
 
+import copy
+from collections.abc import Mapping, Sequence
+from typing import Any
+
 import numpy as np
 
 from ._inputs import ArrayLike, Real, as_angle, as_float64, one_of, positive_integer, require_on_sphere, require_sphere
 from .changes import coherence_of, context_share, split_weights
 from .layer import FoldedMLP, normalize
-from .nulls import jostle, look_alikes, rice_factor
+from .nulls import jostle, look_alikes, matched_layer, rice_factor
 from .output_paths import tangent_range
 from .rotation import angle_between, crossings, rotate
+from .stats import mean_interval
 
 _CLOSEST = np.radians(1.0)  # points nearer than that, or to an antipode, are the same token again: no path
 _PARTS = 16  # of a path, for the speed
@@ -174,7 +179,7 @@ def _on_paths(mlp, starts, targets, angle, tolerance):
             "n_effective": adding.n_effective,
             "rho": adding.rho,
         }
-    found = {
+    found: dict[str, Any] = {
         "range": np.median(np.degrees(ranges.angles)),
         "range_boundaries": np.median(np.where(np.isfinite(ranges.angles), ranges.n_crossings, np.inf)),
     }
@@ -241,3 +246,101 @@ def _ratio(name, part, whole):
     share = part.sum() / total
     off = part - share * whole
     return {name: share, f"{name}_se": np.sqrt(n / (n - 1) * (off**2).sum()) / abs(total) if n > 1 else np.nan}
+
+
+# --- beside its nulls ---
+
+
+def survey_beside_nulls(
+    mlp: FoldedMLP, z: Real[ArrayLike, "n d"], seed: int | Sequence[int], **options
+) -> dict[str, dict[str, float]]:
+    """`survey` of a layer and of its two nulls, on the same paths and in the same contexts.
+
+    Parameters
+    ----------
+    mlp : FoldedMLP
+        Behind LayerNorm or RMSNorm.
+    z : array_like [n, d]
+        Real points of the layer's sphere.
+    seed : int, or a sequence of int
+        What is drawn follows from it: paths and contexts, and the weights of the nulls.
+    **options
+        As `survey` takes them.
+
+    Returns
+    -------
+    dict
+        "trained": the layer's own figures; "matched": those of its `matched_layer`; "W_out random": those of the layer
+        with its own W_in and a random W_out.
+
+    Raises
+    ------
+    ValueError
+        As for `survey`.
+
+    See Also
+    --------
+    survey_interval : one figure of several layers, with its interval.
+
+    Examples
+    --------
+    >>> rng = np.random.default_rng(0)
+    >>> mlp = FoldedMLP(np.eye(6), np.zeros(6), np.eye(6), np.zeros(6), "relu", 0.0, "rmsnorm")
+    >>> found = survey_beside_nulls(mlp, mlp.to_sphere(rng.normal(size=(200, 6))), seed=0)
+    >>> list(found), found["trained"]["own_share"]  # each neuron writes to a coordinate of its own
+    (['trained', 'matched', 'W_out random'], 1.0)
+    """
+    numbers = [seed] if np.ndim(seed) == 0 else list(seed)
+    draws, match, rewrite = (np.random.default_rng([*numbers, k]) for k in range(3))
+    layers = {
+        "trained": mlp,
+        "matched": matched_layer(mlp, z, match),
+        "W_out random": matched_layer(mlp, z, rewrite, keep="W_in"),
+    }
+    return {name: survey(layer, z, copy.deepcopy(draws), **options) for name, layer in layers.items()}
+
+
+def survey_interval(found: Mapping[str, Any], figure: str) -> tuple[float, float | None]:
+    """One figure of a network: its mean over layers, and half of a 95 % interval.
+
+    Over seeds where there are several: each seed's mean over its layers is one value. Else over the paths and
+    directions of each layer, from the standard errors of `survey`; None where a figure has none, as a median.
+
+    Parameters
+    ----------
+    found : dict
+        Figures as `survey` names them, each a float, [n_layers], or [n_seeds, n_layers] with at least two seeds.
+    figure : str
+
+    Returns
+    -------
+    mean : float
+    half : float or None
+
+    Raises
+    ------
+    ValueError
+        The figure is not there.
+
+    See Also
+    --------
+    seed_results : where figures of several seeds come from.
+    mean_interval : how sure several seeds are.
+
+    Examples
+    --------
+    >>> survey_interval({"on": [[0.1, 0.3], [0.2, 0.4], [0.3, 0.5]]}, "on")[0].round(3)
+    np.float64(0.3)
+    >>> survey_interval({"kappa": [1.0, 2.0], "kappa_se": [0.3, 0.4]}, "kappa")
+    (np.float64(1.5), np.float64(0.49))
+    """
+    one_of(figure, list(found), "figure")
+    values = np.asarray(found[figure], dtype=np.float64)
+    if values.ndim == 2:
+        return mean_interval(np.nanmean(values, axis=1))
+    errors = found.get(f"{figure}_se")
+    values = np.atleast_1d(values)
+    if errors is None:
+        return values.mean(), None
+    errors = np.atleast_1d(np.asarray(errors, dtype=np.float64))
+    return values.mean(), 1.96 * np.sqrt((errors**2).sum()) / len(errors)

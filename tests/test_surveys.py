@@ -14,12 +14,15 @@ from lnpoly_helpers import (
     fold_layer_norm,
     load_model,
     matched_layer,
+    mean_interval,
     mlp_block,
     normalize,
     prompts,
     residuals,
     rice_factor,
     survey,
+    survey_beside_nulls,
+    survey_interval,
     wide_relu,
     wide_relu_range,
     wide_relu_share,
@@ -183,3 +186,31 @@ def test_the_matched_layer_of_a_trained_one_adds_its_flips_like_independent_vect
         assert abs(null[name] - 1) < 4 * null[f"{name}_se"] < 0.2
     trained = survey(mlp, z, np.random.default_rng(1), n_paths=96)
     assert trained["on"] == pytest.approx(null["on"], rel=1e-3) and trained["kappa"] > null["kappa"]
+
+
+def test_a_layer_beside_its_nulls_walks_the_same_paths(rng):
+    """What reads alike crosses alike; each null is the one that its name says; another seed draws others."""
+    mlp, z = random_mlp(rng, d=16, m=48, kind="layernorm"), sphere(rng, 80, 16, "layernorm")
+    options = {"n_paths": 8, "n_contexts": 8, "n_directions": 4}
+    found = survey_beside_nulls(mlp, z, [3, 1], **options)
+    assert found["trained"] == survey(mlp, z, np.random.default_rng([3, 1, 0]), **options)
+    match = matched_layer(mlp, z, np.random.default_rng([3, 1, 1]))
+    assert found["matched"] == survey(match, z, np.random.default_rng([3, 1, 0]), **options)
+    assert found["W_out random"]["crossed"] == found["trained"]["crossed"] != found["matched"]["crossed"]
+    assert found["W_out random"]["kappa"] != found["trained"]["kappa"]
+    assert survey_beside_nulls(mlp, z, 4, **options)["trained"] != found["trained"]
+
+
+def test_the_interval_of_a_figure_is_over_seeds_or_over_paths(rng):
+    values = rng.normal(size=(9, 4))
+    mean, half = survey_interval({"kappa": values}, "kappa")
+    np.testing.assert_allclose([mean, half], mean_interval(values.mean(axis=1)), atol=1e-15)
+    assert survey_interval({"range": [1.0, 3.0]}, "range") == (2.0, None)
+    assert survey_interval({"range": 1.0}, "range") == (1.0, None)
+    # four layers of many paths each: the standard error of the mean of their means
+    paths = rng.normal(size=(4, 1000)) * [[1.0], [2.0], [3.0], [4.0]]
+    errors = paths.std(axis=1, ddof=1) / np.sqrt(1000)
+    mean, half = survey_interval({"kappa": paths.mean(axis=1), "kappa_se": errors}, "kappa")
+    np.testing.assert_allclose([mean, half], mean_interval(paths, strata=0), rtol=2e-3)
+    with pytest.raises(ValueError, match=r"figure: expected one of 'kappa', got 'rho'"):
+        survey_interval({"kappa": values}, "rho")
