@@ -39,8 +39,8 @@ def survey(
     Parameters
     ----------
     mlp : FoldedMLP
-        Behind LayerNorm or RMSNorm. Of a layer without a norm pass at_length(mlp, length), the length that of a usual
-        residual vector, and normalize(x, kind="rmsnorm") for its points.
+        Behind LayerNorm or RMSNorm. For a layer without a norm pass at_length(mlp, length), with the length of a usual
+        residual vector, and the points normalize(x, kind="rmsnorm").
     z : array_like [n, d]
         Real points of the layer's sphere.
     rng : numpy Generator
