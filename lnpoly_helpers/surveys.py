@@ -1,17 +1,21 @@
 """What one push does to one layer, in figures: for networks, seeds and nulls side by side."""
 
 import copy
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from ._inputs import ArrayLike, Real, as_angle, as_float64, one_of, positive_integer, require_on_sphere, require_sphere
 from .changes import coherence_of, context_share, split_weights
-from .layer import FoldedMLP, normalize
+from .layer import FoldedMLP, fold_layer_norm, normalize
+from .models.bridge import TransformerBridge
+from .models.capture import residuals
+from .models.read import mlp_block
+from .models.text import distinct_contexts
 from .nulls import jostle, look_alikes, matched_layer, rice_factor
 from .output_paths import tangent_range
-from .rotation import angle_between, crossings, rotate
+from .rotation import angle_between, at_length, crossings, rotate
 from .stats import mean_interval
 
 _CLOSEST = np.radians(1.0)  # points nearer than that, or to an antipode, are the same token again: no path
@@ -298,6 +302,63 @@ def survey_beside_nulls(
         "W_out random": matched_layer(mlp, z, rewrite, keep="W_in"),
     }
     return {name: survey(layer, z, copy.deepcopy(draws), **options) for name, layer in layers.items()}
+
+
+def survey_network(
+    model: TransformerBridge,
+    texts: str | Iterable[str],
+    layers: Sequence[int] | None = None,
+    *,
+    seed: int = 0,
+    **options,
+) -> dict[str, dict[str, list[float]]]:
+    """`survey_beside_nulls` of some layers of a network, at the tokens of texts.
+
+    The points are the residual vectors of `distinct_contexts`. Without a norm they are taken at their median length
+    (`at_length`).
+
+    Parameters
+    ----------
+    model : transformer_lens TransformerBridge
+    texts : list of str, or one str
+    layers : sequence of int, optional
+        By default all.
+    seed : int
+        Paths, contexts and nulls of a layer follow from it and the layer's number.
+    **options
+        As `survey` takes them.
+
+    Returns
+    -------
+    dict
+        "trained", "matched" and "W_out random": {figure: [one for each layer]}.
+
+    Raises
+    ------
+    ValueError
+        As for `residuals` and `survey`.
+
+    See Also
+    --------
+    seed_results : the same of several seeds, measured before.
+    survey_interval : one figure, with its interval.
+
+    Examples
+    --------
+    >>> from lnpoly_helpers import load_model, prompts
+    >>> found = survey_network(load_model("nano-ln-relu"), prompts()[:9], [2], n_paths=8)
+    >>> found["trained"]["on"][0] == found["matched"]["on"][0] < 0.2
+    True
+    """
+    layers = list(range(model.cfg.n_layers) if layers is None else layers)
+    mlps = [fold_layer_norm(mlp_block(model, layer)) for layer in layers]
+    vectors = residuals(model, texts, layers)[:, distinct_contexts(model, texts)]
+    found = []
+    for layer, mlp, x in zip(layers, mlps, vectors, strict=True):
+        if mlp.kind == "none":
+            mlp = at_length(mlp, float(np.median(np.linalg.norm(x, axis=1))))
+        found.append(survey_beside_nulls(mlp, mlp.to_sphere(x), [seed, layer], **options))
+    return {kind: {key: [one[kind][key] for one in found] for key in found[0][kind]} for kind in found[0]}
 
 
 def survey_interval(found: Mapping[str, Any], figure: str) -> tuple[float, float | None]:
