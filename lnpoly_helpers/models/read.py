@@ -34,7 +34,8 @@ def mlp_block(model: TransformerBridge, layer: int) -> NormedMLP:
     Parameters
     ----------
     model : transformer_lens TransformerBridge
-        With a LayerNorm, an RMSNorm or nothing before an MLP of two matrices and a pointwise activation.
+        With a LayerNorm, an RMSNorm or nothing before an MLP of two matrices and a pointwise activation, or of three
+        (a gated one: SwiGLU, GeGLU, ReGLU).
     layer : int
         From 0.
 
@@ -152,21 +153,11 @@ def _read_block(model, layer):
     """The norm and the MLP of a layer as a `NormedMLP`, checked to give what the model gives."""
     block = model.blocks[layer]
     name, seen = find_norm(model, layer)
-    norm = _stored(getattr(block, name))
-    W_in, b_in = _linear(getattr(block.mlp, "in"), model.cfg.d_model, rows="in")
-    W_out, b_out = _linear(block.mlp.out, model.cfg.d_model, rows="out")
-    weight, bias = getattr(norm, "weight", None), getattr(norm, "bias", None)
-    stored = NormedMLP(
-        gamma=np.ones(len(W_in)) if weight is None else array(weight),
-        beta=np.zeros(len(W_in)) if bias is None else array(bias),
-        W_in=W_in,
-        b_in=b_in,
-        W_out=W_out,
-        b_out=b_out,
-        activation=activation_name(model.cfg),
-        eps=getattr(norm, "eps", getattr(norm, "variance_epsilon", 0.0)),
-        kind=_norm_kind(norm),
-    )
+    parts = [_stored(getattr(block, name)), getattr(block.mlp, "in"), block.mlp.out]
+    if "gate" in block.mlp.submodules:
+        parts = [parts[0], block.mlp.gate, block.mlp.out, getattr(block.mlp, "in")]
+    norm, first, last, *up = map(_stored, parts)
+    stored = NormedMLP.from_modules(norm, first, last, activation_name(model.cfg), *up)
     return _as_it_computes(stored, seen[f"{name}.hook_in"], seen["mlp.out.hook_out"])
 
 
@@ -196,27 +187,3 @@ def _as_it_computes(block, residual, output):
 def _stored(component):
     """The model's own module behind a bridge component."""
     return getattr(component, "original_component", None) or component
-
-
-def _norm_kind(norm):
-    name = type(norm).__name__
-    if name == "Identity":
-        return "none"
-    if name == "LayerNorm":
-        return "layernorm"
-    if name.endswith("RMSNorm"):
-        return "rmsnorm"
-    raise ValueError(f"model: expected LayerNorm, RMSNorm or no norm before the MLP, got {name}.")
-
-
-def _linear(component, d_model, rows):
-    """Weight and bias of a linear map in row convention: the weight is used as x @ W."""
-    module = _stored(component)
-    weight = array(module.weight)
-    # torch's Linear stores [out, in]; the Conv1D of Hugging Face's GPT-2 stores [in, out]
-    if type(module).__name__ != "Conv1D":
-        weight = weight.T
-    if weight.shape[0 if rows == "in" else 1] != d_model:
-        raise ValueError(f"model: expected an MLP matrix with {d_model} at its outer side, got {list(weight.shape)}.")
-    bias = np.zeros(weight.shape[1]) if module.bias is None else array(module.bias)
-    return weight, bias
