@@ -165,7 +165,8 @@ def _boot(path, who, tokenizer, dtype):
     from transformer_lens.model_bridge.sources.transformers import get_hf_model_class_for_architecture
 
     config, name = architecture(path, who)
-    folder, options, stating = files(path)
+    folder, options, _ = files(path)
+    stating = "what the file states" if is_gguf(path) else "config.json"
     damaged = f"A file is damaged, or of another model. Put the right one into {folder}."
     dtype, other = getattr(torch, dtype), None
     if tokenizer is not None or is_gguf(path):

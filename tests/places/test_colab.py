@@ -62,7 +62,7 @@ def internet(tmp_path_factory):
     environments.snapshot(folder / PROJECT["tool"]["lnpoly"]["repository"])
     git = {"GIT_CONFIG_COUNT": "1", "GIT_CONFIG_VALUE_0": "https://github.com/", "GIT_ALLOW_PROTOCOL": "file"}
     git["GIT_CONFIG_KEY_0"] = f"url.{folder.as_uri()}/.insteadOf"
-    with Hub({hub_room.MINILM: hub_room.minilm_package()}) as hub:
+    with Hub({hub_room.PACKAGES["minilm"].repository: hub_room.packaged("minilm")}) as hub:
         yield git | {"HF_ENDPOINT": hub.endpoint}
 
 
