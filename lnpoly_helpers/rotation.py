@@ -3,9 +3,8 @@
 A path starts at z0 and runs towards z1 along their great circle, z(t) = sqrt(d) (e0 cos t + e1 sin t), t the angle from
 z0 in radians. Along it every pre-activation is A cos t + B sin t + b, as on the circle of the toy.
 
-Adding a direction is such a path. With P the centring (LayerNorm) or nothing (RMSNorm) and theta the angle between Px
-and Pv, normalize(x + alpha v) is the point at angle t of the arc from normalize(x) to normalize(v), where
-alpha = |Px| sin(t) / (|Pv| sin(theta - t)): alpha from 0 to infinity sweeps the arc.
+Adding a direction is such a path: with alpha from 0 to infinity, normalize(x + alpha v) sweeps the arc from
+normalize(x) to normalize(v), and `steering_angle` says how far it has come.
 """
 
 from dataclasses import dataclass, replace
@@ -13,6 +12,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from ._inputs import (
+    KINDS,
     ArrayLike,
     Bool,
     Float,
@@ -21,6 +21,7 @@ from ._inputs import (
     as_ends,
     as_float64,
     freeze,
+    one_of,
     positive,
     require_broadcast,
     require_folded,
@@ -30,8 +31,9 @@ from ._inputs import (
 )
 from .geometry._angles import on_arcs, turn
 from .layer import FoldedMLP
+from .layer import direction as parts_of
 
-_CLOSEST = 1e-10  # radians: nearer to each other, or to being antipodes, two points have no safe great circle
+CLOSEST = 1e-10  # radians: nearer to each other, or to being antipodes, two points have no safe great circle
 _AT_ONCE = 2**17  # pre-activations in flight: what is worked on stays in the processor's cache
 
 
@@ -117,6 +119,138 @@ def rotate(
     return np.sqrt(e0.shape[-1]) * (e0 * np.cos(angle) + e1 * np.sin(angle))
 
 
+def steering_angle(
+    x: Real[ArrayLike, "... d"],
+    v: Real[ArrayLike, "... d"],
+    alpha: Real[ArrayLike, "..."] | float,
+    *,
+    kind: str = "layernorm",
+) -> Float[np.ndarray | np.float64, "..."]:
+    """By which angle adding alpha v to a residual vector x turns the point that the layer sees.
+
+    tan(angle) = alpha |Pv| sin(phi) / (|Px| + alpha |Pv| cos(phi)), phi the angle between Px and Pv, and P the centring
+    for LayerNorm, nothing for RMSNorm. So normalize(x + alpha v) = rotate(normalize(x), normalize(v), angle): as alpha
+    goes from 0 to infinity the point sweeps the arc from normalize(x) to normalize(v), and the angle grows from 0
+    to phi. In other words alpha = |Px| sin(angle) / (|Pv| sin(phi - angle)).
+
+    Parameters
+    ----------
+    x, v : array_like [..., d]
+        Residual vector and direction, of any length.
+    alpha : array_like [...]
+        How much of v is added, at least 0; infinity is taken. To take v away, pass -v. Shapes broadcast.
+    kind : {"layernorm", "rmsnorm", "none"}
+        Without a norm the angle is that between x and x + alpha v: RMSNorm's.
+
+    Returns
+    -------
+    angle : float64 [...]
+        Radians in [0, phi]. Opposite to x, phi = pi: the angle is 0 as long as alpha |Pv| < |Px|, and pi beyond.
+
+    Raises
+    ------
+    ValueError
+        A vector without direction (constant for LayerNorm, zero otherwise), also x + alpha v; an alpha below 0.
+
+    Notes
+    -----
+    Accurate to about 1e-15; where x + alpha v all but vanishes, to 1e-15 |x| / |x + alpha v|.
+
+    See Also
+    --------
+    rotate : the point at that angle.
+    context_effect : what such a turn does in many contexts.
+
+    Examples
+    --------
+    >>> x, v = [[3.0, 0.0], [0.0, 1.0]]
+    >>> np.degrees(steering_angle(x, v, [0.0, 3.0, np.inf], kind="rmsnorm")).round(9)
+    array([ 0., 45., 90.])
+    """
+    one_of(kind, KINDS, "kind")
+    x = as_float64(x, "x", shape=(..., "d"))
+    v = as_float64(v, "v", shape=(..., x.shape[-1]))
+    alpha = as_float64(alpha, "alpha", shape=(...,), infinite=True)
+    if (alpha < 0).any():
+        raise ValueError(f"alpha: expected numbers >= 0, got {alpha.min():g}. To take a direction away, pass -v.")
+    require_broadcast("x, v and alpha", x.shape[:-1], v.shape[:-1], alpha.shape)
+    (e0, size), (e1, added) = (_unit_and_size(a, name, kind) for a, name in ((x, "x"), (v, "v")))
+    half_sine, half_cosine = (np.linalg.norm(e, axis=-1) / 2 for e in (e1 - e0, e1 + e0))  # of phi
+    with np.errstate(over="ignore", divide="ignore"):
+        ratio = alpha * (added / size)
+        # both sides of the quotient, divided by the larger of |Px| and alpha |Pv|: neither can overflow
+        less, more = np.minimum(ratio, 1), np.where(ratio > 1, 1 / ratio, 1)
+    across, along = 2 * half_sine * half_cosine * less, (more - less) + 2 * half_cosine**2 * less
+    if (np.hypot(across, along) < 8 * np.finfo(float).eps).any():
+        raise ValueError("alpha: expected x + alpha v with a direction, got one that vanishes. Take another alpha.")
+    return np.arctan2(across, along)
+
+
+def rotate_residual(
+    x: Real[ArrayLike, "... d"],
+    v: Real[ArrayLike, "... d"],
+    angle: Real[ArrayLike, "..."] | float,
+    *,
+    kind: str = "layernorm",
+) -> Float[np.ndarray, "... d"]:
+    """Turn a residual vector towards another by an angle, at its own length.
+
+    For ``"layernorm"`` what turns is Px, as only that is seen behind the norm: |Px| and the mean of x stay as they are.
+    Otherwise it is x. So normalize(result) = rotate(normalize(x), normalize(v), angle), and without a norm a turn is no
+    more than a turn.
+
+    Parameters
+    ----------
+    x, v : array_like [..., d]
+        Vectors with a direction, of any length. Shapes broadcast.
+    angle : array_like [...]
+        Radians, as for `rotate`.
+    kind : {"layernorm", "rmsnorm", "none"}
+        Of the norm that reads x.
+
+    Returns
+    -------
+    float64 [..., d]
+
+    Raises
+    ------
+    ValueError
+        As for `normalize` and `rotate`.
+
+    Notes
+    -----
+    Accurate to a few units in the last place of x.
+
+    See Also
+    --------
+    rotate : the same on the sphere.
+    steering_angle : by how far adding alpha v turns x.
+    logit_path : what the network makes of it.
+
+    Examples
+    --------
+    >>> rotate_residual([3.0, 0.0], [1.0, 1.0], np.pi / 2, kind="rmsnorm").round(12)
+    array([0., 3.])
+    """
+    one_of(kind, KINDS, "kind")
+    x = as_float64(x, "x", shape=(..., "d"))
+    v = as_float64(v, "v", shape=(..., x.shape[-1]))
+    (e0, size), (e1, _) = (_unit_and_size(a, name, kind) for a, name in ((x, "x"), (v, "v")))
+    radius = np.sqrt(x.shape[-1])
+    turned = size[..., None] * rotate(radius * e0, radius * e1, angle)
+    return turned + x.mean(axis=-1, keepdims=True) if kind == "layernorm" else turned
+
+
+def _unit_and_size(x, name, kind):
+    """Unit vectors along Px [..., d] and |Px| / sqrt(d) [...]."""
+    kind = "layernorm" if kind == "layernorm" else "rmsnorm"
+    unit, size = parts_of(x, kind)
+    if not unit.any(axis=-1).all():
+        what = "constant (a multiple of the ones vector)" if kind == "layernorm" else "zero"
+        raise ValueError(f"{name}: expected vectors with a direction, got one that is {what}. Leave it out.")
+    return unit / np.linalg.norm(unit, axis=-1, keepdims=True), size[..., 0]
+
+
 def _unit_pair(z0, z1, d, kind=None):
     z0, z1 = (z / np.linalg.norm(z, axis=-1, keepdims=True) for z in sphere_pair(z0, z1, d, kind))
     return z0, z1
@@ -130,7 +264,7 @@ def _frame(z0, z1, d, kind=None):
     """Orthonormal e0, e1 [..., d], along z0 and along the path's start, and the angle [...] from z0 to z1."""
     e0, e1 = _unit_pair(z0, z1, d, kind)
     angle = _angle(e0, e1)
-    require_one_great_circle(angle, _CLOSEST)
+    require_one_great_circle(angle, CLOSEST)
     # the chord from z0 or its antipode, whichever is nearer: it is short where the projection would cancel
     chord = e1 - np.where((e0 * e1).sum(axis=-1, keepdims=True) < 0, -1, 1) * e0
     tangent = chord - (chord * e0).sum(axis=-1, keepdims=True) * e0
@@ -268,7 +402,7 @@ def crossings(
     --------
     expected_crossings : how many a random great circle has.
     path_profile, tangent_range : what the output does on the way.
-    split_change : what the flips add between the end points.
+    split_change : what the layer makes of the move.
 
     Examples
     --------

@@ -78,6 +78,155 @@ def published() -> dict[str, Any]:
     return json.loads((data_folder() / "published" / "gpt2_residual_std.json").read_text(encoding="utf-8"))
 
 
+def seed_results(name: str) -> dict[str, Any]:
+    """What `survey` found in networks that do not come with the package: other seeds, checkpoints, widths.
+
+    Parameters
+    ----------
+    name : str
+        "nano-ln-relu", "nano-ln-gelu", "nano-rms-relu" or "nano-none-relu": nine seeds of that design, the first the
+        embedded model. "checkpoints": seeds at steps from 0, fresh weights, to the end. "widths": nano-ln-relu with 64
+        and 256 in place of 128 dimensions. "ladder": single layers of larger networks, 64 to 768 dimensions.
+
+    Returns
+    -------
+    dict
+        ``networks``: a list of what is known of each, as ``seed``, ``step``, ``d_model``, ``sha256`` of its weights.
+        ``trained``, ``matched`` (`matched_layer`), ``W_out random`` (``matched_layer(..., keep="W_in")``) and, where
+        they were measured, ``untrained`` (fresh weights): each a dict of the figures of `survey`, float64
+        [network, layer], in the ladder [network]. ``settings`` and ``command``: how they were measured.
+
+    Raises
+    ------
+    ValueError
+        The name is another.
+    FileNotFoundError
+        The file that comes with the package is gone.
+
+    Notes
+    -----
+    Rounded to four digits. The weights are not kept; ``data/build.py`` and ``data/ladder.py`` train them again. To
+    speak of a design, take the mean over layers first and then `mean_interval` over the seeds, which are independent.
+
+    See Also
+    --------
+    survey : the figures.
+    mean_interval : how sure nine seeds are.
+
+    Examples
+    --------
+    >>> found = seed_results("nano-ln-relu")
+    >>> found["trained"]["crossed_law"].shape, len(found["networks"])
+    ((9, 4), 9)
+    """
+    folder = data_folder() / "results" / "seeds"
+    names = sorted(path.stem for path in folder.glob("*.json"))
+    if name not in names:
+        raise ValueError(f"name: expected one of {', '.join(names)}, got {name!r}.")
+    found = json.loads(read_data(folder / f"{name}.json"))
+    return {
+        key: value
+        if key in ("command", "settings", "networks")
+        else {figure: np.array(values, dtype=np.float64) for figure, values in value.items()}
+        for key, value in found.items()
+    }
+
+
+def predictions(model: str = "gpt2") -> dict[str, Any]:
+    """What was predicted of a network before anyone had measured it, with the rule that decides.
+
+    Parameters
+    ----------
+    model : {"gpt2"}
+
+    Returns
+    -------
+    dict
+        ``model``, ``how`` it is to be measured, the ``rule``, and ``predictions``: a list, each with its ``claim``,
+        ``figure`` of `survey`, ``of`` ("trained", "trained - matched" or "trained / matched"), the interval ``low`` to
+        ``high`` for its mean over layers, and what it was predicted ``from``.
+
+    Raises
+    ------
+    ValueError
+        Nothing was predicted of that network.
+    FileNotFoundError
+        The file that comes with the package is gone.
+
+    See Also
+    --------
+    compare_predictions : holds them to a run.
+
+    Examples
+    --------
+    >>> predictions("gpt2")["predictions"][0]["figure"]
+    'on'
+    """
+    folder = data_folder() / "predictions"
+    names = sorted(path.stem for path in folder.glob("*.json"))
+    if model not in names:
+        raise ValueError(f"model: expected one of {', '.join(names)}, got {model!r}. Nothing was predicted of others.")
+    return json.loads(read_data(folder / f"{model}.json"))
+
+
+def compare_predictions(
+    figures: Mapping[str, Mapping[str, Any]], *, model: str = "gpt2"
+) -> list[tuple[str, float, float, float, str]]:
+    """Hold a run to what was predicted of it: each prediction confirmed, refuted, or not measured.
+
+    A prediction is about one number, the mean over layers of a figure of `survey`, of what a trained layer has over
+    its matched one, or of the quotient of the two means. It is confirmed by a number from low to high, and refuted by
+    any other.
+
+    Parameters
+    ----------
+    figures : dict
+        ``"trained"`` and ``"matched"``, each a dict of figures of `survey`, one number for each layer: those of the
+        network's layers and of their `matched_layer`. What is missing is not measured.
+    model : {"gpt2"}
+        Of which network the predictions are. Whether the figures are that network's is the caller's to know.
+
+    Returns
+    -------
+    list of (claim, low, high, found, verdict)
+        ``found`` is NaN, and the verdict "not measured", where a figure is missing or not finite in a layer.
+
+    Raises
+    ------
+    ValueError
+        Nothing was predicted of that network, or two figures of one prediction have different numbers of layers.
+
+    See Also
+    --------
+    predictions : what they are.
+    survey, matched_layer : where the figures come from.
+
+    Examples
+    --------
+    >>> found = compare_predictions({"trained": {"on": [0.99, 0.98]}})
+    >>> found[0][-1], found[1][-1]  # nearly all neurons on, and nothing else measured
+    ('refuted', 'not measured')
+    """
+    rows = []
+    for one in predictions(model)["predictions"]:
+        found = _predicted_number(figures, one["figure"], one["of"])
+        verdict = "confirmed" if one["low"] <= found <= one["high"] else "refuted"
+        rows.append((one["claim"], one["low"], one["high"], found, "not measured" if np.isnan(found) else verdict))
+    return rows
+
+
+def _predicted_number(figures, figure, of):
+    kinds = of.split()[::2]
+    values = [np.asarray(figures.get(kind, {}).get(figure, np.nan), dtype=np.float64) for kind in kinds]
+    if not all(np.isfinite(value).all() for value in values):
+        return np.nan
+    if len({value.shape for value in values}) > 1:
+        shapes = " and ".join(str(list(value.shape)) for value in values)
+        raise ValueError(f"figures: expected as many layers in {' and '.join(kinds)}, got {figure} of {shapes}.")
+    mean, *null = (float(value.mean()) for value in values)
+    return mean if not null else mean - null[0] if " - " in of else mean / null[0]
+
+
 def save_results(
     model: str, notebook: str, numbers: Mapping[str, Any], *, folder: str | os.PathLike | None = None
 ) -> str:

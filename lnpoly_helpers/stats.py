@@ -6,13 +6,15 @@ import numpy as np
 
 from ._inputs import ArrayLike, Float, Real, as_array, as_float64
 
-_Z = 1.96  # standard deviations to either side of a normal distribution's mean, for 95 %
+_Z = 1.96  # standard deviations to either side of a normal distribution's mean, for 95 %: for many coins
 
 
 def mean_interval(
     values: Real[ArrayLike, "..."] | Sequence, *, axis: int = -1, strata: int | None = None
 ) -> tuple[Float[np.ndarray | np.float64, "..."], Float[np.ndarray | np.float64, "..."]]:
-    """Mean of a sample and half of its 95 % interval: mean ± 1.96 s / sqrt(n), s the standard deviation with n - 1.
+    """Mean of a sample and half of its 95 % interval: mean ± t s / sqrt(n), s the standard deviation with n - 1.
+
+    t is the 97.5 % quantile of Student's distribution with n - 1 degrees of freedom: 2.31 for nine seeds, not 1.96.
 
     Parameters
     ----------
@@ -22,7 +24,9 @@ def mean_interval(
         Of the n values of one sample, at least 2.
     strata : int, optional
         Another axis, of K parts that were sampled by themselves and weigh the same, such as the layers of a network:
-        then the mean of their means, with half = sqrt(sum_k half_k^2) / K. Cochran 1977, Sampling Techniques, 5.3.
+        then the mean of their means, with half = t sqrt(sum_k v_k) / K, v_k = s_k^2 / n. Cochran 1977, Sampling
+        Techniques, 5.3; t has Satterthwaite's (sum_k v_k)^2 / sum_k(v_k^2 / (n - 1)) degrees of freedom, 5.4. (Where
+        the parts share what makes them vary, as layers share a seed, take their mean first and the interval of it.)
 
     Returns
     -------
@@ -36,11 +40,13 @@ def mean_interval(
 
     Notes
     -----
-    The quantile is the normal one. Of normal samples the interval holds the mean in 93.8 % at n = 24, 94.4 % at 48 and
-    94.7 % at 96; of skewed ones in fewer (exponential: 91 %, 93 % and 94 %).
+    Of normal samples the interval holds the mean in 95 % at every n; of skewed ones in fewer (exponential: 89.7 % at
+    n = 9, 92.2 % at 24, 93.4 % at 48, 94.2 % at 96). Values of one text, such as its tokens, are not independent:
+    `bootstrap_interval`.
 
     See Also
     --------
+    bootstrap_interval : for values that come in groups.
     median_interval : for skewed values, or where some are infinite.
     plus_minus : how the two are printed.
 
@@ -48,22 +54,100 @@ def mean_interval(
     --------
     >>> mean, half = mean_interval([[1.0, 2.0, 3.0], [5.0, 6.0, 7.0]])
     >>> mean, half.round(3)
-    (array([2., 6.]), array([1.132, 1.132]))
+    (array([2., 6.]), array([2.484, 2.484]))
     >>> plus_minus(*mean_interval([[1.0, 2.0, 3.0], [5.0, 6.0, 7.0]], strata=0))
-    '4.00±0.80'
+    '4.00±1.13'
     """
     values = as_float64(values, "values", shape=(..., "n"))
     n = values.shape[axis]
     if n < 2:
         raise ValueError(f"values: expected at least 2 along axis {axis}, got {n}: one value has no spread.")
-    mean = values.mean(axis=axis, keepdims=True)
-    half = _Z * values.std(axis=axis, ddof=1, keepdims=True) / np.sqrt(n)
-    if strata is None:
-        return mean.squeeze(axis)[()], half.squeeze(axis)[()]
-    if strata % values.ndim == axis % values.ndim:
+    other = () if strata is None else (strata % values.ndim,)
+    if axis % values.ndim in other:
         raise ValueError(f"strata: expected another axis than that of the values, {axis}, got {strata}.")
-    half = np.sqrt((half**2).sum(axis=strata, keepdims=True)) / values.shape[strata]
-    return mean.mean(axis=strata, keepdims=True).squeeze((axis, strata))[()], half.squeeze((axis, strata))[()]
+    mean = values.mean(axis=axis, keepdims=True).mean(axis=other, keepdims=True)
+    variances = values.var(axis=axis, ddof=1, keepdims=True) / n
+    variance = variances.sum(axis=other, keepdims=True)
+    with np.errstate(invalid="ignore"):  # where nothing varies, any number of degrees will do
+        degrees = np.nan_to_num(variance**2 / (variances**2).sum(axis=other, keepdims=True), nan=1) * (n - 1)
+    half = _student(degrees) * np.sqrt(variance) / np.prod([values.shape[k] for k in other])
+    gone = (axis % values.ndim, *other)
+    return mean.squeeze(gone)[()], half.squeeze(gone)[()]
+
+
+def _student(degrees):
+    from scipy.special import stdtrit  # here, since importing the package is to be quick
+
+    return stdtrit(degrees, 0.975)
+
+
+def bootstrap_interval(
+    values: Real[ArrayLike, "n"] | Sequence, groups: ArrayLike | Sequence, *, n_resamples: int = 9999
+) -> tuple[np.float64, np.float64, np.float64]:
+    """Mean of values that come in groups, and its 95 % interval by drawing whole groups anew: tokens of texts, say.
+
+    The values of a group may resemble each other as they like, as the tokens of one text do; the groups are what is
+    independent. A resample takes as many groups as there are, with replacement, and the mean over all of their values;
+    the interval is the bias-corrected and accelerated one. Efron 1987, JASA 82; Davison and Hinkley 1997, Bootstrap
+    Methods and their Application, 3.8.
+
+    Parameters
+    ----------
+    values : array_like [n]
+    groups : array_like [n]
+        To which group each value belongs: numbers or names, at least 2 different ones.
+    n_resamples : int
+        Drawn with the same random numbers in every call, so that it gives the same every time; another choice moves
+        the ends by some hundredth of their distance.
+
+    Returns
+    -------
+    mean, low, high : float64
+
+    Raises
+    ------
+    ValueError
+        Shapes that differ, fewer than 2 groups, or a value that is NaN or infinite.
+
+    Notes
+    -----
+    With normal group means and groups of very different sizes it holds the true mean in about 87 % with 10 groups, 91 %
+    with 20, 93 % with 40 and 94 % with 80; with groups of one size in 90 % with 10. Time and memory: n_resamples
+    numbers for each group, not for each value.
+
+    See Also
+    --------
+    mean_interval : for values that are independent, such as seeds.
+
+    Examples
+    --------
+    >>> mean, low, high = bootstrap_interval([1.0, 1.2, 3.0, 3.2, 2.0, 2.2], ["a", "a", "b", "b", "c", "c"])
+    >>> round(float(mean), 3), bool(low < 1.8 and 2.4 < high)
+    (2.1, True)
+    """
+    values = as_float64(values, "values", shape=("n",))
+    names, which = np.unique(np.asarray(groups), return_inverse=True)
+    if which.shape != values.shape:
+        raise ValueError(f"groups: expected one for each value, {list(values.shape)}, got {list(which.shape)}.")
+    if len(names) < 2:
+        raise ValueError(f"groups: expected at least 2 different ones, got {len(names)}: one group has no spread.")
+    sums, counts = np.bincount(which, values), np.bincount(which)
+    order = np.lexsort((sums, counts))  # so that the groups' names and order make no difference
+    sums, counts = sums[order], counts[order]
+    means = sums / counts
+    if means.min() == means.max():
+        return values.mean(), means[0], means[0]
+    from scipy.stats import bootstrap  # here, since importing the package is to be quick
+
+    found = bootstrap(
+        (sums, counts),
+        lambda sums, counts, axis: sums.sum(axis=axis) / counts.sum(axis=axis),
+        paired=True,
+        vectorized=True,
+        n_resamples=n_resamples,
+        random_state=np.random.default_rng(0),  # pyright: ignore[reportCallIssue]  (SciPy's name for it up to 1.14)
+    )
+    return values.mean(), *found.confidence_interval
 
 
 def median_interval(
@@ -101,7 +185,7 @@ def median_interval(
 
     See Also
     --------
-    mean_interval : for means.
+    mean_interval, bootstrap_interval : for means.
 
     Examples
     --------

@@ -21,33 +21,46 @@ from lnpoly_helpers import (
     boundary_margin,
     cap_share,
     coherence,
+    context_effect,
+    context_share,
     count_patterns,
     crossings,
     encode,
     expected_crossings,
-    flip_weights,
     fold_layer_norm,
     hamming_distance,
     jacobian,
+    jostle,
     lift,
     load_model,
+    look_alikes,
+    matched_layer,
     meets_sphere,
     mlp_block,
     model_card,
     normalize,
+    opposition,
+    own_share,
     partition_circle,
     partition_plane,
     path_profile,
     pattern_hash,
     ray_crossings,
     residuals,
+    rest_weights,
     restrict,
+    rice_factor,
     rotate,
     slice_basis,
     split_change,
+    steering_angle,
+    survey,
     tangent_change,
     tangent_range,
     trace,
+    wide_relu,
+    wide_relu_range,
+    wide_relu_share,
 )
 from lnpoly_helpers.models import load
 
@@ -59,6 +72,7 @@ GELU = random_mlp(RNG, D, M, activation="gelu")
 NO_NORM = random_mlp(RNG, D, M, kind="none")
 X = RNG.normal(size=D)
 Z, Z1 = normalize(np.stack([X, RNG.normal(size=D)]))
+POINTS = normalize(RNG.normal(size=(9, D)))
 BASIS = slice_basis(RNG.normal(size=(2, D)))
 PRE = RNG.normal(size=(4, M))
 PATTERN = PRE[0] > 0
@@ -88,6 +102,11 @@ def bad_numbers(x):
     ]
 
 
+def few(mlp, z):
+    """The figures of a survey on few paths, as a list."""
+    return list(survey(mlp, z, np.random.default_rng(0), n_paths=2, n_contexts=3, n_directions=2).values())
+
+
 READERS = {  # name of the argument: (function of it, a good value)
     "normalize: x": (normalize, X),
     "block: x": (BLOCK, X),
@@ -109,8 +128,27 @@ READERS = {  # name of the argument: (function of it, a good value)
     "tangent_range: tolerances": (lambda t: tangent_range(MLP, Z, Z1, tolerances=t), np.array([0.125, 0.25])),
     "split_change: z0": (lambda z0: split_change(GELU, z0, Z1), Z),
     "split_change: z1": (lambda z1: split_change(GELU, Z, z1), Z1),
-    "flip_weights: z1": (lambda z1: flip_weights(GELU, Z, z1), Z1),
+    "rest_weights: z1": (lambda z1: rest_weights(GELU, Z, z1), Z1),
     "coherence: z0": (lambda z0: coherence(GELU, z0, Z1), Z),
+    "opposition: z1": (lambda z1: opposition(GELU, Z, z1), Z1),
+    "own_share: z0": (lambda z0: own_share(GELU, z0, Z1), Z),
+    "context_share: contexts": (lambda contexts: context_share(MLP, contexts, X, 0.5), np.stack([Z1, -Z1])),
+    "context_effect: direction": (
+        lambda direction: context_effect(MLP, [Z, Z1], direction, 0.5).share,
+        RNG.normal(size=D),
+    ),
+    "matched_layer: z": (lambda z: matched_layer(MLP, z, np.random.default_rng(0)).b_in, np.stack([Z, Z1])),
+    "look_alikes: z": (lambda z: look_alikes(z, 3, np.random.default_rng(0)), np.stack([Z, Z1])),
+    "jostle: z": (lambda z: jostle(z, 0.5, 3, np.random.default_rng(0)), Z),
+    "jostle: towards": (lambda t: jostle(Z, 0.5, 3, np.random.default_rng(0), towards=t), np.stack([Z1, -Z1])),
+    "survey: z": (lambda z: few(MLP, z), POINTS),
+    "steering_angle: x": (lambda x: steering_angle(x, Z1, 0.5), X),
+    "steering_angle: v": (lambda v: steering_angle(X, v, 0.5), Z1),
+    "wide_relu: angle": (wide_relu, np.array([0.25, 0.5])),
+    "wide_relu_range: tolerance": (wide_relu_range, np.array([0.125, 0.25])),
+    "wide_relu_share: angle": (lambda angle: wide_relu_share(angle, 0.5), np.array([0.25, 0.5])),
+    "wide_relu_share: between": (lambda between: wide_relu_share(0.5, between), np.array([0.25, 0.5])),
+    "rice_factor: on_rate": (rice_factor, np.array([0.25, 0.5])),
     "tangent_change: z1": (lambda z1: tangent_change(GELU, Z, z1), Z1),
     "slice_basis: vectors": (slice_basis, np.array(BASIS)),
     "lift: basis": (lambda basis: lift(basis, [1.0, 0.0]), BASIS),
@@ -127,7 +165,7 @@ CASES = [
     pytest.param(reader, name.split(": ")[1], *bad, id=f"{name} {case}")
     for name, (reader, good) in READERS.items()
     for case, *bad in bad_numbers(good)
-    if (name, case) != ("crossings: end", "None")  # the path's own end
+    if (name, case) not in (("crossings: end", "None"), ("jostle: towards", "None"))  # what they do without
 ]
 
 
@@ -299,10 +337,16 @@ OF_A_SPHERE = {
     "crossings": lambda mlp: crossings(mlp, Z, Z1),
     "path_profile": lambda mlp: path_profile(mlp, Z, Z1),
     "tangent_range": lambda mlp: tangent_range(mlp, Z, Z1),
+    "context_share": lambda mlp: context_share(mlp, np.stack([Z, Z1]), np.eye(D)[0], 0.5),
+    "survey": lambda mlp: few(mlp, POINTS),
 }
 OF_A_FOLDED_LAYER = OF_A_SPHERE | {
     "jacobian": lambda mlp: jacobian(mlp, X),
     "split_change": lambda mlp: split_change(mlp, Z, Z1),
+    "rest_weights": lambda mlp: rest_weights(mlp, Z, Z1),
+    "opposition": lambda mlp: opposition(mlp, Z, Z1),
+    "own_share": lambda mlp: own_share(mlp, Z, Z1),
+    "matched_layer": lambda mlp: matched_layer(mlp, np.stack([Z, Z1]), np.random.default_rng(0)),
     "coherence": lambda mlp: coherence(mlp, Z, Z1),
     "tangent_change": lambda mlp: tangent_change(mlp, Z, Z1),
     "ray_crossings": lambda mlp: ray_crossings(mlp, X),
@@ -395,6 +439,103 @@ REFUSED = {
         lambda: tangent_range(MLP, Z, Z1, resolution=6.0),
         TypeError,
         says("resolution: expected a positive integer, got 6.0"),
+    ),
+    "angle in degrees": (
+        lambda: jostle(Z, 30, 3, RNG),
+        ValueError,
+        says("angle: expected radians with 0 < angle <= pi, got 30. np.radians(degrees) makes them"),
+    ),
+    "angle of a wide layer": (
+        lambda: wide_relu([0.1, 30]),
+        ValueError,
+        says("angle: expected radians with 0 < angle <= pi, got 0.1 to 30. np.radians(degrees)"),
+    ),
+    "angle of a survey": (
+        lambda: survey(MLP, POINTS, RNG, angle=2.0, n_contexts=2),
+        ValueError,
+        says("angle: expected radians with 0 < angle <= pi / 2, got 2"),
+    ),
+    "between": (
+        lambda: wide_relu_share(0.1, -0.1),
+        ValueError,
+        says("between: expected radians with 0 <= between <= pi / 2, got -0.1 to -0.1"),
+    ),
+    "on_rate of a layer": (
+        lambda: wide_relu(0.1, on_rate=1.0),
+        ValueError,
+        says("on_rate: expected a number between 0 and 1, got 1.0"),
+    ),
+    "on_rate in percent": (
+        lambda: rice_factor([50.0, 0.1]),
+        ValueError,
+        says("on_rate: expected shares from 0 to 1, got 0.1 to 50"),
+    ),
+    "tolerance": (lambda: wide_relu_range(0.0), ValueError, says("tolerance: expected numbers > 0, got 0")),
+    "alpha negative": (
+        lambda: steering_angle(X, Z1, -0.5),
+        ValueError,
+        says("alpha: expected numbers >= 0, got -0.5. To take a direction away, pass -v"),
+    ),
+    "alpha that cancels": (
+        lambda: steering_angle(X, -2 * X, 0.5),
+        ValueError,
+        says("alpha: expected x + alpha v with a direction, got one that vanishes. Take another alpha"),
+    ),
+    "nothing to add": (
+        lambda: steering_angle(X, np.ones(D), 0.5),
+        ValueError,
+        says("v: expected vectors with a direction, got one that is constant", "Leave it out"),
+    ),
+    "steering zero": (
+        lambda: steering_angle(np.zeros(D), X, 0.5, kind="rmsnorm"),
+        ValueError,
+        says("x: expected vectors with a direction, got one that is zero"),
+    ),
+    "keep": (
+        lambda: matched_layer(MLP, POINTS, RNG, keep="W_up"),
+        ValueError,
+        says("keep: expected one of 'W_in', got 'W_up'"),
+    ),
+    "look-alikes of one point": (
+        lambda: look_alikes(Z[None], 5, RNG),
+        ValueError,
+        says("z: expected at least 2 points, got 1"),
+    ),
+    "look-alikes without a norm": (
+        lambda: look_alikes(POINTS, 5, RNG, kind="none"),
+        ValueError,
+        says("kind: expected one of 'layernorm', 'rmsnorm', got 'none'"),
+    ),
+    "look-alikes of residual vectors": (
+        lambda: look_alikes(3 * POINTS, 5, RNG),
+        ValueError,
+        says("z: expected points on the sphere", "Pass normalize(x, kind='layernorm')"),
+    ),
+    "no look-alikes": (lambda: look_alikes(POINTS, 0, RNG), ValueError, says("n: expected a positive integer, got 0")),
+    "jostled towards itself": (
+        lambda: jostle(Z, 0.5, 2, RNG, towards=np.stack([Z, Z])),
+        ValueError,
+        says("z0 and z1: expected two points with one great circle", "coincide"),
+    ),
+    "a survey of few points": (
+        lambda: survey(MLP, POINTS, RNG),
+        ValueError,
+        says("z: expected at least n_contexts + 2 = 34 points, got 9"),
+    ),
+    "a survey of one point": (
+        lambda: survey(MLP, np.tile(Z, (40, 1)), RNG),
+        ValueError,
+        says("z: expected points in different directions, got hardly two that are a degree apart"),
+    ),
+    "a survey of a cluster": (
+        lambda: survey(MLP, np.concatenate([np.tile(Z, (40, 1)), [Z1]]), RNG),
+        ValueError,
+        says("z: expected 32 points a degree apart from one of them, got"),
+    ),
+    "towards": (
+        lambda: survey(MLP, POINTS, RNG, towards="tokens", n_contexts=2),
+        ValueError,
+        says("towards: expected one of 'points', 'isotropic', got 'tokens'"),
     ),
     "length": (
         lambda: at_length(NO_NORM, -2),
@@ -574,7 +715,7 @@ def model():
 NAMES = ", ".join(("nano-ln-relu", "nano-ln-gelu", "nano-rms-relu", "nano-none-relu"))
 LAYER = "layer: expected an integer from 0 to 1, got "
 MODEL_CALLS = {
-    "no such model": (lambda _: load_model("gpt 3"), f"name: expected one of {NAMES}, minilm, smollm2, auto", "got 'gpt 3'"),
+    "no such model": (lambda _: load_model("gpt 3"), f"name: expected one of {NAMES}, minilm, smollm2", "got 'gpt 3'"),
     "no such card": (lambda _: model_card(None), f"name: expected one of {NAMES}", "got None"),
     "a path for a name": (lambda _: model_card("../nano-ln-relu"), f"name: expected one of {NAMES}", "got '../nano"),
     "layer too high": (lambda model: mlp_block(model, 2), LAYER + "2"),

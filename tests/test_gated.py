@@ -11,10 +11,8 @@ from lnpoly_helpers import (
     affine_map,
     at_length,
     boundary_margin,
-    coherence,
     crossings,
     expected_crossings,
-    flip_weights,
     fold_layer_norm,
     jacobian,
     normalize,
@@ -70,12 +68,8 @@ def test_the_jacobian_is_autograds(rng, activation, kind):
 def test_a_change_is_split_exactly_and_its_tangent_part_is_the_limit(rng, activation):
     mlp = random_mlp(rng, 12, 40, activation=activation, d_out=5, gated=True)
     z0, z1 = random_points(rng, 8, 12)
-    change = mlp.output(z1) - mlp.output(z0)
-    frozen, flips = split_change(mlp, z0, z1)
-    np.testing.assert_allclose(frozen + flips, change, atol=1e-11)
-    np.testing.assert_allclose(flip_weights(mlp, z0, z1) @ mlp.W_out, flips, atol=1e-12)
-    kappa = (flips**2).sum(axis=-1) / ((flip_weights(mlp, z0, z1)[..., None] * mlp.W_out) ** 2).sum(axis=(-1, -2))
-    np.testing.assert_allclose(coherence(mlp, z0, z1), kappa, rtol=1e-10)
+    tangent, rest = split_change(mlp, z0, z1)
+    np.testing.assert_allclose(tangent + rest, mlp.output(z1) - mlp.output(z0), atol=1e-12)
     errors = []
     for angle in (1e-3, 1e-4):
         near = rotate(z0, z1, angle)

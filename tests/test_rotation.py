@@ -29,8 +29,10 @@ from lnpoly_helpers import (
     rotate,
     slice_basis,
     split_change,
+    steering_angle,
     tangent_change,
 )
+from lnpoly_helpers._inputs import KINDS
 from lnpoly_helpers.models.hub import PACKAGES, packaged
 
 needs_minilm = pytest.mark.skipif(
@@ -146,6 +148,54 @@ def test_steering_crosses_the_boundaries_that_the_path_crosses(rng):
         assert (before < 0 < after) if on else (after < 0 < before)
 
 
+# --- steering_angle ---
+
+
+@given(seeds, dims, st.sampled_from(KINDS), st.floats(-3, 3), st.floats(-5, 5))
+def test_adding_a_direction_turns_by_the_steering_angle(seed, d, kind, log_alpha, offset):
+    rng, alpha = np.random.default_rng(seed), 10.0**log_alpha
+    x, v = 10.0 ** rng.uniform(-2, 2, size=(2, 1)) * rng.normal(size=(2, d))
+    x = x + offset  # seen by RMSNorm, not by LayerNorm
+    sphere = "layernorm" if kind == "layernorm" else "rmsnorm"
+    z0, target, z = (normalize(y, kind=sphere) for y in (x, v, x + alpha * v))
+    angle = steering_angle(x, v, alpha, kind=kind)
+    assert angle == pytest.approx(angle_between(z0, z), abs=1e-11)
+    phi = angle_between(z0, target)
+    assert 0 <= angle <= phi + 1e-12
+    np.testing.assert_allclose(rotate(z0, target, angle), z, atol=1e-10 / np.sin(phi))
+    centred = [y - y.mean() if kind == "layernorm" else y for y in (x, v)]  # and backwards, from the angle to alpha
+    back = np.linalg.norm(centred[0]) * np.sin(angle) / (np.linalg.norm(centred[1]) * np.sin(phi - angle))
+    assert back == pytest.approx(alpha, rel=1e-8 + 1e-14 / min(angle, phi - angle) + 1e-14 / np.sin(phi))
+
+
+def test_steering_by_nothing_and_by_all(rng):
+    x, v = rng.normal(size=(2, 5, 9))
+    phi = angle_between(normalize(x), normalize(v))
+    np.testing.assert_array_equal(steering_angle(x, v, 0.0), 0)
+    np.testing.assert_allclose(steering_angle(x, v, np.inf), phi, rtol=1e-14)
+    np.testing.assert_allclose(steering_angle(x, v, 1e300), phi, rtol=1e-14)
+    np.testing.assert_allclose(steering_angle(1e-200 * x, 1e200 * v, 1e200), phi, rtol=1e-14)
+    tiny = steering_angle(x, v, 1e-12)  # no digits are lost
+    ratio = np.std(v, axis=1) / np.std(x, axis=1)
+    np.testing.assert_allclose(tiny, 1e-12 * ratio * np.sin(phi), rtol=1e-10)
+    np.testing.assert_array_equal(steering_angle(x, v + 7, 0.4), steering_angle(x, v + 7, np.array([0.4] * 5)))
+    np.testing.assert_allclose(steering_angle(x, v + 7, 0.4), steering_angle(x, v, 0.4), atol=1e-14)
+    alphas = np.append(np.logspace(-6, 6, 400), np.inf)
+    assert (np.diff(steering_angle(x[0], v[0], alphas)) > 0).all()
+    assert steering_angle(x[:, None], v[:, None], alphas).shape == (5, 401)
+
+
+def test_steering_along_the_vector_and_against_it(rng):
+    x = rng.normal(size=9)
+    np.testing.assert_allclose(steering_angle(x, 3 * x, [0.0, 1.0, np.inf]), 0, atol=1e-15)
+    turned = steering_angle(x, -2 * x, [0.0, 0.25, 0.499999, 0.500001, 3.0, np.inf])
+    np.testing.assert_allclose(turned, [0, 0, 0, np.pi, np.pi, np.pi], atol=1e-9)
+    near = -x + 1e-7 * rng.normal(size=9)  # it flips over within a part in 1e7
+    np.testing.assert_allclose(steering_angle(x, near, [0.9, 1.1]), [0, np.pi], atol=1e-5)
+    half = steering_angle(x, near, np.std(x) / np.std(near))  # equally long: halfway
+    assert half == pytest.approx(angle_between(normalize(x), normalize(near)) / 2, abs=1e-6)
+
+
 # --- crossings ---
 
 
@@ -191,8 +241,7 @@ def test_crossings_between_real_vectors_are_those_of_a_dense_scan(rng, name):
         np.testing.assert_array_equal(found.turns_on, turns_on)
         assert (found.angles >= before - 1e-12).all() and (found.angles <= after + 1e-12).all()
         assert found.counts == len(neurons) > 50
-        frozen, flips = split_change(mlp, z0, z1)
-        np.testing.assert_allclose(frozen + flips, mlp.output(z1) - mlp.output(z0), atol=1e-10)
+        np.testing.assert_allclose(sum(split_change(mlp, z0, z1)), mlp.output(z1) - mlp.output(z0), atol=1e-10)
 
 
 @pytest.mark.parametrize("d, m", [(12, 300), (128, 512)])

@@ -1,11 +1,11 @@
-"""Results files: written once, compared afterwards, never overwritten."""
+"""Results files: written once, compared afterwards, never overwritten. Predictions: held to a run, never to taste."""
 
 import json
 
 import numpy as np
 import pytest
 
-from lnpoly_helpers import published, save_results
+from lnpoly_helpers import FoldedMLP, compare_predictions, predictions, published, save_results, survey
 
 NUMBERS = {"angle": [1.0, 2.5, np.float64(3e-7)], "count": np.int64(7), "none": [np.nan]}
 
@@ -49,3 +49,85 @@ def test_published_numbers_are_complete():
     numbers = published()
     assert len(numbers["layers"]) == len(numbers["later positions"]) == len(numbers["position 0"]) == 8
     assert numbers["source"].startswith("ApolloResearch/gpt2_noLN") and numbers["later positions"][0] == 1.21
+
+
+# --- predictions ---
+
+
+def planted(value_of, n_layers=12):
+    """Figures of a run in which every prediction has the number that value_of(low, high) says."""
+    trained, matched = {}, {}
+    for one in sorted(predictions()["predictions"], key=lambda one: one["of"] != "trained"):
+        value, figure = value_of(one["low"], one["high"]), one["figure"]
+        if one["of"] == "trained":
+            trained[figure] = value
+        else:
+            level = trained.setdefault(figure, 2.0)
+            matched[figure] = level - value if one["of"] == "trained - matched" else level / value
+    tilt = np.linspace(-1, 1, n_layers) * 1e-4  # the mean over layers counts, not one of them
+    figures = {"trained": trained, "matched": matched}
+    return {kind: {name: value + tilt for name, value in values.items()} for kind, values in figures.items()}
+
+
+def verdicts(figures):
+    return [row[-1] for row in compare_predictions(figures)]
+
+
+@pytest.mark.parametrize(
+    "value_of, verdict",
+    [
+        (lambda low, high: (low + high) / 2, "confirmed"),
+        (lambda low, high: low + 0.01 * (high - low), "confirmed"),
+        (lambda low, high: high + 0.01, "refuted"),
+        (lambda low, high: low - 0.01, "refuted"),
+    ],
+)
+def test_a_run_inside_the_intervals_confirms_and_one_outside_refutes(value_of, verdict):
+    assert set(verdicts(planted(value_of))) == {verdict}
+
+
+def test_what_a_run_lacks_is_not_measured():
+    figures = planted(lambda low, high: (low + high) / 2)
+    assert set(verdicts({})) == {"not measured"} and set(verdicts({"matched": figures["matched"]})) == {"not measured"}
+    needs_null = [one["of"] != "trained" for one in predictions()["predictions"]]
+    found = verdicts({"trained": figures["trained"]})
+    assert [verdict == "not measured" for verdict in found] == needs_null and any(needs_null)
+    figures["trained"]["on"] = [np.nan, *figures["trained"]["on"][1:]]  # one layer without a number is no mean
+    assert verdicts(figures)[0] == "not measured" and verdicts(figures)[1] == "confirmed"
+    with pytest.raises(
+        ValueError, match=r"as many layers in trained and matched, got share_tokens of \[12\] and \[3\]"
+    ):
+        compare_predictions(figures | {"matched": figures["matched"] | {"share_tokens": [0.1, 0.2, 0.3]}})
+
+
+def test_predictions_say_what_they_are_about_and_can_be_refuted():
+    """Figures that exist, intervals with an inside and an outside, grounds."""
+    known = set(survey_of_noise()) | {"misses", "height"}
+    everything = predictions()
+    assert {"model", "written", "how", "rule", "predictions"} == everything.keys()
+    for one in everything["predictions"]:
+        assert one["figure"] in known and one["low"] < one["high"] and one["claim"] and one["from"]
+        assert one["of"] in ("trained", "trained - matched", "trained / matched")
+    with pytest.raises(ValueError, match="model: expected one of gpt2, got 'gpt3'"):
+        predictions("gpt3")
+
+
+def survey_of_noise():
+    rng = np.random.default_rng(0)
+    mlp = FoldedMLP(rng.normal(size=(8, 32)), np.zeros(32), rng.normal(size=(32, 8)), np.zeros(8), "gelu", 0, "rmsnorm")
+    return survey(mlp, mlp.to_sphere(rng.normal(size=(80, 8))), rng)
+
+
+def test_a_network_of_random_weights_is_refuted_where_training_is_claimed():
+    """A stand-in from survey to verdict: half of its neurons are on, and it is its own matched layer."""
+    found = survey_of_noise()
+    figures = {kind: {name: [value, value] for name, value in found.items()} for kind in ("trained", "matched")}
+    of_null = [one["of"] != "trained" and one["figure"] != "share_tokens" for one in predictions()["predictions"]]
+    found = dict(
+        zip([(one["figure"], one["of"]) for one in predictions()["predictions"]], verdicts(figures), strict=True)
+    )
+    for k, ((figure, of), verdict) in enumerate(found.items()):
+        if of_null[k] or figure in ("on", "kappa", "own_share"):
+            assert verdict == "refuted", (figure, of)
+        if figure in ("height", "misses"):
+            assert verdict == "not measured"

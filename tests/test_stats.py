@@ -1,4 +1,4 @@
-"""stats: coverage by simulation and by the binomial distribution, strata against their own definition, SciPy."""
+"""stats: coverage by simulation and by the binomial distribution, strata and groups as they are drawn, SciPy."""
 
 import re
 from math import comb
@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import scipy.stats
 
-from lnpoly_helpers import mean_interval, median_interval, plus_minus
+from lnpoly_helpers import bootstrap_interval, mean_interval, median_interval, plus_minus
 
 N_SAMPLES = 20_000
 DRAWS = {  # samples, the true mean, the true median
@@ -22,18 +22,20 @@ def error(share):
     return 4 * np.sqrt(share * (1 - share) / N_SAMPLES)
 
 
-@pytest.mark.parametrize("n", [24, 96, 400])
+@pytest.mark.parametrize("n", [2, 9, 24, 96, 400])
 @pytest.mark.parametrize("name", DRAWS)
 def test_the_mean_lies_in_its_interval_in_95_percent(rng, name, n):
     draw, truth, _ = DRAWS[name]
     mean, half = mean_interval(draw(rng, (N_SAMPLES, n)))
     found = (np.abs(mean - truth) <= half).mean()
-    low = {"exponential": {24: 0.905, 96: 0.935, 400: 0.943}}.get(name, {24: 0.935, 96: 0.945, 400: 0.947})
-    assert low[n] - error(0.95) < found < 0.95 + error(0.95)
     if name == "normal":
-        exact = 1 - 2 * scipy.stats.t.sf(1.96, n - 1)
-        assert abs(found - exact) < error(exact)
-    assert (np.abs(mean - truth) <= half / 1.2).mean() < 0.93  # a shorter interval would be seen
+        assert abs(found - 0.95) < error(0.95)
+        few = {2: 0.86, 9: 0.92}.get(n, 0.945)  # what 1.96 would give: 70 % of pairs, 91 % of nine
+        assert (np.abs(mean - truth) <= 1.96 * half / scipy.stats.t.ppf(0.975, n - 1)).mean() < max(few, found)
+    elif n > 2:
+        low = {"exponential": {9: 0.89, 24: 0.915, 96: 0.935, 400: 0.943}}.get(name, {9: 0.935, 24: 0.942})
+        assert low.get(n, 0.945) - error(0.95) < found < 0.95 + error(0.95)
+        assert (np.abs(mean - truth) <= half / 1.2).mean() < 0.93  # a shorter interval would be seen
 
 
 @pytest.mark.parametrize("n", [24, 48, 97, 400])
@@ -62,8 +64,15 @@ def test_the_coverage_that_the_docstring_states():
     exact = {n: 1 - 2 * scipy.stats.binom.cdf(int(n / 2 - 0.98 * np.sqrt(n)), n, 0.5) for n in range(6, 3000)}
     assert [round(100 * exact[n], 1) for n in (24, 48, 96)] == [93.6, 94.1, 94.8]
     assert 0.921 < min(exact.values()) and "92.1" in median_interval.__doc__
-    stated = [100 * (1 - 2 * scipy.stats.t.sf(1.96, n - 1)) for n in (24, 48, 96)]
-    assert [f"{share:.1f}" for share in stated] == re.findall(r"9[34]\.\d(?= %)", mean_interval.__doc__)
+
+
+def test_the_coverage_of_skewed_means_that_the_docstring_states(rng):
+    stated = re.findall(r"(\d+\.\d) % at(?:\s+n =)? (\d+)", mean_interval.__doc__)
+    assert [int(n) for _, n in stated] == [9, 24, 48, 96]
+    for percent, n in stated:
+        mean, half = mean_interval(rng.exponential(size=(N_SAMPLES, int(n))))
+        found = (np.abs(mean - 1) <= half).mean()
+        assert abs(100 * found - float(percent)) < 100 * error(found)
 
 
 def test_strata_of_equal_weight_are_their_own_simulation(rng):
@@ -73,7 +82,7 @@ def test_strata_of_equal_weight_are_their_own_simulation(rng):
     mean, half = mean_interval(values, strata=1)
     assert mean.shape == half.shape == (N_SAMPLES,)
     found = (np.abs(mean - centres.mean()) <= half).mean()
-    assert abs(found - 0.945) < error(0.945) + 0.005
+    assert abs(found - 0.95) < error(0.95) + 0.002
     _, pooled = mean_interval(values.reshape(N_SAMPLES, -1))
     assert (half < pooled).all()
 
@@ -85,7 +94,8 @@ def test_a_batch_is_its_samples_along_any_axis(rng):
     for k in np.ndindex(4, 5):
         np.testing.assert_allclose(mean_interval(values[k]), [mean[k], half[k]], rtol=1e-13)
         assert (median[k], low[k], high[k]) == median_interval(values[k])
-        assert half[k] == pytest.approx(1.96 * scipy.stats.sem(values[k]), rel=1e-13)
+        exact = scipy.stats.ttest_1samp(values[k], 0).confidence_interval()
+        np.testing.assert_allclose([mean[k] - half[k], mean[k] + half[k]], exact, rtol=1e-9)
     other = np.moveaxis(values, -1, 0)
     np.testing.assert_allclose(mean_interval(other, axis=0), [mean, half], rtol=1e-13)
     np.testing.assert_array_equal(median_interval(other, axis=0), [median, low, high])
@@ -95,7 +105,48 @@ def test_a_batch_is_its_samples_along_any_axis(rng):
         left = [k for k in range(3) if k != axis % 3].index(strata % 3)
         together, half = mean_interval(values, axis=axis, strata=strata)
         np.testing.assert_allclose(together, means.mean(axis=left), rtol=1e-12)
-        np.testing.assert_allclose(half, np.linalg.norm(halves, axis=left) / halves.shape[left], rtol=1e-12)
+        K, n = halves.shape[left], values.shape[axis]
+        v = values.var(axis=axis, ddof=1) / n
+        degrees = (n - 1) * v.sum(axis=left) ** 2 / (v**2).sum(axis=left)
+        assert (degrees > n - 1).all() and (degrees < K * (n - 1)).all()
+        exact = scipy.stats.t.ppf(0.975, degrees) * np.sqrt(v.sum(axis=left)) / K
+        np.testing.assert_allclose(half, exact, rtol=1e-9)
+
+
+def test_few_samples_in_strata_and_samples_that_do_not_vary(rng):
+    """Three seeds of two layers, where degrees of freedom count; nothing that varies has an interval of length 0."""
+    values = rng.normal(size=(N_SAMPLES, 2, 3)) * [[1.0], [2.0]]
+    mean, half = mean_interval(values, strata=1)
+    assert 0.94 < (np.abs(mean) <= half).mean() < 0.97
+    assert mean_interval(np.full((4, 3), 2.0), strata=0) == (2.0, 0.0) and mean_interval([1.0, 1.0]) == (1.0, 0.0)
+
+
+def grouped(rng, n_groups):
+    """Values of groups of 1 to 19 that have a mean of their own, around 0."""
+    groups = np.repeat(np.arange(n_groups), rng.integers(1, 20, size=n_groups))
+    return rng.normal(size=n_groups)[groups] + rng.normal(size=len(groups)), groups
+
+
+def test_the_bootstrap_over_groups_holds_the_mean_and_one_over_values_does_not(rng):
+    hits, naive, n = 0, 0, 400
+    for _ in range(n):
+        values, groups = grouped(rng, 40)
+        mean, low, high = bootstrap_interval(values, groups, n_resamples=499)
+        assert mean == pytest.approx(values.mean(), rel=1e-12, abs=1e-14) and low < mean < high
+        middle, half = mean_interval(values)
+        hits, naive = hits + (low <= 0 <= high), naive + (abs(middle) <= half)
+    assert 0.93 - 3 * np.sqrt(0.93 * 0.07 / n) < hits / n < 0.98
+    assert naive / n < 0.6  # as if the values of a group were independent
+
+
+def test_the_bootstrap_is_that_of_the_mean_where_each_value_is_a_group(rng):
+    values = rng.exponential(size=50)
+    exact = scipy.stats.bootstrap((values,), np.mean, random_state=np.random.default_rng(1)).confidence_interval
+    mean, low, high = bootstrap_interval(values, [f"text {k}" for k in range(50)])
+    np.testing.assert_allclose([low, high], exact, atol=0.02)
+    order = rng.permutation(50)  # neither the order of the values nor the names of their groups count
+    np.testing.assert_allclose(bootstrap_interval(values[order], np.arange(50)[order]), (mean, low, high), rtol=1e-12)
+    assert bootstrap_interval([1.0, 2.0, 1.0, 2.0], [0, 0, 1, 1]) == (1.5, 1.5, 1.5)
 
 
 def test_one_sample_gives_numbers_and_not_arrays(rng):
@@ -124,6 +175,9 @@ def test_plus_minus_writes_what_format_writes():
         (lambda: mean_interval([1.0, np.inf]), "values: expected finite numbers, got 1 NaN or infinite"),
         (lambda: mean_interval(3.0), r"values: expected shape \[..., n\], got \[\]"),
         (lambda: mean_interval(np.ones((3, 4)), axis=1, strata=-1), "strata: expected another axis"),
+        (lambda: bootstrap_interval([1.0, 2.0], [1]), r"groups: expected one for each value, \[2\], got \[1\]"),
+        (lambda: bootstrap_interval([1.0, 2.0], [1, 1]), "groups: expected at least 2 different ones, got 1"),
+        (lambda: bootstrap_interval([1.0, np.nan], [1, 2]), "values: expected finite numbers"),
         (lambda: median_interval(np.ones((9, 5))), "values: expected at least 6 along axis -1, got 5"),
         (lambda: median_interval([1, 2, 3, 4, 5, np.nan]), "values: expected numbers, got 1 NaN, the first at index"),
         (lambda: plus_minus([1.0, 2.0], [1.0]), r"middle and half: expected the same shape, got \[2\] and \[1\]"),

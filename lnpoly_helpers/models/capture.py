@@ -7,11 +7,11 @@ from typing import Any
 
 import numpy as np
 
-from .._inputs import ArrayLike, Float, as_float64, freeze, require_installed
+from .._inputs import ArrayLike, Float, Int, as_float64, freeze, require_installed
 from . import bridge
 from .bridge import TransformerBridge
 from .read import check_layer, find_norm, find_norms, same
-from .text import context_windows, encode, reads_one_way
+from .text import context_windows, one_context, reads_one_way
 
 _BATCH = 32  # windows run through the model at a time, and tokens in them: bounds the memory
 _BATCH_TOKENS = 4096
@@ -193,8 +193,10 @@ class Trace:
 
     Attributes
     ----------
+    block_input : float64 [n_tokens, d]
+        What entered the layer, before attention wrote: the residual stream, in post-norm blocks normalised.
     residual : float64 [n_tokens, d]
-        What entered the norm before the MLP.
+        What entered the norm before the MLP. In parallel blocks it is the block's input.
     mlp_output : float64 [n_tokens, d]
         What the MLP added to the residual stream.
     logits : float64 [n_tokens, d_vocab]
@@ -212,6 +214,7 @@ class Trace:
     Trace(n_tokens=9, d_model=128, n_logits=256)
     """
 
+    block_input: Float[np.ndarray, "n_tokens d"]
     residual: Float[np.ndarray, "n_tokens d"]
     mlp_output: Float[np.ndarray, "n_tokens d"]
     logits: Float[np.ndarray, "n_tokens d_vocab"]
@@ -229,7 +232,7 @@ _Map = Callable[[np.ndarray], ArrayLike]
 
 def trace(
     model: TransformerBridge,
-    text: str,
+    text: str | Int[ArrayLike, "n_tokens"],
     layer: int,
     *,
     edit_residual: _Map | None = None,
@@ -240,8 +243,8 @@ def trace(
     Parameters
     ----------
     model : transformer_lens TransformerBridge
-    text : str
-        At most one context long.
+    text : str, or int array [n_tokens]
+        A text or its tokens, at most one context long.
     layer : int
     edit_residual : callable, optional
         Takes the residual vectors [n_tokens, d] (float64) and returns what the rest of the network shall see
@@ -283,9 +286,7 @@ def trace(
     import torch
 
     check_layer(model, layer)
-    tokens = encode(model, text)
-    if len(tokens) > model.cfg.n_ctx:
-        raise ValueError(f"text: expected at most {model.cfg.n_ctx} tokens, got {len(tokens)}. Shorten it.")
+    tokens = one_context(model, text)
     norm, usual = find_norm(model, layer)
     seen = {}
 
@@ -296,17 +297,8 @@ def trace(
             edited = as_float64(function(bridge.array(value)[0]), name, shape=tuple(value.shape[1:]))
         return torch.from_numpy(edited).to(value)[None]
 
-    def edit(value, hook):
-        if edit_residual is not None:
-            return through(edit_residual, "edit_residual", value)
-
-    def before_attention(value, hook):
-        seen["before"] = value
-
-    def edit_attention(value, hook):
-        # what reads the norm's input cannot edit the stream beside it; what attention adds can
-        if edit_residual is not None:
-            return through(edit_residual, "edit_residual", seen["before"] + value) - seen["before"]
+    def block_input(value, hook):
+        seen["block_input"] = value
 
     def residual(value, hook):
         seen["residual"] = value
@@ -320,16 +312,36 @@ def trace(
     def last_output(value, hook):
         seen["last"] = value
 
-    at, read = f"blocks.{layer}.", f"{norm}.hook_in"
+    at = f"blocks.{layer}."
+    hooks = [(at + "hook_in", block_input), (at + f"{norm}.hook_in", residual), (at + "mlp.out.hook_out", mlp_output)]
+    hooks += [(f"blocks.{model.cfg.n_layers - 1}.hook_out", last_output)]
+    if edit_residual is not None:
+        hooks = edits(layer, norm, usual, lambda value: through(edit_residual, "edit_residual", value)) + hooks
+    logits = bridge.run(model, tokens[None], hooks)
+    seen["logits"] = logits if reads_one_way(model) else seen.pop("last")
+    return Trace(**{name: bridge.array(seen[name])[0] for name in ("block_input", "residual", "mlp_output", "logits")})
+
+
+def edits(layer, norm, usual, edit):
+    """Hooks that put ``edit(value)`` in place of what a layer's norm reads, the residual stream included.
+
+    ``norm`` and ``usual`` are what `find_norm` found; values are torch tensors [n_texts, n_tokens, d].
+    """
+    at, read, before = f"blocks.{layer}.", f"{norm}.hook_in", {}
+
+    def in_place(value, hook):
+        return edit(value)
+
+    def before_attention(value, hook):
+        before["x"] = value
+
+    def after_attention(value, hook):
+        # what reads the norm's input cannot edit the stream beside it; what attention adds can
+        return edit(before["x"] + value) - before["x"]
+
     # where the residual passes before the norm's input parts from the stream: in a parallel block and in one whose
     # attention adds its input itself; in a post-norm block nothing parts
     passes = [name for name in ("hook_in", "attn.hook_out") if same(usual.get(name), usual[read])]
     if passes or norm == "ln1":
-        edits = [(at + (passes or [read])[0], edit)]
-    else:
-        edits = [(at + "hook_in", before_attention), (at + "attn.hook_out", edit_attention)]
-    looks = [(at + read, residual), (at + "mlp.out.hook_out", mlp_output)]
-    looks += [(f"blocks.{model.cfg.n_layers - 1}.hook_out", last_output)]
-    logits = bridge.run(model, tokens[None], edits + looks)
-    output = logits if reads_one_way(model) else seen["last"]
-    return Trace(*(bridge.array(value)[0] for value in (seen["residual"], seen["mlp_output"], output)))
+        return [(at + (passes or [read])[0], in_place)]
+    return [(at + "hook_in", before_attention), (at + "attn.hook_out", after_attention)]

@@ -1,6 +1,7 @@
 """From a model's name to its files: a pip package, the hub's cache, or the hub itself.
 
-A model is a folder in Hugging Face format or one GGUF file; ``path`` means either. Every failure ends within seconds in one error that says what was expected, what came and what to do.
+A model is a folder in Hugging Face format or one GGUF file; ``path`` means either. Every failure ends within seconds in
+one error that says what was expected, what came and what to do.
 """
 
 import hashlib
@@ -400,7 +401,8 @@ def _explained(error, name, revision, remedy):
     if status in (401, 404):
         return ValueError(
             f"name: expected an embedded model, 'minilm', 'smollm2', 'auto', a model that {hub} gives to everybody, or "
-            f"the path of a folder, got {name!r}, which {hub} does not have (HTTP {status}). Check the spelling. {otherwise}"
+            f"the path of a folder, got {name!r}, which {hub} does not have (HTTP {status}). Check the spelling. "
+            f"{otherwise}"
         )
     if status == 403:
         return ValueError(f"{name}: expected an open model, got one for which {hub} asks for a login. {otherwise}")

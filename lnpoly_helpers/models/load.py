@@ -129,8 +129,8 @@ def load_model(
     is_path, is_hub_name = _is_path(name), _is_hub_name(name)
     if not (is_path or is_hub_name):
         raise ValueError(
-            f"name: expected one of {', '.join([*EMBEDDED, *hub.PACKAGES])}, auto, a model's name on the Hugging Face hub or "
-            f"the path of a folder, got {name!r}."
+            f"name: expected one of {', '.join([*EMBEDDED, *hub.PACKAGES])}, auto, a model's name on the Hugging Face "
+            f"hub or the path of a folder, got {name!r}."
         )
     one_of(dtype, ("float64", "float32"), "dtype")
     ours = name in (*EMBEDDED, *hub.PACKAGES, "auto")
@@ -254,7 +254,7 @@ def _load_path(path, tokenizer, dtype):
 
 def _load_files(path, name, tokenizer, dtype):
     """Load a complete folder or a GGUF file; weights with the sha256 of published ones get their name."""
-    name = hub.PUBLISHED.get(hub.weights_sha256(path) or "", name)
+    name = hub.PUBLISHED.get(hub.weights_sha256(path) or "") or name
     model = bridge.boot(path, name, tokenizer, dtype)
     model.cfg.model_name = name
     return model

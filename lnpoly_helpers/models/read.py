@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from .._inputs import Float, require_installed
+from .._inputs import Float, integer_below, require_installed
 from ..activations import ACTIVATIONS
 from ..layer import NormedMLP
 from .bridge import (
@@ -21,9 +21,7 @@ from .bridge import (
 
 
 def check_layer(model, layer):
-    n_layers = model.cfg.n_layers
-    if not (isinstance(layer, (int, np.integer)) and 0 <= layer < n_layers):
-        raise ValueError(f"layer: expected an integer from 0 to {n_layers - 1}, got {layer!r}.")
+    integer_below(layer, model.cfg.n_layers, "layer")
 
 
 def mlp_block(model: TransformerBridge, layer: int) -> NormedMLP:

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 
 import numpy as np
 
-from .._inputs import Int
+from .._inputs import Int, as_tokens
 from .bridge import TransformerBridge
 
 
@@ -44,6 +44,17 @@ def encode(model: TransformerBridge, text: str) -> Int[np.ndarray, "n_tokens"]:
     if model.tokenizer is None:
         return np.frombuffer(text.encode(), dtype=np.uint8).astype(np.int64)
     return model.to_tokens(text, truncate=False)[0].cpu().numpy()
+
+
+def one_context(model, text):
+    """The tokens of a text, or an array of them as it is: at most one context long, int64 [n_tokens]."""
+    if isinstance(text, (list, tuple)) or hasattr(text, "shape"):
+        tokens = as_tokens(text, "text", model.cfg.d_vocab)
+    else:
+        tokens = encode(model, text)
+    if len(tokens) > model.cfg.n_ctx:
+        raise ValueError(f"text: expected at most {model.cfg.n_ctx} tokens, got {len(tokens)}. Shorten it.")
+    return tokens
 
 
 def context_windows(model: TransformerBridge, texts: str | Iterable[str]) -> list[Int[np.ndarray, "_"]]:

@@ -9,8 +9,10 @@ from .._inputs import require_installed
 
 require_installed("lnpoly_helpers.plotting", "plot", "matplotlib")
 
+from .arrows import plot_arrows, plot_bundle
 from .circle import plot_arc_window, plot_arcs
 from .curves import plot_lines, plot_path, plot_spread
+from .dots import plot_dots
 from .figure import LabelledFigure, new_figure
 from .panels import plot_panels
 from .plane import plot_plane
@@ -24,6 +26,9 @@ __all__ = [
     "new_figure",
     "plot_arc_window",
     "plot_arcs",
+    "plot_arrows",
+    "plot_bundle",
+    "plot_dots",
     "plot_fibres",
     "plot_layernorm",
     "plot_lines",

@@ -1,14 +1,18 @@
 """A few curves over a common axis: as they are, as bundles with a band, or along a path on the sphere."""
 
 from collections.abc import Mapping
+from typing import Literal
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogFormatter
 from numpy.typing import ArrayLike
 
-from .figure import axes_or_new, describe, short, styled
-from .style import GREY, INK, series_styles
+from .figure import axes_or_new, describe, fitting, short, styled
+from .labels import moved_apart
+from .scales import axes_fraction, log_axes
+from .style import GREY, INK, reference_lines, series_styles
 
 
 @styled
@@ -19,7 +23,8 @@ def plot_lines(
     xlabel: str,
     ylabel: str,
     title: str = "",
-    log: bool = False,
+    log: bool | Literal["x", "y"] = False,
+    references: Mapping[str, ArrayLike] | None = None,
     ax: Axes | None = None,
 ) -> Figure:
     """Curves over a common axis, each with its own colour, marker and line, named in a legend.
@@ -30,8 +35,10 @@ def plot_lines(
     series : dict
         Name: values [n], or fewer for a curve that ends early. Up to four.
     xlabel, ylabel, title : str
-    log : bool
-        Logarithmic axes.
+    log : bool, "x" or "y"
+        Logarithmic axes: both, or the one named.
+    references : dict, optional
+        Name: values [n] of what the curves are compared with, such as a law: grey lines without marks, up to two.
     ax : Axes, optional
 
     Returns
@@ -41,7 +48,7 @@ def plot_lines(
     Raises
     ------
     ValueError
-        More curves than there are styles.
+        More curves or references than there are styles.
 
     See Also
     --------
@@ -51,14 +58,16 @@ def plot_lines(
     'y against x: a from 1 to 2; b from 3 to 0.'
     """
     x, series = np.asarray(x), {name: np.asarray(values) for name, values in series.items()}
-    styles = series_styles(series, "series")
+    styles, grey = series_styles(series, "series"), reference_lines(references or {}, "references")
     ax = axes_or_new(ax)
     for (name, values), (color, marker, line) in zip(series.items(), styles, strict=True):
         ax.plot(x[: len(values)], values, color=color, marker=marker, ls=line, ms=5, label=name)
+    for name, values in (references or {}).items():
+        series[name] = np.asarray(values)
+        ax.plot(x[: len(series[name])], values, color=GREY, lw=1.1, ls=grey[name], label=name, zorder=1)
     ax.legend(**({"loc": "upper left", "bbox_to_anchor": (1, 1)} if len(series) > 3 else {}))
     ax.set(xlabel=xlabel, ylabel=ylabel)
-    if log:
-        ax.set(xscale="log", yscale="log")
+    log_axes(ax, log)
     ax.set_title(title)
     ends = "; ".join(f"{name} from {short(v[0])} to {short(v[-1])}" for name, v in series.items())
     return describe(ax, f"{ylabel} against {xlabel}: {ends}.", title)
@@ -72,6 +81,8 @@ def plot_spread(
     xlabel: str,
     ylabel: str,
     title: str = "",
+    log: bool | Literal["x", "y"] = "x",
+    references: Mapping[str, ArrayLike] | None = None,
     ax: Axes | None = None,
 ) -> Figure:
     """How many curves run: the mean of each bundle, and a band that holds nine in ten of it.
@@ -81,10 +92,14 @@ def plot_spread(
     Parameters
     ----------
     x : array_like [n]
-        Positive; drawn on a logarithmic axis.
+        Positive where its axis is logarithmic.
     series : dict
         Name: curves [n_curves, n]. Up to four bundles.
     xlabel, ylabel, title : str
+    log : bool, "x" or "y"
+        Logarithmic axes: both, the one named, or none.
+    references : dict, optional
+        Name: values [n] of what the bundles are compared with, such as a law: grey lines, up to two.
     ax : Axes, optional
 
     Returns
@@ -94,7 +109,7 @@ def plot_spread(
     Raises
     ------
     ValueError
-        More bundles than there are styles.
+        More bundles or references than there are styles.
 
     >>> plot_spread([1, 10], {"a": [[0, 1], [0, 2], [0, 3]]}, xlabel="x", ylabel="y").alt
     'y against x, mean and band of nine in ten. a: 0 (nine in ten from 0 to 0) at the left end, 2 (nine in ten from 1
@@ -102,8 +117,9 @@ def plot_spread(
     """
     x, bundles = np.asarray(x), {name: np.asarray(curves) for name, curves in series.items()}
     styles = series_styles(bundles, "series", "bundles of curves")
-    ax = axes_or_new(ax, width=7.2, height=4.0)
-    words, ends = [], []
+    grey = reference_lines(references or {}, "references")
+    ax = axes_or_new(ax, width=6.2, height=4.0)
+    words, means, ends = [], [], []
     for (name, curves), (color, _, line) in zip(bundles.items(), styles, strict=True):
         mean, (low, high) = np.mean(curves, axis=0), np.quantile(curves, [0.05, 0.95], axis=0, method="nearest")
         ax.fill_between(x, low, high, color=color, alpha=0.2, linewidth=0)
@@ -111,15 +127,34 @@ def plot_spread(
         ends.append((mean[-1], name, color))
         said = (f"{short(mean[k])} (nine in ten from {short(low[k])} to {short(high[k])})" for k in (0, -1))
         words.append(f"{name}: {' at the left end, '.join(said)} at the right")
-    at, apart = -np.inf, 0.06 * np.diff(ax.get_ylim()).item()
-    for end, name, color in sorted(ends):
-        at = max(end, at + apart)  # labels never overlap
-        ax.annotate(name, (x[-1], at), (6, 0), textcoords="offset points", va="center", color=color, weight="bold")
-    ax.set(xscale="log", xlabel=xlabel, ylabel=ylabel, xlim=(x[0], x[-1]))
-    ax.xaxis.set_major_formatter("{x:g}")
-    ax.text(0.5, 0.97, "line: mean; band: nine in ten", transform=ax.transAxes, color=GREY, ha="center", va="top")
+        means.append(f"{name} from {short(mean[0])} to {short(mean[-1])}")
+    for name, values in (references or {}).items():
+        values = np.asarray(values)
+        ax.plot(x, values, color=GREY, lw=1.1, ls=grey[name], zorder=1)
+        ends.append((values[-1], name, GREY))
+        for said in (words, means):
+            said.append(f"{name} from {short(values[0])} to {short(values[-1])}")
+    log_axes(ax, log)
+    ax.set(xlabel=xlabel, ylabel=ylabel, xlim=(x[0], x[-1]))
+    if log in (True, "x"):
+        ax.xaxis.set_major_formatter("{x:g}")
+        ax.xaxis.set_minor_formatter(LogFormatter())  # plain numbers as well, and only where there are few
+    _name_ends(ax, x[-1], ends)
+    below = {"xycoords": "axes fraction", "xytext": (0, -34), "textcoords": "offset points", "ha": "right", "va": "top"}
+    ax.annotate("line: mean; band: nine in ten", (1, 0), color=GREY, fontsize=9, **below)
     ax.set_title(title)
-    return describe(ax, f"{ylabel} against {xlabel}, mean and band of nine in ten. {'; '.join(words)}.", title)
+    begin = f"{ylabel} against {xlabel}, mean and band of nine in ten."
+    limit = 400 - len(title) - 2
+    return describe(ax, fitting(f"{begin} {'; '.join(words)}.", f"{begin} {'; '.join(means)}.", limit=limit), title)
+
+
+def _name_ends(ax, x, ends):
+    """The name of each curve to the right of its end, (height, name, colour), at heights where none hides another."""
+    places = axes_fraction(ax, [(x, height) for height, _, _ in ends])
+    heights = moved_apart(places[:, 1], 0.06, top=0.98)
+    at = axes_fraction(ax, np.c_[np.ones(len(ends)), heights], back=True)
+    for (_, name, color), (_, height) in zip(ends, at, strict=True):
+        ax.annotate(name, (x, height), (6, 0), textcoords="offset points", va="center", color=color, weight="bold")
 
 
 @styled

@@ -3,7 +3,8 @@
 import base64
 import functools
 import io
-from collections.abc import Callable
+import textwrap
+from collections.abc import Callable, Collection
 from typing import Any, ParamSpec, TypeVar
 
 import matplotlib
@@ -111,6 +112,38 @@ def describe(ax: Axes, text: str, title: str = "") -> Figure:
     if isinstance(figure, LabelledFigure):
         figure.alt = f"{figure.alt} {title + ': ' if title else ''}{text}".strip()
     return figure
+
+
+def fitting(*texts: str, limit: int = 400) -> str:
+    """The first of some descriptions, longest first, that a screen reader's user has the patience for.
+
+    If none is that short, the last one up to a word where it is.
+
+    >>> fitting("from 1 to 3 in both panels", "from 1 to 3", limit=12), fitting("one two three", limit=9)
+    ('from 1 to 3', 'one two…')
+    """
+    found = next((text for text in texts if len(text) <= limit), texts[-1])
+    return found if len(found) <= limit else found[: found.rindex(" ", 0, limit)] + "…"
+
+
+def legend_columns(names: Collection[str], width: float) -> int:
+    """How many columns a legend may have in a figure that is so many inches wide, if nothing is to be cut.
+
+    >>> legend_columns(["trained", "matched layer", "closed form"], 6.4), legend_columns(["trained"] * 5, 3)
+    (3, 2)
+    """
+    each = [0.7 + 0.075 * len(name) for name in names]  # its line or marker, and its letters
+    widths = {columns: sum(map(max, np.array_split(each, columns))) for columns in range(1, len(each) + 1)}
+    return max((columns for columns in widths if widths[columns] < width - 0.1), default=1)
+
+
+def wrapped(title: str, width: float) -> str:
+    """A bold title in as many lines as a figure needs that is so many inches wide.
+
+    >>> wrapped("What a turn by 30° changes", 2)
+    'What a turn by 30°\\nchanges'
+    """
+    return textwrap.fill(title, int(width / 0.1))
 
 
 def short(number: float) -> str:

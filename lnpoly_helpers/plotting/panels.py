@@ -1,14 +1,17 @@
-"""Small multiples: curves with intervals, a panel for each model or layer."""
+"""Small multiples: curves with intervals, a panel for each model, layer or quantity."""
 
 from collections.abc import Mapping, Sequence
+from typing import Literal
 
 import numpy as np
+from matplotlib.patheffects import withStroke
 from numpy.typing import ArrayLike
 
-from .figure import LabelledFigure, describe, new_figure, short_range, styled
-from .style import GREY, at_most, series_styles
-
-_REFERENCE_LINES = ((0, (5, 3)), (0, (1, 1.5)))
+from .._inputs import one_of
+from .figure import LabelledFigure, describe, fitting, legend_columns, new_figure, short_range, styled, wrapped
+from .labels import free_places
+from .scales import axes_fraction, log_axes
+from .style import GREY, INK, reference_lines, series_styles
 
 
 @styled
@@ -20,9 +23,10 @@ def plot_panels(
     ylabel: str | Sequence[str],
     title: str = "",
     ncols: int | None = None,
-    log: bool = False,
+    log: bool | Literal["x", "y"] = False,
+    points: Mapping[str, Mapping[str, tuple[ArrayLike, ArrayLike | Mapping[str, ArrayLike]]]] | None = None,
 ) -> LabelledFigure:
-    """Small multiples on common axes: a panel for each model or layer, in it curves with their intervals.
+    """Small multiples: a panel for each model, layer or quantity, in it curves with their intervals.
 
     Parameters
     ----------
@@ -32,12 +36,16 @@ def plot_panels(
         widths is a reference: a grey line without marks. Up to four curves and two references, counted over all panels.
     xlabel : str
     ylabel : str, or a list of them
-        One for all rows, which then share their scale too; or one for each row.
+        One for all panels, which then share their scale; one for each row, which share it within the row; or one for
+        each panel.
     title : str
     ncols : int
         Panels in a row; by default all.
-    log : bool
-        Logarithmic x.
+    log : bool, "x" or "y"
+        Logarithmic axes: both, or the one named. Few values of x are ticks by themselves.
+    points : dict, optional
+        Panel's title: {name: (x, y)}, single points with their names beside them; or (x, {curve's name: y}), one for
+        each of those curves, in its colour and with its marker.
 
     Returns
     -------
@@ -46,55 +54,121 @@ def plot_panels(
     Raises
     ------
     ValueError
-        More curves than there are styles, or a list of labels that has not one for each row.
+        More curves than there are styles; a list of labels that has not one for each row or panel; a name that is a
+        curve in one panel and a reference in another; points of a panel or a curve that is not there.
+
+    See Also
+    --------
+    plot_dots : networks that no axis puts in order.
 
     >>> panels = {"model": {"law": ([1, 1], None), "found": ([1, 2], [0.1, 0.2])}}
     >>> plot_panels([0, 1], panels, xlabel="layer", ylabel="share", title="Shares").alt
     'Shares. share against layer, with intervals. model: law 1, found 1 to 2.'
     """
+    points = points or {}
+    for name in points:
+        one_of(name, list(panels), "points")
     ncols = ncols or len(panels)
     nrows = -(-len(panels) // ncols)
-    one_scale = isinstance(ylabel, str)
-    ylabels = [ylabel] * nrows if one_scale else list(ylabel)
-    if len(ylabels) != nrows:
-        raise ValueError(f"ylabel: expected one for each of the {nrows} rows, got {len(ylabels)}. One str serves all.")
-    kinds = {key: half is None for curves in panels.values() for key, (_, half) in curves.items()}
-    measured, references = ([key for key, is_reference in kinds.items() if is_reference == wanted] for wanted in (0, 1))
+    labels, sharey = _ylabels(ylabel, nrows, ncols, len(panels))
+    measured, references = _kinds(panels)
     styles = dict(zip(measured, series_styles(measured, "panels"), strict=True))
-    at_most(len(_REFERENCE_LINES), references, "panels", "references")
-    reference_lines = dict(zip(references, _REFERENCE_LINES, strict=False))  # there may be fewer than two
-    subplots = {"nrows": nrows, "ncols": ncols, "squeeze": False, "sharey": True if one_scale else "row"}
-    figure, axes = new_figure(2.25 * ncols, 0.9 + 2.1 * nrows, **subplots)
+    grey = reference_lines(references, "panels")
+    width = {1: 4.8, 2: 3.1}.get(ncols, 2.25)
+    figure, axes = new_figure(ncols * width, 0.9 + 2.1 * nrows, nrows=nrows, ncols=ncols, squeeze=False, sharey=sharey)
     x = np.asarray(x, dtype=float)
     named = {}
-    for ax, (name, curves) in zip(axes.flat, panels.items(), strict=False):  # the last row may be left unfilled
+    for ax, (name, curves), label in zip(axes.flat, panels.items(), labels, strict=False):  # a row may be left unfilled
         for key, (values, half) in curves.items():
             at = x[: np.size(values)]
             if half is None:
-                line = reference_lines[key]
-                named[key] = ax.plot(at, values, color=GREY, lw=1.1, ls=line, label=key, zorder=1)[0]
+                named[key] = ax.plot(at, values, color=GREY, lw=1.1, ls=grey[key], label=key, zorder=1)[0]
                 continue
             color, marker, line = styles[key]
             aside = 0.07 * (measured.index(key) - (len(measured) - 1) / 2)  # side by side: no interval hides another
-            at = at * np.exp(0.4 * aside) if log else at + aside * np.diff(x).min(initial=1.0)
+            at = at * np.exp(0.4 * aside) if log in (True, "x") else at + aside * np.diff(x).min(initial=1.0)
             style = {"color": color, "marker": marker, "ls": line, "lw": 1.1, "ms": 4, "elinewidth": 1.2}
             named[key] = ax.errorbar(at, values, half, label=key, **style)
-        ax.set_title(name.strip(), fontsize=10)
-        if log:
-            ax.set_xscale("log")
+        _draw_points(ax, points.get(name, {}), styles)
+        ax.set_title(wrapped(name.strip(), width - 0.5), fontsize=10)
+        ax.set_ylabel(label)
+        log_axes(ax, log, x, width - 0.7)
+        ax.margins(y=0.15 if points else 0.05)  # room for the points' names
+    for ax, name in zip(axes.flat, panels, strict=False):  # once all limits are known
+        _name_points(ax, points.get(name, {}), np.array([width - 0.6, 1.45]))
     for ax in axes.flat[len(panels) :]:
         ax.set_axis_off()
-    for row, label in zip(axes, ylabels, strict=True):
-        row[0].set_ylabel(label)
-    for ax in axes[-1]:
+    for ax in axes.flat[max(len(panels) - ncols, 0) : len(panels)]:  # the lowest of each column
         ax.set_xlabel(xlabel)
-    figure.suptitle(title, x=0.01, ha="left", fontsize=11, weight="bold")
-    figure.legend(handles=list(named.values()), loc="outside lower center", ncols=len(named))
-    parts = (
-        f"{name.strip()}: " + ", ".join(f"{key} {short_range(values)}" for key, (values, _) in curves.items())
-        for name, curves in panels.items()
-    )
-    what = " and ".join(dict.fromkeys(ylabels))
-    described = f"{what} against {xlabel}, with intervals. {'; '.join(parts)}."
-    describe(axes.flat[0], f"{title}. {described}" if title else described)
+    figure.suptitle(wrapped(title, ncols * width), x=0.01, ha="left", fontsize=11, weight="bold")
+    columns = legend_columns(named, ncols * width)
+    figure.legend(handles=list(named.values()), loc="outside lower center", ncols=columns)
+    what = " and ".join(dict.fromkeys(filter(None, labels)))
+    begin = f"{title + '. ' if title else ''}{what or 'curves'} against {xlabel}, with intervals."
+    parts = (f"{name.strip()}: {', '.join(_said(panel, points.get(name, {})))}" for name, panel in panels.items())
+    where = "; ".join(name.strip() for name in panels)
+    describe(axes.flat[0], fitting(f"{begin} {'; '.join(parts)}.", f"{begin} In {where}: {', '.join(named)}."))
     return figure
+
+
+def _ylabels(ylabel, nrows, ncols, n_panels):
+    """A label for each panel, and which of them share their scale, in matplotlib's words."""
+    if isinstance(ylabel, str):
+        return [ylabel if k % ncols == 0 else "" for k in range(n_panels)], True
+    if len(ylabel) == nrows:
+        return [ylabel[k // ncols] if k % ncols == 0 else "" for k in range(n_panels)], "row"
+    if len(ylabel) == n_panels:
+        return list(ylabel), False
+    raise ValueError(
+        f"ylabel: expected one for each of the {nrows} rows or of the {n_panels} panels, got {len(ylabel)}. "
+        f"One str serves all."
+    )
+
+
+def _kinds(panels):
+    """The names of all curves that have intervals, and of those that are references."""
+    kinds = {}
+    for curves in panels.values():
+        for key, (_, half) in curves.items():
+            if kinds.setdefault(key, half is None) != (half is None):
+                raise ValueError(
+                    f"panels: expected {key!r} to be one thing in all panels, got half widths in one and None, which "
+                    f"makes it a reference, in another. Name one of them otherwise."
+                )
+    return ([key for key, is_reference in kinds.items() if is_reference == wanted] for wanted in (False, True))
+
+
+def _draw_points(ax, points, styles):
+    """Single points, in the styles of the curves that they belong to or as dark diamonds."""
+    for at, y in points.values():
+        for key, height in _heights(y).items():
+            color, marker, _ = styles[one_of(key, list(styles), "points")] if key else (INK, "D", "")
+            ax.plot(at, height, ls="", marker=marker, color=color, ms=6.5, mec=INK, mew=1.2, zorder=4)
+
+
+def _name_points(ax, points, inches):
+    """The names of single points beside them, in axes so many inches wide and high."""
+    marks = {
+        name: axes_fraction(ax, [(at, height) for height in _heights(y).values()]) * inches
+        for name, (at, y) in points.items()
+    }
+    curves = [axes_fraction(ax, line.get_xydata()) * inches for line in ax.lines]
+    hidden = [np.stack([np.interp(np.arange(0, len(c), 0.05), range(len(c)), side) for side in c.T], 1) for c in curves]
+    halo = [withStroke(linewidth=3, foreground="white")]
+    places = free_places(marks, np.concatenate(hidden), inches)
+    for (name, place), (at, y) in zip(places.items(), points.values(), strict=True):
+        where = {"xytext": tuple(place / inches), "textcoords": "axes fraction", "ha": "center", "va": "center"}
+        ax.annotate(name, (at, next(iter(_heights(y).values()))), **where, fontsize=9, path_effects=halo, zorder=5)
+
+
+def _heights(y):
+    """{curve's name: height} of a single point; one that belongs to no curve has no name."""
+    return y if isinstance(y, Mapping) else {"": y}
+
+
+def _said(curves, points):
+    """What a panel shows, curve by curve and point by point, in words."""
+    for key, (values, _) in curves.items():
+        yield f"{key} {short_range(values)}"
+    for name, (_, y) in points.items():
+        yield f"{name} {short_range(list(_heights(y).values()))}"

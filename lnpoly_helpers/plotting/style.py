@@ -14,6 +14,9 @@ INK, GREY, PALE = "#222222", "#777777", "#DDDDDD"
 # what is compared side by side keeps its colour and its marker, so that print without colour can be read
 SERIES = [(BLUE, "o", "-"), (VERMILION, "s", "--"), (GREEN, "^", "-."), (PURPLE, "D", ":")]
 
+# what a measurement is compared with: grey, without marks
+REFERENCES = [(0, (5, 3)), (0, (1, 1.5))]
+
 _REGIONS = [ORANGE, SKY, GREEN, YELLOW, BLUE, VERMILION, PURPLE]
 
 
@@ -79,6 +82,16 @@ def series_styles(names: Collection[str], argument: str, thing: str = "curves") 
     """
     at_most(len(SERIES), names, argument, thing)
     return SERIES[: len(names)]
+
+
+def reference_lines(names: Collection[str], argument: str) -> dict[str, Any]:
+    """Each reference's kind of line; a ValueError if there are more of them than can be told apart.
+
+    >>> list(reference_lines(["law"], "references"))
+    ['law']
+    """
+    at_most(len(REFERENCES), names, argument, "references")
+    return dict(zip(names, REFERENCES, strict=False))  # there may be fewer
 
 
 def at_most(n: int, names: Collection[str], argument: str, thing: str) -> None:

@@ -134,7 +134,7 @@ def of_another_width(path):
 
 DAMAGE = {
     "cut": (cut, "expected a GGUF file that transformers can read, got ValueError"),
-    "no GGUF file": (lambda path: path.write_text("a text"), "expected a GGUF file that transformers can read, got Val"),
+    "no GGUF file": (lambda path: path.write_text("a text"), "expected a GGUF file that transformers can read, got"),
     "empty": (lambda path: path.write_bytes(b""), "expected a GGUF file that transformers can read, got ValueError"),
     "a tensor lacking": (lacking, "expected weights that fit what the file states, got none for model.layers.1.mlp.up"),
     "another kind": (foreign, "expected a GGUF file that transformers can read, got ValueError: .*clip"),

@@ -5,6 +5,7 @@ import itertools
 import matplotlib.colors
 import numpy as np
 from matplotlib.markers import MarkerStyle
+from matplotlib.text import Text
 from mpl_toolkits.mplot3d import proj3d
 
 
@@ -123,3 +124,27 @@ def image_colors(image, points):
 
 def pairs(items):
     return list(itertools.pairwise(items))
+
+
+def boxes(figure):
+    """What every text of a figure covers after it was drawn, in pixels: [(text, box)], ticks' labels included."""
+    figure.draw_without_rendering()
+    found = [*figure.texts, *(text for legend in figure.legends for text in legend.findobj(Text))]
+    for ax in figure.axes:
+        found += [*ax.texts, ax.title, ax._left_title, *(ax.get_legend().findobj(Text) if ax.get_legend() else [])]
+        for axis in (ax.xaxis, ax.yaxis) if ax.axison else ():
+            low, high = sorted(axis.get_view_interval())
+            ticks = [tick.label1 for tick in axis.get_major_ticks() if low <= tick.get_loc() <= high]
+            found += [axis.label, *(label for label in ticks if label.get_visible())]
+    return [(text.get_text(), text.get_window_extent()) for text in found if text.get_text().strip()]
+
+
+def cut(figure):
+    """The texts that stick out of the picture."""
+    width, height = figure.bbox.size
+    return [text for text, box in boxes(figure) if box.x0 < 0 or box.y0 < 0 or box.x1 > width or box.y1 > height]
+
+
+def colliding(figure):
+    """The pairs of texts that lie upon each other."""
+    return [(a, b) for (a, one), (b, other) in itertools.combinations(boxes(figure), 2) if one.overlaps(other)]

@@ -3,7 +3,7 @@
 import matplotlib.colors
 import numpy as np
 import pytest
-from artists import color_of, pairs, place, text, texts
+from artists import colliding, color_of, cut, pairs, place, text, texts
 
 from lnpoly_helpers.plotting import new_figure, plot_lines, plot_path, plot_spread
 from lnpoly_helpers.plotting.style import GREY, INK, SERIES
@@ -19,7 +19,7 @@ CROSSINGS = np.array([3.0, 3.1, 27.5, 59.0])
 # --- plot_lines --------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("log", [False, True])
+@pytest.mark.parametrize("log", [False, "x", "y", True])
 def test_lines_show_every_value_in_a_style_of_their_own(log):
     figure = plot_lines(X, FOUR, xlabel="width", ylabel="count", title="Counts", log=log)
     (ax,) = figure.axes
@@ -30,7 +30,7 @@ def test_lines_show_every_value_in_a_style_of_their_own(log):
     legend = ax.get_legend()
     assert [text.get_text() for text in legend.get_texts()] == list(FOUR)
     assert [color_of(line) for line in legend.get_lines()] == [color for color, _, _ in SERIES]
-    assert (ax.get_xscale(), ax.get_yscale()) == (("log", "log") if log else ("linear", "linear"))
+    assert (ax.get_xscale() == "log") == (log in ("x", True)) and (ax.get_yscale() == "log") == (log in ("y", True))
     assert (ax.get_xlabel(), ax.get_ylabel(), ax.get_title(loc="left")) == ("width", "count", "Counts")
     assert not ax.xaxis_inverted() and not ax.yaxis_inverted()
     assert figure.alt == (
@@ -53,6 +53,18 @@ def test_lines_go_into_the_axes_given_with_a_legend_inside_while_they_are_few():
     assert ax.get_legend().get_window_extent().x0 >= ax.get_window_extent().x1  # four hide no curve
 
 
+def test_references_are_grey_lines_without_marks_named_in_the_legend():
+    laws = {"θ/π law": [1, 2, 4, 8], "Rice": [0.5, 1, 2, 4]}
+    figure = plot_lines(X, {"a": [1, 2, 3, 5]}, references=laws, xlabel="angle", ylabel="boundaries")
+    (ax,) = figure.axes
+    for line, (name, values) in zip(ax.lines[1:], laws.items(), strict=True):
+        np.testing.assert_array_equal(line.get_xydata(), np.c_[X, values])
+        assert (color_of(line), line.get_marker(), line.get_label()) == (GREY, "None", name)
+    assert ax.lines[1]._dash_pattern != ax.lines[2]._dash_pattern
+    assert [text.get_text() for text in ax.get_legend().get_texts()] == ["a", *laws]
+    assert figure.alt == "boundaries against angle: a from 1 to 5; θ/π law from 1 to 8; Rice from 0.5 to 4."
+
+
 # --- more than there are styles ----------------------------------------------------------------------------------
 
 
@@ -65,14 +77,21 @@ def test_lines_go_into_the_axes_given_with_a_legend_inside_while_they_are_few():
             "series",
             "bundles of curves",
         ),
+        (
+            lambda: plot_lines(X, {}, references=FIVE, xlabel="x", ylabel="y"),
+            "references",
+            "references",
+        ),
+        (lambda: plot_spread(X, {}, references=FIVE, xlabel="x", ylabel="y"), "references", "references"),
         (lambda: plot_path(DEGREES, dict.fromkeys("abcde", DEGREES), [], ylabel="y"), "curves", "curves"),
     ],
 )
 def test_a_fifth_curve_is_refused_and_none_is_left_out(draw, argument, thing):
     with pytest.raises(ValueError) as error:
         draw()
+    n = 2 if thing == "references" else 4
     assert str(error.value) == (
-        f"{argument}: expected at most 4 {thing}, as many as can be told apart, got 5 (a, b, c, d, e). "
+        f"{argument}: expected at most {n} {thing}, as many as can be told apart, got 5 (a, b, c, d, e). "
         "Draw the others in a figure of their own."
     )
 
@@ -106,9 +125,11 @@ def test_a_spread_shows_the_mean_and_nine_in_ten():
     assert (ax.get_xlabel(), ax.get_ylabel(), ax.get_title(loc="left")) == ("scale", "flips", "Spread")
     assert "line: mean; band: nine in ten" in texts(ax)
     assert ax.xaxis.get_major_formatter()(10, 0) == "10"  # and not a power of ten
-    assert figure.alt.startswith(
-        "Spread: flips against scale, mean and band of nine in ten. p: 50 (nine in ten from 5 to 95) at the left end, "
-        "200 (nine in ten from 20 to 380) at the right; q: "
+    begin = "Spread: flips against scale, mean and band of nine in ten. "
+    assert figure.alt == begin + "p from 50 to 200; q from 50.5 to 202; r from 250 to 1,000; s from 5 to 20."
+    fewer = plot_spread(X, {"p": series["p"]}, xlabel="scale", ylabel="flips", title="Spread")
+    assert fewer.alt == (
+        begin + "p: 50 (nine in ten from 5 to 95) at the left end, 200 (nine in ten from 20 to 380) at the right."
     )
 
 
@@ -128,6 +149,23 @@ def test_names_stand_at_the_ends_of_their_means_and_never_overlap():
     figure.draw_without_rendering()
     boxes = [text(ax, name).get_window_extent() for name in order]
     assert not any(lower.overlaps(upper) for lower, upper in pairs(boxes))
+
+
+@pytest.mark.parametrize("log", [False, "x", "y", True])
+def test_a_spread_on_any_scale_beside_its_law(log):
+    x = np.array([10.0, 30, 60, 90])
+    series = {"towards tokens": np.outer([1, 2, 3], x**2), "random": np.outer([0.9, 1.9, 2.9], x**2)}
+    law = {"θ²": 2.05 * x**2}
+    figure = plot_spread(x, series, references=law, log=log, xlabel="angle", ylabel="KL")
+    (ax,) = figure.axes
+    assert (ax.get_xscale() == "log") == (log in ("x", True)) and (ax.get_yscale() == "log") == (log in ("y", True))
+    for line, curves in zip(ax.lines, [*series.values(), np.array([law["θ²"]])], strict=True):
+        np.testing.assert_allclose(line.get_xydata(), np.c_[x, curves.mean(axis=0)])
+    assert color_of(ax.lines[2]) == color_of(text(ax, "θ²")) == GREY and ax.lines[2].get_marker() == "None"
+    assert figure.alt.endswith("; θ² from 205 to 16,605.")
+    names = [place(text(ax, name))[1] for name in (*series, *law)]
+    assert max(names) < ax.get_ylim()[1]  # what is annotated above the axes, matplotlib leaves out
+    assert colliding(figure) == [] and cut(figure) == []  # the three ends lie within 8 % of each other
 
 
 # --- plot_path ---------------------------------------------------------------------------------------------------

@@ -22,6 +22,9 @@ AXES = {"xlabel": "x", "ylabel": "y"}
 CALLS = {
     "plot_arc_window": ([partition_circle(LINES), 1.0, 0.8], {}),
     "plot_arcs": ([partition_circle(LINES)], {"marks": {"a": 1.0}}),
+    "plot_arrows": ([{"a": [1.0, 2, 0], "b": [0.0, -1, 1]}], {}),
+    "plot_bundle": ([[[1.0, 1, 0], [1, -1, 0], [1, 0, 2]]], {}),
+    "plot_dots": ([{"share": {"a": {"p": (1.0, 0.1), "q": (0.5, None)}}}], {"lines": {"share": ("law", 1.0)}}),
     "plot_fibres": ([[CORNERS, CORNERS], [[1.2, -1.2, 0], [-1.2, 1.2, 0]]], {}),
     "plot_layernorm": ([X, X, [1.0, 0.1, -1.1], normalize(X).tolist(), normalize(X).tolist()], {"limit": 3}),
     "plot_lines": ([[0, 1], {"a": [1, 2], "b": [2]}], AXES),
@@ -36,8 +39,9 @@ CALLS = {
     "plot_verdicts": ([{"a": {"x": 0.0, "y": 1.0}}], {"tolerance": 1e-9}),
 }
 IN_SPACE = {"plot_fibres", "plot_layernorm", "plot_points_3d"}
+MANY = {"plot_dots", "plot_panels"}  # they make their own panels
 each_function = pytest.mark.parametrize("name", CALLS)
-takes_axes = pytest.mark.parametrize("name", [name for name in CALLS if name != "plot_panels"])
+takes_axes = pytest.mark.parametrize("name", [name for name in CALLS if name not in MANY])
 
 
 def call(name, **more):
@@ -59,6 +63,7 @@ def test_it_makes_a_figure_with_words_and_changes_nothing_of_the_callers(name):
     settings = dict(matplotlib.rcParams)
     figure = call(name)
     assert isinstance(figure, LabelledFigure) and figure.alt.endswith(".") and "  " not in figure.alt
+    assert len(figure.alt) <= 400
     assert dict(matplotlib.rcParams) == settings
     assert repr((arguments, options)) == repr(CALLS[name])
     assert "matplotlib.pyplot" not in sys.modules or not sys.modules["matplotlib.pyplot"].get_fignums()

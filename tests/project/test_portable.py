@@ -11,7 +11,7 @@ import nbformat
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-SOURCES = [*ROOT.glob("lnpoly_helpers/**/*.py"), *ROOT.glob("notebooks/*.py"), ROOT / "data" / "build.py"]
+SOURCES = [*ROOT.glob("lnpoly_helpers/**/*.py"), *ROOT.glob("notebooks/*.py"), *ROOT.glob("data/*.py")]
 ENCODING_AT = {"read_text": 0, "write_text": 1}  # which argument it is, if it has no name
 
 

@@ -1,0 +1,61 @@
+"""Where names stand beside what they name, so that none lies upon another."""
+
+from collections.abc import Mapping
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+
+def moved_apart(heights: ArrayLike, least: float, top: float = np.inf) -> np.ndarray:
+    """Heights of labels [n], each as near to where it wants to be as it can be `least` above the one below it.
+
+    >>> moved_apart([0.5, 0.52, 0.1], least=0.1), moved_apart([0.9, 0.95], least=0.1, top=1)
+    (array([0.5, 0.6, 0.1]), array([0.9, 1. ]))
+    """
+    heights = np.asarray(heights, dtype=float)
+    order = np.argsort(heights, kind="stable")
+    moved, at = heights.copy(), -np.inf
+    for k in order:
+        moved[k] = at = max(heights[k], at + least)
+    at = top + least
+    for k in order[::-1]:  # what now stands above the top comes down, and pushes the next
+        moved[k] = at = min(moved[k], at - least)
+    return moved
+
+
+def free_places(marks: Mapping[str, ArrayLike], others: ArrayLike, size: ArrayLike) -> dict[str, np.ndarray]:
+    """For each name the middle of a place beside its marks, above, below or at a side, that hides the least.
+
+    Parameters
+    ----------
+    marks : dict
+        Name: points [k, 2] that it stands for, in inches of the axes.
+    others : array_like [n, 2]
+        What else should not be hidden, such as points along curves.
+    size : array_like [2]
+        Width and height of the axes, whose lower left corner is (0, 0).
+
+    Returns
+    -------
+    dict
+        Name: point [2], for a text of size 9 that is centred there.
+
+    >>> free_places({"here": [[1, 1]]}, others=[[1.1, 1.2], [1, 1.2]], size=[2, 2])["here"].tolist()  # not above
+    [1.0, 0.8]
+    """
+    marks = {name: np.reshape(points, (-1, 2)).astype(float) for name, points in marks.items()}
+    hidden = np.concatenate([np.reshape(others, (-1, 2)), *marks.values()])
+    size, found, taken = np.asarray(size), {}, []
+    for name, points in marks.items():
+        half = np.array([0.04 * len(name) + 0.04, 0.11])
+        middle, (low, high) = points.mean(axis=0), (points[:, 1].min() - 0.2, points[:, 1].max() + 0.2)
+        aside = half[0] + 0.08
+        places = [(middle[0] + x, y) for x in (0, -half[0], half[0]) for y in (high, low)]
+        places = np.array(places + [(middle[0] + x, middle[1]) for x in (-aside, aside)])
+        inside = (np.abs(hidden - places[:, None]) < half).all(axis=2).sum(axis=1)
+        upon = sum((np.abs(places - at) < half + other).all(axis=1) for at, other in taken)
+        outside = ((places < half) | (places > size - half)).any(axis=1)
+        best = places[np.argmin(inside + 1000 * upon + 100 * outside)]  # of those alike the first
+        found[name] = best
+        taken.append((best, half))
+    return found

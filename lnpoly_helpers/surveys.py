@@ -1,0 +1,346 @@
+"""What one push does to one layer, in figures: for networks, seeds and nulls side by side."""
+
+import copy
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from ._inputs import ArrayLike, Real, as_angle, as_float64, one_of, positive_integer, require_on_sphere, require_sphere
+from .changes import coherence_of, context_share, split_weights
+from .layer import FoldedMLP, normalize
+from .nulls import jostle, look_alikes, matched_layer, rice_factor
+from .output_paths import tangent_range
+from .rotation import angle_between, crossings, rotate
+from .stats import mean_interval
+
+_CLOSEST = np.radians(1.0)  # points nearer than that, or to an antipode, are the same token again: no path
+_PARTS = 16  # of a path, for the speed
+
+
+def survey(
+    mlp: FoldedMLP,
+    z: Real[ArrayLike, "n d"],
+    rng: "np.random.Generator",
+    *,
+    towards: str = "points",
+    angle: float = np.pi / 6,
+    tolerance: float = 0.1,
+    n_paths: int = 48,
+    n_contexts: int = 32,
+    n_directions: int = 16,
+) -> dict[str, float]:
+    """What a push by an angle does to a layer at real points of its sphere: the figures of notebooks 7 and 8.
+
+    On ``n_paths`` paths from one of the points towards another, and in ``n_contexts`` contexts for each of
+    ``n_directions`` directions. With the generator in the same state, layers at the same points get the same paths: so
+    survey(matched_layer(mlp, z, ...), z, ...) is the null, pair by pair.
+
+    Parameters
+    ----------
+    mlp : FoldedMLP
+        Behind LayerNorm or RMSNorm. Of a layer without a norm pass at_length(mlp, length), the length that of a usual
+        residual vector, and normalize(x, kind="rmsnorm") for its points.
+    z : array_like [n, d]
+        Real points of the layer's sphere.
+    rng : numpy Generator
+    towards : {"points", "isotropic"}
+        What is pushed towards, on paths and in contexts: other points of z, or directions of which each is as likely as
+        any other.
+    angle : float
+        Radians, at most pi / 2; 30 degrees without it.
+    tolerance : float
+        Of the first tangent map.
+    n_paths, n_contexts, n_directions : int
+
+    Returns
+    -------
+    dict of float
+        ``name`` and, for what is measured on paths or directions, ``name_se``, its standard error:
+
+        on : share of the neurons that are on, over z.
+        crossed, crossed_law : boundaries on the way, and as a share of m angle / pi.
+        rice : what Rice's formula makes of the on-rates in place of that share (`rice_factor`, mean over neurons).
+        range, range_boundaries : medians of the degrees at which the tangent map is first off by the tolerance, and of
+            the boundaries crossed by then; inf if that is not within the angle.
+        halfway : how far the output has moved at the angle, as a share of how far it has at twice the angle.
+        speed_start, speed_middle, speed_end, speed_least, speed_most : how fast the output moves on the first, middle,
+            last, slowest and fastest of 16 parts of the whole way to the target, over its mean speed: all about 1 where
+            it is even, 0 on a plateau, up to 16 at a cliff.
+        tangent, rest, opposition, own_share : of `split_change`, the first two as shares of the change's length.
+        kappa, n_effective, rho : of `coherence`.
+        share_contexts, share_look_alikes : `context_share` in other points of z and in `look_alikes`.
+        share_isotropic, share_tokens : in copies of one point, jostled by the angle in random directions and towards
+            other points.
+
+        NaN where something is not defined, as the rest of a layer that is affine on every path.
+
+    Raises
+    ------
+    ValueError
+        Fewer points than contexts + 2, points off the sphere, or all of them within a degree of one another.
+
+    Notes
+    -----
+    On paths and directions each mean is over those where it is defined. Points at less than a degree from each other
+    count as one. Time: some 8 n_contexts n_directions + 20 n_paths outputs.
+
+    See Also
+    --------
+    matched_layer, wide_relu : what to compare with.
+
+    Examples
+    --------
+    >>> rng = np.random.default_rng(0)
+    >>> mlp = FoldedMLP(np.eye(6), np.zeros(6), np.eye(6), np.zeros(6), "relu", 0.0, "rmsnorm")
+    >>> found = survey(mlp, mlp.to_sphere(rng.normal(size=(200, 6))), rng, n_paths=200)
+    >>> round(found["crossed_law"]), round(found["opposition"], 1)
+    (1, -0.4)
+    """
+    require_sphere(mlp)
+    z = as_float64(z, "z", shape=("n", mlp.d_model))
+    require_on_sphere(z, "z", mlp.kind)
+    one_of(towards, ("points", "isotropic"), "towards")
+    angle = as_angle(angle, "angle")
+    if angle > np.pi / 2:
+        raise ValueError(f"angle: expected radians with 0 < angle <= pi / 2, got {angle:.6g}.")
+    n_paths, n_contexts, n_directions = (
+        positive_integer(n, name)
+        for n, name in ((n_paths, "n_paths"), (n_contexts, "n_contexts"), (n_directions, "n_directions"))
+    )
+    if len(z) < n_contexts + 2:
+        raise ValueError(f"z: expected at least n_contexts + 2 = {n_contexts + 2} points, got {len(z)}.")
+    draw = _Draw(z, rng, mlp.kind, towards)
+    starts, targets = draw.pairs(n_paths)
+    on = (mlp.preactivations(z) > 0).mean(axis=0)
+    found = {"on": on.mean(), "rice": rice_factor(on).mean()}
+    found |= _on_paths(mlp, starts, targets, angle, tolerance)
+    found |= _shares(mlp, draw, angle, n_contexts, n_directions)
+    return {name: float(value) for name, value in found.items()}
+
+
+class _Draw:
+    """Pairs, contexts and directions out of the points z; what it draws depends on no layer."""
+
+    def __init__(self, z, rng, kind, towards):
+        self.z, self.rng, self.kind, self.towards = z, rng, kind, towards
+
+    def point(self):
+        return self.z[self.rng.integers(len(self.z))]
+
+    def direction(self):
+        if self.towards == "points":
+            return self.point()
+        return normalize(self.rng.normal(size=self.z.shape[1]), kind=self.kind)
+
+    def pairs(self, n):
+        pairs = []
+        for _ in range(100 * n):
+            start, target = self.point(), self.direction()
+            if _apart(start, target):
+                pairs.append((start, target))
+            if len(pairs) == n:
+                return np.swapaxes(pairs, 0, 1)
+        raise ValueError("z: expected points in different directions, got hardly two that are a degree apart.")
+
+    def others(self, n, *points):
+        """n points of z, none of them at one of the points."""
+        apart = np.all([_apart(self.z, point) for point in points], axis=0)
+        if apart.sum() < n:
+            raise ValueError(f"z: expected {n} points a degree apart from one of them, got {apart.sum()}.")
+        return self.z[self.rng.choice(np.flatnonzero(apart), n, replace=False)]
+
+
+def _apart(z0, z1):
+    return np.abs(z0 @ z1) < len(z1) * np.cos(_CLOSEST)
+
+
+def _on_paths(mlp, starts, targets, angle, tolerance):
+    counts = crossings(mlp, starts, targets, end=angle).counts
+    ranges = tangent_range(mlp, starts, targets, tolerances=[tolerance], end=angle, resolution=32)
+    at, further = (rotate(starts, targets, t) for t in (angle, 2 * angle))
+    first, moved, twice = (mlp.output(x) for x in (starts, at, further))
+    moved, twice = (np.linalg.norm(x - first, axis=1) for x in (moved, twice))
+    t, r = split_weights(mlp, starts, at)
+    tangent, rest = t @ mlp.W_out, r @ mlp.W_out
+    own, product = (t * r) @ (mlp.W_out**2).sum(axis=1), (tangent * rest).sum(axis=1)
+    lengths = [np.linalg.norm(x, axis=1) for x in (tangent, rest)]
+    adding = coherence_of(mlp, r)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        columns = {
+            "crossed": counts,
+            "crossed_law": counts / (mlp.n_neurons * angle / np.pi),
+            "halfway": moved / twice,
+            **_speeds(mlp, starts, targets),
+            "tangent": lengths[0] / moved,
+            "rest": lengths[1] / moved,
+            "opposition": product / (lengths[0] * lengths[1]),
+            "kappa": adding.kappa,
+            "n_effective": adding.n_effective,
+            "rho": adding.rho,
+        }
+    found: dict[str, Any] = {
+        "range": np.median(np.degrees(ranges.angles)),
+        "range_boundaries": np.median(np.where(np.isfinite(ranges.angles), ranges.n_crossings, np.inf)),
+    }
+    for name, values in columns.items():
+        found |= _mean(name, values)
+    return found | _ratio("own_share", own, product)
+
+
+def _speeds(mlp, starts, targets):
+    """How fast the output moves on parts of each path, over the mean: by chords, which miss no jump."""
+    t = angle_between(starts, targets)[:, None] * np.arange(_PARTS + 1) / _PARTS
+    path = mlp.output(rotate(starts[:, None], targets[:, None], t))
+    moved = np.sqrt((np.diff(path, axis=1) ** 2).sum(axis=-1))
+    with np.errstate(invalid="ignore"):
+        speed = moved / moved.mean(axis=1, keepdims=True)
+    middle = speed[:, _PARTS // 2 - 1 : _PARTS // 2 + 1].mean(axis=1)
+    return {
+        "speed_start": speed[:, 0],
+        "speed_middle": middle,
+        "speed_end": speed[:, -1],
+        "speed_least": speed.min(axis=1),
+        "speed_most": speed.max(axis=1),
+    }
+
+
+def _shares(mlp, draw, angle, n_contexts, n_directions):
+    def alike(n):
+        return look_alikes(draw.z, n, draw.rng, kind=draw.kind)
+
+    directions = np.array([draw.direction() for _ in range(n_directions)])
+    tokens = np.array([draw.others(1, direction)[0] for direction in directions])
+    around = {
+        "contexts": [draw.others(n_contexts, direction) for direction in directions],
+        "look_alikes": [*alike(n_directions * n_contexts).reshape(n_directions, n_contexts, -1)],
+        "isotropic": [jostle(token, angle, n_contexts, draw.rng, kind=draw.kind) for token in tokens],
+        "tokens": [
+            rotate(token, draw.others(n_contexts, direction, token), angle)
+            for token, direction in zip(tokens, directions, strict=True)
+        ],
+    }
+    found, towards = {}, dict.fromkeys(around, directions)
+    if draw.towards == "points":
+        towards["look_alikes"] = alike(n_directions)
+    for name, contexts in around.items():
+        found |= _mean(f"share_{name}", context_share(mlp, np.array(contexts), towards[name], angle))
+    return found
+
+
+def _mean(name, values):
+    """The mean of the defined values and its standard error."""
+    values = values[~np.isnan(values)]
+    n = len(values)
+    return {
+        name: values.mean() if n else np.nan,
+        f"{name}_se": values.std(ddof=1) / np.sqrt(n) if n > 1 else np.nan,
+    }
+
+
+def _ratio(name, part, whole):
+    """The ratio of two sums over paths and its standard error (Cochran 1977, Sampling Techniques, 6.4)."""
+    n, total = len(whole), whole.sum()
+    if total == 0:
+        return {name: np.nan, f"{name}_se": np.nan}
+    share = part.sum() / total
+    off = part - share * whole
+    return {name: share, f"{name}_se": np.sqrt(n / (n - 1) * (off**2).sum()) / abs(total) if n > 1 else np.nan}
+
+
+# --- beside its nulls ---
+
+
+def survey_beside_nulls(
+    mlp: FoldedMLP, z: Real[ArrayLike, "n d"], seed: int | Sequence[int], **options
+) -> dict[str, dict[str, float]]:
+    """`survey` of a layer and of its two nulls, on the same paths and in the same contexts.
+
+    Parameters
+    ----------
+    mlp : FoldedMLP
+        Behind LayerNorm or RMSNorm.
+    z : array_like [n, d]
+        Real points of the layer's sphere.
+    seed : int, or a sequence of int
+        What is drawn follows from it: paths and contexts, and the weights of the nulls.
+    **options
+        As `survey` takes them.
+
+    Returns
+    -------
+    dict
+        "trained": the layer's own figures; "matched": those of its `matched_layer`; "W_out random": those of the layer
+        with its own W_in and a random W_out.
+
+    Raises
+    ------
+    ValueError
+        As for `survey`.
+
+    See Also
+    --------
+    survey_interval : one figure of several layers, with its interval.
+
+    Examples
+    --------
+    >>> rng = np.random.default_rng(0)
+    >>> mlp = FoldedMLP(np.eye(6), np.zeros(6), np.eye(6), np.zeros(6), "relu", 0.0, "rmsnorm")
+    >>> found = survey_beside_nulls(mlp, mlp.to_sphere(rng.normal(size=(200, 6))), seed=0)
+    >>> list(found), found["trained"]["own_share"]  # each neuron writes to a coordinate of its own
+    (['trained', 'matched', 'W_out random'], 1.0)
+    """
+    numbers = [seed] if np.ndim(seed) == 0 else list(seed)
+    draws, match, rewrite = (np.random.default_rng([*numbers, k]) for k in range(3))
+    layers = {
+        "trained": mlp,
+        "matched": matched_layer(mlp, z, match),
+        "W_out random": matched_layer(mlp, z, rewrite, keep="W_in"),
+    }
+    return {name: survey(layer, z, copy.deepcopy(draws), **options) for name, layer in layers.items()}
+
+
+def survey_interval(found: Mapping[str, Any], figure: str) -> tuple[float, float | None]:
+    """One figure of a network: its mean over layers, and half of a 95 % interval.
+
+    Over seeds where there are several: each seed's mean over its layers is one value. Else over the paths and
+    directions of each layer, from the standard errors of `survey`; None where a figure has none, as a median.
+
+    Parameters
+    ----------
+    found : dict
+        Figures as `survey` names them, each a float, [n_layers], or [n_seeds, n_layers] with at least two seeds.
+    figure : str
+
+    Returns
+    -------
+    mean : float
+    half : float or None
+
+    Raises
+    ------
+    ValueError
+        The figure is not there.
+
+    See Also
+    --------
+    seed_results : where figures of several seeds come from.
+    mean_interval : how sure several seeds are.
+
+    Examples
+    --------
+    >>> survey_interval({"on": [[0.1, 0.3], [0.2, 0.4], [0.3, 0.5]]}, "on")[0].round(3)
+    np.float64(0.3)
+    >>> survey_interval({"kappa": [1.0, 2.0], "kappa_se": [0.3, 0.4]}, "kappa")
+    (np.float64(1.5), np.float64(0.49))
+    """
+    one_of(figure, list(found), "figure")
+    values = np.asarray(found[figure], dtype=np.float64)
+    if values.ndim == 2:
+        return mean_interval(np.nanmean(values, axis=1))
+    errors = found.get(f"{figure}_se")
+    values = np.atleast_1d(values)
+    if errors is None:
+        return values.mean(), None
+    errors = np.atleast_1d(np.asarray(errors, dtype=np.float64))
+    return values.mean(), 1.96 * np.sqrt((errors**2).sum()) / len(errors)
