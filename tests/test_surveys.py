@@ -11,6 +11,7 @@ from scipy.stats import norm
 from lnpoly_helpers import (
     FoldedMLP,
     at_length,
+    distinct_contexts,
     fold_layer_norm,
     load_model,
     matched_layer,
@@ -23,6 +24,7 @@ from lnpoly_helpers import (
     survey,
     survey_beside_nulls,
     survey_interval,
+    survey_network,
     wide_relu,
     wide_relu_range,
     wide_relu_share,
@@ -82,7 +84,10 @@ def test_a_wide_random_layer_has_the_figures_of_the_closed_forms(rng, p, towards
 
 def test_standard_errors_are_the_spread_over_draws(rng):
     mlp, z = random_mlp(rng, 20, 150), sphere(rng, 400, 20, "layernorm")
+    twice = {name: np.repeat(getattr(mlp, name), 2, axis=-1) for name in ("W_in", "b_in")}
+    mlp = replace(mlp, W_out=np.repeat(mlp.W_out, 2, axis=0), **twice)  # every neuron has a double
     runs = [survey(mlp, z, rng, n_paths=16, n_contexts=16, n_directions=8) for _ in range(60)]
+    assert np.mean([run["own_share"] for run in runs]) == pytest.approx(0.5, abs=0.1)  # half is against the double
     names = [name for name in runs[0] if f"{name}_se" in runs[0]]
     assert {"crossed", "halfway", "speed_end", "own_share", "rho", "share_tokens"} < set(names)
     for name in names:
@@ -211,3 +216,18 @@ def test_the_interval_of_a_figure_is_over_seeds_or_over_paths(rng):
     np.testing.assert_allclose([mean, half], mean_interval(paths, strata=0), rtol=2e-3)
     with pytest.raises(ValueError, match=r"figure: expected one of 'kappa', got 'rho'"):
         survey_interval({"kappa": values}, "rho")
+
+
+@pytest.mark.parametrize("name", ["nano-ln-relu", "nano-none-relu"])
+def test_a_network_is_surveyed_layer_by_layer(name):
+    model, texts, options = load_model(name), prompts()[:12], {"n_paths": 6, "n_contexts": 8, "n_directions": 3}
+    found = survey_network(model, texts, [3, 1], seed=5, **options)
+    for k, layer in enumerate((3, 1)):
+        mlp = fold_layer_norm(mlp_block(model, layer))
+        x = residuals(model, texts, layer)[distinct_contexts(model, texts)]
+        if mlp.kind == "none":
+            mlp = at_length(mlp, np.median(np.linalg.norm(x, axis=1)))
+        one = survey_beside_nulls(mlp, mlp.to_sphere(x), [5, layer], **options)
+        for kind, figures in one.items():
+            assert {key: values[k] for key, values in found[kind].items()} == figures
+    assert all(len(v) == 4 for v in survey_network(model, texts, **options)["trained"].values())

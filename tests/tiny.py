@@ -36,3 +36,53 @@ def saved(folder, kind, **config):
     model.save_pretrained(folder)
     small_tokenizer().save_pretrained(folder)
     return model
+
+
+def gguf_of_llama(model, path, split="smollm", architecture="llama", packed=(), without=()):
+    """Write a transformers Llama as llama.cpp would: its names, its order of the rows of queries and keys, its tokens.
+
+    ``packed``: tensors that are rounded to 4 bits (Q4_1). The tokens are all bytes and a few pairs of them.
+    """
+    import gguf
+
+    config, state = model.config, {name: value.detach().float().numpy() for name, value in model.state_dict().items()}
+    names = gguf.get_tensor_name_map(gguf.MODEL_ARCH.LLAMA, config.num_hidden_layers)
+    writer = gguf.GGUFWriter(path, architecture)
+    writer.add_block_count(config.num_hidden_layers)
+    writer.add_context_length(config.max_position_embeddings)
+    writer.add_embedding_length(config.hidden_size)
+    writer.add_feed_forward_length(config.intermediate_size)
+    writer.add_head_count(config.num_attention_heads)
+    writer.add_head_count_kv(config.num_key_value_heads)
+    writer.add_layer_norm_rms_eps(config.rms_norm_eps)
+    writer.add_rope_freq_base(config.rope_parameters["rope_theta"])
+    writer.add_rope_dimension_count(config.head_dim)
+    writer.add_vocab_size(config.vocab_size)
+    tokens = [END, *sorted(byte_letters()), "ĠĠ", "Ġc", "at", "Ġcat"]
+    writer.add_tokenizer_model("gpt2")
+    if split:
+        writer.add_tokenizer_pre(split)
+    writer.add_token_list(tokens)
+    writer.add_token_types([gguf.TokenType.CONTROL, *[gguf.TokenType.NORMAL] * (len(tokens) - 1)])
+    writer.add_token_merges(["Ġ Ġ", "Ġ c", "a t", "Ġc at"])
+    writer.add_bos_token_id(0)
+    writer.add_eos_token_id(0)
+    for name, value in state.items():
+        stem, _, ending = name.rpartition(".")
+        theirs = f"{names.get_name(stem)}.{ending}"
+        if "q_proj" in name or "k_proj" in name:
+            heads = config.num_attention_heads if "q_proj" in name else config.num_key_value_heads
+            value = value.reshape(heads, 2, -1, value.shape[1]).swapaxes(1, 2).reshape(value.shape)
+        kind = gguf.GGMLQuantizationType.Q4_1 if name in packed else None
+        if theirs not in without:
+            writer.add_tensor(theirs, value if kind is None else gguf.quants.quantize(value, kind), raw_dtype=kind)
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+
+
+def byte_letters():
+    from tokenizers import pre_tokenizers
+
+    return pre_tokenizers.ByteLevel.alphabet()

@@ -1,4 +1,4 @@
-"""From a folder in Hugging Face format to a TransformerBridge, and a run of one on tokens."""
+"""From a folder in Hugging Face format or a GGUF file to a TransformerBridge, and a run of one on tokens."""
 
 import threading
 from contextlib import contextmanager
@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 import numpy as np
 
 from ..activations import ACTIVATIONS, OTHER_NAMES
-from .hub import WEIGHTS, WHOLE, what_is_missing
+from .gguf import files, read_once, read_tokenizer, unpacking
+from .hub import WEIGHTS, WHOLE, is_gguf, what_is_missing
 
 if TYPE_CHECKING:
     from transformer_lens.model_bridge import TransformerBridge
@@ -49,33 +50,35 @@ def no_norm_before_mlp(who):
     )
 
 
-def architecture(folder, who):
-    """The config and the architecture that ``config.json`` states; refuses what no `NormedMLP` describes."""
+def architecture(path, who):
+    """The config and the architecture that a folder or a GGUF file states; refuses what no `NormedMLP` describes."""
     import torch
     from transformer_lens.factories.architecture_adapter_factory import ArchitectureAdapterFactory
     from transformer_lens.model_bridge.sources._bridge_builder import build_bridge_config_from_hf
     from transformer_lens.model_bridge.sources.transformers import determine_architecture_from_hf_config
     from transformers import AutoConfig
 
-    with _one_error(f"{who}: expected a config.json that transformers can read"):
-        config = AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
+    folder, options, stating = files(path)
+    with _one_error(f"{who}: expected {stating} that transformers can read"):
+        config = AutoConfig.from_pretrained(folder, **options)
     try:
         name = determine_architecture_from_hf_config(config)
     except ValueError:
         stated = ", ".join(getattr(config, "architectures", None) or []) or config.model_type
         raise ValueError(f"{who}: expected an architecture that TransformerBridge supports, got {stated}.") from None
-    with _one_error(f"{who}: expected a config.json that TransformerBridge can read"):
-        cfg = build_bridge_config_from_hf(config, name, str(folder), torch.float32)
+    with _one_error(f"{who}: expected {stating} that TransformerBridge can read"):
+        cfg = build_bridge_config_from_hf(config, name, folder, torch.float32)
         adapter = ArchitectureAdapterFactory.select_architecture_adapter(cfg)
     blocks = (adapter.component_mapping or {}).get("blocks")
     check_parts(adapter.cfg, getattr(blocks, "submodules", {}), who)
     return config, name
 
 
-def _read_tokenizer(folder):
+def _read_tokenizer(path):
     from transformers import AutoTokenizer
 
-    return AutoTokenizer.from_pretrained(str(folder), local_files_only=True, trust_remote_code=False)
+    folder, options, _ = files(path)
+    return read_tokenizer(path) if is_gguf(path) else AutoTokenizer.from_pretrained(folder, **options)
 
 
 # torch's default type and transformers' progress bars belong to all threads: one network is loaded or run at a time
@@ -141,48 +144,57 @@ def as_outside(grad):
             mode.paused = False
 
 
-def boot(folder, who, tokenizer=None, dtype="float64"):
-    """A TransformerBridge with the weights of a complete folder: of that type, on the CPU, in evaluation mode.
+def boot(path, who, tokenizer=None, dtype="float64"):
+    """A TransformerBridge with a whole model's weights: of that type, on the CPU, in evaluation mode.
 
-    ``tokenizer``: the folder of a model whose tokenizer is used; by default the folder's own.
+    ``tokenizer``: the folder of a model whose tokenizer is used; by default the model's own.
     """
+    missing = what_is_missing(path, WHOLE if tokenizer is None else (WEIGHTS,))
+    if missing:
+        raise FileNotFoundError(
+            f"{path}: expected a model in Hugging Face format, got a folder without {missing}. "
+            f"save_pretrained(folder) of a transformers model and of its tokenizer writes what is needed."
+        )
+    with _ONE_AT_A_TIME, read_once(path):
+        return _boot(path, who, tokenizer, dtype)
+
+
+def _boot(path, who, tokenizer, dtype):
     import torch
     from transformer_lens.model_bridge import TransformerBridge
     from transformer_lens.model_bridge.sources.transformers import get_hf_model_class_for_architecture
 
-    missing = what_is_missing(folder, WHOLE if tokenizer is None else (WEIGHTS,))
-    if missing:
-        raise FileNotFoundError(
-            f"{folder}: expected a model in Hugging Face format, got a folder without {missing}. "
-            f"save_pretrained(folder) of a transformers model and of its tokenizer writes what is needed."
-        )
-    config, name = architecture(folder, who)
+    config, name = architecture(path, who)
+    folder, options, _ = files(path)
+    stating = "what the file states" if is_gguf(path) else "config.json"
     damaged = f"A file is damaged, or of another model. Put the right one into {folder}."
-    dtype = getattr(torch, dtype)
-    fits = _one_error(f"{who}: expected weights that fit config.json", damaged)
+    dtype, other = getattr(torch, dtype), None
+    if tokenizer is not None or is_gguf(path):
+        with _one_error(f"{who}: expected a tokenizer that transformers can read"):
+            other = _read_tokenizer(tokenizer or path)
+    fits = _one_error(f"{who}: expected weights that fit {stating}", damaged)
     # both libraries draw random numbers, the first for what it does not find; the caller's own go on as if nothing was
-    with _ONE_AT_A_TIME, fits, _no_progress_bar(), torch.random.fork_rng(devices=[]), all_digits(dtype):
+    with fits, _no_progress_bar(), torch.random.fork_rng(devices=[]), all_digits(dtype):
         architecture_class: Any = get_hf_model_class_for_architecture(name)
         model, found = architecture_class.from_pretrained(
             folder,
             config=config,
             dtype=dtype,
             attn_implementation="eager",
-            local_files_only=True,
-            trust_remote_code=False,
             output_loading_info=True,
+            **options,
+            **unpacking(path),
         )
     # that will do only for the head by which BERT guesses masked words: many a BERT comes without one, and nothing
     # here reads it
     head = ("cls.", "lm_head.") if name.endswith("ForMaskedLM") else ()
     unfilled = sorted(key for key in found["missing_keys"] if not key.startswith(head))
     if unfilled:
-        raise ValueError(f"{who}: expected weights that fit config.json, got none for {unfilled[0]}. {damaged}")
+        raise ValueError(f"{who}: expected weights that fit {stating}, got none for {unfilled[0]}. {damaged}")
     runs = _one_error(f"{who}: expected a model and a tokenizer that TransformerBridge can run")
     with runs, torch.random.fork_rng(devices=[]):
-        other = None if tokenizer is None else _read_tokenizer(tokenizer)
         where = {"tokenizer": other, "device": "cpu", "dtype": dtype}
-        bridge = TransformerBridge.boot_transformers(str(folder), hf_model=model, **where).eval()
+        bridge = TransformerBridge.boot_transformers(folder, hf_model=model, **where).eval()
         run(bridge, THREE_TOKENS, [])
     if other is not None and len(bridge.tokenizer) > bridge.cfg.d_vocab:
         raise ValueError(

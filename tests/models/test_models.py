@@ -550,7 +550,7 @@ def test_an_untrained_twin_keeps_the_precision(dtype, saved_gpt2):
 
 
 @pytest.mark.parametrize("dtype", ["float16", "double", "", None, 32, torch.float32, np.float32])
-@pytest.mark.parametrize("name", ["nano-ln-relu", "minilm", "auto", "gpt2", "./folder"])
+@pytest.mark.parametrize("name", ["nano-ln-relu", "minilm", "smollm2", "auto", "gpt2", "./folder"])
 def test_another_dtype_is_refused_before_anything_is_loaded(name, dtype):
     with pytest.raises(ValueError, match="dtype: expected one of 'float64', 'float32', got ") as caught:
         load_model(name, dtype=dtype)
@@ -762,7 +762,7 @@ def test_a_bar_of_the_hubs_own_protocol_tells_the_watch_what_came_over_the_line(
 
 LIBRARIES = ("torch", "transformers", "transformer_lens", "safetensors", "huggingface_hub")
 CALLS = {
-    "load_model": ["nano-ln-relu", "minilm", "auto", "gpt2", "a/b", "./folder"],
+    "load_model": ["nano-ln-relu", "minilm", "smollm2", "auto", "gpt2", "a/b", "./folder"],
     "untrained": ["None"],
     "mlp_block": ["None, 0"],
     "residuals": ["None, 'text', 0"],

