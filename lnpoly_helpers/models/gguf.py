@@ -1,6 +1,7 @@
 """GGUF files, as transformers reads them: once, in silence, and split into tokens as their model was trained."""
 
 import functools
+import re
 from contextlib import contextmanager
 from typing import Any
 
@@ -73,7 +74,7 @@ def read_tokenizer(path):
         if way in _DIGITS_FIRST:
             digits = pre_tokenizers.Digits(individual_digits=True)
             tokenizer.backend_tokenizer.pre_tokenizer = pre_tokenizers.Sequence([digits, gpt2])
-        elif str(tokenizer.backend_tokenizer.pre_tokenizer) == str(gpt2):
+        elif re.fullmatch(r"ByteLevel\(.*use_regex=True\)", str(tokenizer.backend_tokenizer.pre_tokenizer)):  # as GPT-2
             raise ValueError(
                 f"a GGUF file that splits a text in a way called {way!r}, which is not known here. "
                 f"load_model(..., tokenizer=NAME) takes another model's tokenizer"
