@@ -168,11 +168,13 @@ def _cells(content):
             cells = [cell for sheet in notebook["worksheets"] for cell in sheet["cells"]]
         found = []
         for cell in cells:
-            source = cell.get("source", cell.get("input")) if isinstance(cell, dict) else None
+            source = (cell.get("source", cell.get("input")) or "") if isinstance(cell, dict) else None
             if isinstance(source, list):
                 source = "".join(line for line in source if isinstance(line, str))
             if isinstance(source, str):
                 found.append(cell | {"source": source.replace("\r\n", "\n")})
+        if cells and not found:
+            raise ValueError("none of its cells is one")
         return found, notes
     except Exception as error:
         raise Unreadable(f"not a notebook ({type(error).__name__}: {error})"[:_LONGEST]) from None

@@ -94,6 +94,7 @@ def _mounts(closed):
     wanted = [*_SYSTEM, sys.prefix, sys.base_prefix, sys.exec_prefix, *places, os.path.dirname(sys.executable)]
     trees = {Path(path) for path in wanted if os.path.exists(path)}
     steps = {tree: ["--ro-bind", str(tree), str(tree)] for tree in {*trees, _PACKAGE}}
+    closing = []
     for path in map(os.path.realpath, closed):
         for tree in trees:
             real = Path(os.path.realpath(tree))
@@ -101,26 +102,27 @@ def _mounts(closed):
                 raise Refused(f"grade: expected source, inbox and table apart from the interpreter, got {path}.")
             if real in Path(path).parents:
                 cover = tree / Path(path).relative_to(real)
-                steps[cover] = ["--tmpfs", str(cover), "--remount-ro", str(cover)]
+                steps[cover] = ["--tmpfs", str(cover)]
+                closing += ["--remount-ro", str(cover)]
     options = []
     for parent in sorted({parent for path in steps for parent in path.parents} - {Path("/")}):
         if not any(tree == parent or tree in parent.parents for tree in trees):
             options += ["--dir", str(parent)]  # by bwrap itself they would be closed to all but root
     for path in sorted(steps, key=lambda path: len(path.parts)):
         options += steps[path]
-    return options
+    return options + closing
 
 
 def _command(bwrap, mounts):
     room = [bwrap, "--die-with-parent", "--new-session", "--unshare-user", "--disable-userns", "--unshare-ipc"]
-    room += ["--unshare-pid", "--unshare-net", "--unshare-uts", "--unshare-cgroup-try", *mounts]
-    room += ["--proc", "/proc", "--dev", "/dev", "--size", str(_DISK), "--tmpfs", "/dev/shm"]
-    room += ["--size", str(_DISK), "--tmpfs", "/tmp", "--remount-ro", "/", "--remount-ro", "/dev", "--chdir", "/tmp"]
+    room += ["--unshare-pid", "--unshare-net", "--unshare-uts", "--unshare-cgroup-try", "--proc", "/proc"]
+    room += ["--dev", "/dev", "--size", str(_DISK), "--tmpfs", "/dev/shm", "--size", str(_DISK), "--tmpfs", "/tmp"]
+    room += [*mounts, "--remount-ro", "/", "--remount-ro", "/dev", "--chdir", "/tmp"]
     if os.geteuid() != 0:
         return [*room, "--"]
     # the system counts no processes of root's: become nobody first, where the mounts are open to nobody, too
-    outer = [bwrap, "--die-with-parent", *mounts, "--dir", "/tmp", "--dev-bind", "/proc", "/proc", "--dev-bind", "/dev"]
-    outer += ["/dev", "--cap-add", "CAP_SETUID", "--cap-add", "CAP_SETGID", "--"]
+    outer = [bwrap, "--die-with-parent", "--dev-bind", "/proc", "/proc", "--dev-bind", "/dev", "/dev", "--dir", "/tmp"]
+    outer += [*mounts, "--cap-add", "CAP_SETUID", "--cap-add", "CAP_SETGID", "--"]
     return [*outer, "setpriv", "--reuid", _NOBODY, "--regid", _NOBODY, "--clear-groups", *room, "--"]
 
 

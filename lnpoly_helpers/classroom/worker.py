@@ -34,11 +34,7 @@ def main():
         Path(os.environ["MPLCONFIGDIR"], name).write_text(text, encoding="utf-8")
     student = Student()
     for line in requests:
-        try:
-            answer = student.answer(json.loads(line))
-        except BaseException as error:
-            answer = {"error": type(error).__name__, "message": message_of(error)}
-        answers.write(json.dumps(answer).encode() + b"\n")
+        answers.write(json.dumps(student.answer(json.loads(line))).encode() + b"\n")
         answers.flush()
 
 
@@ -79,21 +75,27 @@ class Student:
 
     def answer(self, request):
         """What a request asks for: to run a cell, to take variables over, to call a function or to look at it."""
-        out, err = sys.stdout, sys.stderr = _Written(), _Written()
+        with contextlib.redirect_stdout(_Written()) as out, contextlib.redirect_stderr(_Written()) as err:
+            try:
+                answer = self._answer(request, out, err)
+            except BaseException as error:  # SystemExit and KeyboardInterrupt are answers, too
+                answer = {"error": type(error).__name__, "message": message_of(error)}
+        return answer | {"stderr": err.written}
+
+    def _answer(self, request, out, err):
         match request:
             case {"run": parts}:
-                answer = {"outputs": self.run(parts, out, err)}
+                return {"outputs": self.run(parts, out, err)}
             case {"load": data}:
                 self.shell.user_ns.update(pickle.loads(base64.b64decode(data)))
-                answer = {}
+                return {}
             case {"call": name, "arguments": arguments}:
                 function, (args, kwargs) = self.named(name), decode(arguments)
                 with _without_the_package():
                     value = function(*args, **dict(kwargs))
-                answer = {"value": encode(value), "args": encode(args)}
+                return {"value": encode(value), "args": encode(args)}
             case {"look at": name}:
-                answer = {"value": encode(borrowed(self.named(name)))}
-        return answer | {"stderr": bool(err.getvalue())}
+                return {"value": encode(borrowed(self.named(name)))}
 
     def named(self, name):
         """The function of that name."""
@@ -104,8 +106,9 @@ class Student:
     def run(self, parts, out, err):
         """Run an answer's cells: as one where they only stand together, as after a cut through a function."""
         whole = "\n".join(parts)
+        together = not any(part.startswith("%%") for part in parts[1:]) and self.is_python(whole)
         outputs = []
-        for part in [whole] if len(parts) == 1 or self.is_python(whole) else parts:
+        for part in [whole] if together else parts:
             self.displays.clear()
             self.traceback.clear()
             result = self.shell.run_cell(part, store_history=False)
@@ -132,7 +135,10 @@ class Student:
 class _Written(io.StringIO):
     """What a cell prints, up to some length."""
 
+    written = False
+
     def write(self, text):
+        self.written = True
         super().write(str(text)[: max(0, _ROOM - self.tell())])
         return len(text)
 

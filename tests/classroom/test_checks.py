@@ -2,6 +2,7 @@
 
 import contextlib
 import io
+import json
 import re
 import subprocess
 import sys
@@ -15,6 +16,7 @@ from lnpoly_helpers.checks import borrowed
 from lnpoly_helpers.classroom.command import SOURCE
 from lnpoly_helpers.classroom.exchange import Opaque, RemoteFunction, decode, encode
 from lnpoly_helpers.classroom.grading import read_source
+from lnpoly_helpers.classroom.worker import Student
 
 ROOT = Path(__file__).resolve().parents[2]
 CELLS = read_source(SOURCE)
@@ -250,18 +252,21 @@ RETURNED = [  # what any function returns, what most tasks say, what tasks that 
 ]
 
 
-def through_the_exchange(function, folder):
-    """The same function, as the grader calls it: arguments and results become text."""
-    namespace = {"f": function}
+class OneFunction(Student):
+    """A student of whom nothing is there but a function; requests and answers become text on their way."""
 
-    class Shell:
-        user_ns = namespace
+    def __init__(self, function):
+        self.function = function
 
-    def run_cell(source):
-        with contextlib.redirect_stdout(io.StringIO()):
-            exec(source, {"get_ipython": Shell})
+    def ask(self, request):
+        return json.loads(json.dumps(self.answer(json.loads(json.dumps(request)))))
 
-    return RemoteFunction(run_cell, "f", folder)
+    def named(self, name):
+        return self.function
+
+
+def through_the_exchange(function, words=True):
+    return RemoteFunction(OneFunction(function).ask, "f", words)
 
 
 def sentence(task, function, part="check"):
@@ -272,38 +277,38 @@ def sentence(task, function, part="check"):
 
 @pytest.mark.filterwarnings("ignore::RuntimeWarning")
 @pytest.mark.parametrize(("task", "source", "why"), WRONG, ids=[f"{t}-{w}" for t, _, w in WRONG])
-def test_mistake_is_named(task, source, why, tmp_path):
+def test_mistake_is_named(task, source, why):
     function = define(source)
     said = sentence(task, function)
     assert why in said
-    assert sentence(task, through_the_exchange(function, tmp_path)) == said
+    assert sentence(task, through_the_exchange(function)) == said
 
 
 @pytest.mark.parametrize("task", FUNCTIONS)
 @pytest.mark.parametrize(("source", "why"), ANY, ids=[why for _, why in ANY])
-def test_whatever_goes_wrong_has_a_sentence(task, source, why, tmp_path):
+def test_whatever_goes_wrong_has_a_sentence(task, source, why):
     namespace = {"np": np, "__name__": "__main__"}
     exec(source, namespace)
     if "SystemExit" in source:  # here it would end the test; in the student's process it is an answer
-        assert why in sentence(task, through_the_exchange(namespace["f"], tmp_path))
+        assert why in sentence(task, through_the_exchange(namespace["f"]))
         return
     said = sentence(task, namespace["f"])
     assert why in said or ("in place" in why and task == "faces" and "has shape" in said)
     if "not a function" not in why:
-        remote = sentence(task, through_the_exchange(namespace["f"], tmp_path))
+        remote = sentence(task, through_the_exchange(namespace["f"]))
         assert remote.replace("f uses", FUNCTIONS[task] + " uses") == said
 
 
 @pytest.mark.parametrize("task", FUNCTIONS)
 @pytest.mark.parametrize(("value", "one", "several"), RETURNED, ids=[value for value, *_ in RETURNED])
-def test_whatever_comes_back_has_a_sentence(task, value, one, several, tmp_path):
+def test_whatever_comes_back_has_a_sentence(task, value, one, several):
     function = define(f"def f(*args, **kwargs):\n    return {value}")
     said = sentence(task, function)
     if task == "shared_point":
         assert ("You return None" if value == "None" else PAIR if value[0] != "[" else "has shape") in said
     else:
         assert re.search(several if task in ("fold", "region", "crossings") else re.escape(one), said)
-    assert sentence(task, through_the_exchange(function, tmp_path)) == said
+    assert sentence(task, through_the_exchange(function)) == said
 
 
 # --- what students see -----------------------------------------------------------------------------------------------
@@ -343,8 +348,6 @@ def test_own_work_is_not_called_borrowed():
     ids=repr,
 )  # fmt: skip
 def test_numbers_go_over_unchanged(value):
-    import json
-
     back = decode(json.loads(json.dumps(encode(value))))
     assert type(back) is type(value)
     np.testing.assert_equal(back, value)
