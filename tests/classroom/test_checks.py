@@ -311,6 +311,63 @@ def test_whatever_comes_back_has_a_sentence(task, value, one, several):
     assert sentence(task, through_the_exchange(function)) == said
 
 
+TRIVIAL = [
+    "None", "0", "1", "np.zeros(np.shape(a[0]))", "np.ones(np.shape(a[0]))", "a[0]", "-np.asarray(a[0])", "a", "a[-1]",
+    "np.asarray(a[0]) * np.nan", "[]", "()", "np.array([])", "(1.0, 0.0)", "(0.0, 0.0)", "(np.array([]), np.array([]))",
+    "(0 * a[2], a[3])", "(a[2], a[3])", "(0 * a[1] > 0, 0 * a[0] @ a[2], a[3])", "(0 * a[1] > 0, a[0] @ a[2], a[3])",
+    "1 + len(a[0])", "1 + 2 * len(a[1])", "2", "7", "-a[1] / (a[2] @ a[0])", "np.abs(a[1])", "np.sort(a[1])",
+]  # fmt: skip
+
+
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")
+@pytest.mark.parametrize("part", ["check", "hidden"])
+@pytest.mark.parametrize("task", FUNCTIONS)
+def test_answer_without_an_idea_earns_nothing(task, part):
+    for value in TRIVIAL:
+        function = define(f"def f(*a, **k):\n    return {value}")
+        with pytest.raises(checks.CheckFailed):
+            run(task, function, part)
+            pytest.fail(f"{value} passes")
+
+
+BORROWED = [  # where names in the code are not enough: the import itself is refused while the function runs
+    "def f(*a, **k):\n    import importlib\n    return importlib.import_module('lnpoly_helpers').normalize(*a, **k)",
+    "def f(*a, **k):\n    return __import__('lnpoly_helpers.layer').normalize(*a, **k)",
+    "def f(*a, **k):\n    exec('from lnpoly_helpers import normalize as n', globals())\n    return n(*a, **k)",
+    "def f(*a, **k):\n    import sys\n    return sys.modules['lnpoly_helpers'].normalize(*a, **k)",
+    "class A:\n    def g(self, x):\n        from lnpoly_helpers import normalize\n        return normalize(x)\n"
+    "def f(*a, **k):\n    return A().g(a[0])",
+    "import functools\n@functools.lru_cache\ndef g(x):\n    from lnpoly_helpers import normalize as n\n    return n(x)\n"
+    "def f(x):\n    return np.array(g(tuple(x)))",
+]
+
+
+@pytest.mark.parametrize("part", ["check", "hidden"])
+@pytest.mark.parametrize("source", BORROWED)
+def test_package_is_not_there_while_an_answer_runs(source, part):
+    function = define(source)
+    before = dict(sys.modules)
+    said = "raised (ImportError|KeyError) for input"
+    assert re.search(said, sentence("normalize", through_the_exchange(function, part == "check"), part))
+    assert {name: module for name, module in sys.modules.items() if name in before} == before
+    assert __import__("lnpoly_helpers").normalize is normalize
+
+
+def test_function_without_words_tells_nothing_of_what_it_saw():
+    def ask(line):
+        return through_the_exchange(define(f"def f(x):\n    {line}"), words=False)(42)
+
+    for value in ("str(x)", "{x: 1}", "type(f'Saw{x}', (), {})()"):
+        assert isinstance(seen := ask(f"return {value}"), Opaque) and "42" not in seen.kind
+        assert "42" not in ask(f"return [{value}]")[0].kind
+    with pytest.raises(Exception, match=r"\A\Z") as caught:
+        ask("raise type(f'Saw{x}', (ValueError,), {})(x)")
+    assert type(caught.value).__name__ == "an error"
+    with pytest.raises(Exception, match=r"\A\Z") as caught:
+        ask("raise ValueError(x)")
+    assert type(caught.value).__name__ == "ValueError"
+
+
 # --- what students see -----------------------------------------------------------------------------------------------
 
 
