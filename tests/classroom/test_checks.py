@@ -337,7 +337,7 @@ BORROWED = [  # where names in the code are not enough: the import itself is ref
     "def f(*a, **k):\n    import sys\n    return sys.modules['lnpoly_helpers'].normalize(*a, **k)",
     "class A:\n    def g(self, x):\n        from lnpoly_helpers import normalize\n        return normalize(x)\n"
     "def f(*a, **k):\n    return A().g(a[0])",
-    "import functools\n@functools.lru_cache\ndef g(x):\n    from lnpoly_helpers import normalize as n\n    return n(x)\n"
+    "import functools\n@functools.cache\ndef g(x):\n    from lnpoly_helpers import normalize as n\n    return n(x)\n"
     "def f(x):\n    return np.array(g(tuple(x)))",
 ]
 
