@@ -6,6 +6,7 @@ Each attack here once worked. What a hostile submission gets hold of it tells in
 import ctypes
 import json
 import os
+import re
 import shutil
 import socket
 import subprocess
@@ -53,6 +54,18 @@ def as_nobody():
     return [*command, *capabilities, "--", "setpriv", "--reuid", "65534", "--regid", "65534", "--clear-groups"]
 
 
+def copied(clone):
+    """A copy of what the teachers' page puts into a container."""
+    page = (ROOT / "notebooks" / "assignment" / "README.md").read_text(encoding="utf-8")
+    for line in re.findall(r"^COPY (.+)$", page, re.MULTILINE):
+        *names, to = line.split()
+        clone.mkdir(exist_ok=True)
+        for name in names:
+            (shutil.copytree if (ROOT / name).is_dir() else shutil.copy)(ROOT / name, clone / to)
+    assert not (clone / ".git").exists() and not (clone / "tests").exists()
+    return clone
+
+
 class Class:
     """A folder with an inbox, and the command that grades it as one user or another."""
 
@@ -60,6 +73,7 @@ class Class:
         self.folder = Path(tempfile.mkdtemp(prefix="lnpoly-class-"))
         self.inbox, self.out = self.folder / "inbox", self.folder / "scores.csv"
         self.tmp = self.folder / ("long" * 40)  # longer than the name of a socket may be
+        self.clone = ROOT if user == "nobody" else copied(self.folder / "clone")
         self.before = [] if user == "me" else as_nobody()
         self.inbox.mkdir()
         self.tmp.mkdir()
@@ -82,8 +96,7 @@ class Class:
             self.out,
         ]
         home = dict.fromkeys(("HOME", "HF_HOME"), str(self.folder)) | {"TMPDIR": str(self.tmp)}
-        path = os.environ.get("PYTHONPATH") or str(ROOT)
-        env = os.environ | home | {"PYTHONPATH": path, "PYTHONDONTWRITEBYTECODE": "1"}
+        env = os.environ | home | {"PYTHONPATH": str(self.clone), "PYTHONDONTWRITEBYTECODE": "1"}
         command = [*command, *options, "--cell-seconds", "5", "--gigabytes", "2", "--jobs", "2"]
         return subprocess.run(command, capture_output=True, text=True, cwd=self.folder, env=env, timeout=900)
 
@@ -287,7 +300,8 @@ def batch(request):
         os.utime(room.inbox / "many" / f"{k}.ipynb", (1e9 - k, 1e9 - k))
     (room.inbox / "latin.ipynb").write_bytes(json.dumps(odd("Müller"), ensure_ascii=False).encode("latin-1", "replace"))
     (room.inbox / "wide.ipynb").write_bytes(json.dumps(odd("Müller"), ensure_ascii=False).encode("utf-16"))
-    writes = [str(room.folder), str(room.inbox), str(room.tmp), str(SOURCE.parent)]
+    source = room.clone / SOURCE.parent.relative_to(ROOT)
+    writes = [str(room.inbox), str(room.tmp), str(SOURCE.parent), str(source)]
     secrets = [*writes, str(SOURCE), str(ROOT / ".git"), str(ROOT / "tests"), str(room.inbox / "00.ipynb")]
     forged = [
         {"test": cell.id, "task": cell.task, "points": 1000, "why": None, "shown": ""} for cell in CELLS if cell.task
@@ -362,7 +376,7 @@ def test_nothing_is_alive_and_nothing_was_touched(batch):
     assert {path: path.read_bytes() for path in before} == before
     assert list(room.tmp.iterdir()) == [] and not list(ROOT.glob("**/lnpoly-planted.txt"))
     assert sorted(path.name for path in room.folder.iterdir() if not path.name.startswith(".")) == sorted(
-        ["inbox", room.tmp.name, "scores.csv", "scores.texts.csv"]
+        ["inbox", room.tmp.name, "scores.csv", "scores.texts.csv"] + ["clone"] * (room.clone != ROOT)
     )
 
 
