@@ -123,7 +123,7 @@ for place, folders, files in os.walk("/"):
     shut = place == "/" and {"usr", "lib", "lib64", "bin", "proc", "sys", "dev"} or {"site-packages"}
     folders[:] = [name for name in folders if name not in shut and os.path.join(place, name) != sys.base_prefix]
     found = [name for name in folders + files if name == ".git" or name.endswith((".ipynb", ".csv", ".jsonl"))]
-    found += [name for name in folders if name.startswith(("lnpoly-", "inbox"))]
+    found += [name for name in folders if name.startswith(("lnpoly-", "inbox")) and not name.startswith("lnpoly-class")]
     attempt("finds in " + place, lambda: found)
     if looked > 20_000:
         break
@@ -149,15 +149,15 @@ code = '''
 import os, signal, time
 signal.signal(signal.SIGTERM, signal.SIG_IGN)
 while True:
-    for path in WRITES:
+    for path in TABLES:
         try:
-            with open(path + "/scores.csv", "w") as file:
+            with open(path, "w") as file:
                 file.write("forged")
         except OSError:
             pass
     time.sleep(0.1)
 '''
-code = textwrap.dedent(code).replace("WRITES", repr(WRITES))
+code = textwrap.dedent(code).replace("TABLES", repr(TABLES))
 for session in (True, False):
     subprocess.Popen([sys.executable, "-c", code, SURVIVOR], env={}, start_new_session=session)
 if os.fork() == 0:
@@ -302,7 +302,8 @@ def batch(request):
     (room.inbox / "wide.ipynb").write_bytes(json.dumps(odd("Müller"), ensure_ascii=False).encode("utf-16"))
     source = room.clone / SOURCE.parent.relative_to(ROOT)
     writes = [str(room.inbox), str(room.tmp), str(SOURCE.parent), str(source)]
-    secrets = [*writes, str(SOURCE), str(ROOT / ".git"), str(ROOT / "tests"), str(room.inbox / "00.ipynb")]
+    tables = [str(room.out), str(room.out.with_suffix(".rows.jsonl")), str(room.inbox / "00.ipynb")]
+    secrets = [*writes, *tables, str(SOURCE), str(ROOT / ".git"), str(ROOT / "tests")]
     forged = [
         {"test": cell.id, "task": cell.task, "points": 1000, "why": None, "shown": ""} for cell in CELLS if cell.task
     ]
