@@ -205,7 +205,9 @@ def _prepare(cells):
     names = [name for cell in cells if cell.kind in ("context", "once") for name in assigned(cell.source)]
     with tempfile.TemporaryDirectory(prefix="lnpoly-") as home:
         kept = Path(home, "context.pkl")
-        process = StudentProcess(Room(home=home, gigabytes=2**20), _environment() | {"MPLCONFIGDIR": home, "TMPDIR": home})
+        process = StudentProcess(
+            Room(home=home, gigabytes=2**20), _environment() | {"MPLCONFIGDIR": home, "TMPDIR": home}
+        )
         requests = [(cell.source, f"cell {cell.id}") for cell in cells if cell.kind in ("context", "once")]
         requests += [
             ("import matplotlib.font_manager", "matplotlib"),

@@ -167,14 +167,14 @@ def _cells(content):
         if cells is None and isinstance(notebook.get("worksheets"), list):  # formats 2 and 3
             cells = [cell for sheet in notebook["worksheets"] for cell in sheet["cells"]]
         found = []
-        for cell in cells:
+        for cell in cells or []:
             source = (cell.get("source", cell.get("input")) or "") if isinstance(cell, dict) else None
             if isinstance(source, list):
                 source = "".join(line for line in source if isinstance(line, str))
             if isinstance(source, str):
                 found.append(cell | {"source": source.replace("\r\n", "\n")})
-        if cells and not found:
-            raise ValueError("none of its cells is one")
+        if not isinstance(cells, list) or cells and not found:
+            raise ValueError("expected cells")
         return found, notes
     except Exception as error:
         raise Unreadable(f"not a notebook ({type(error).__name__}: {error})"[:_LONGEST]) from None

@@ -16,6 +16,7 @@ import sysconfig
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import psutil
 
@@ -143,7 +144,8 @@ class StudentProcess:
 
     def __init__(self, room, env=None):
         self.room, self.env = room, env or environment(room.home)
-        self._process, self._socket = None, None
+        self._process: Any = None
+        self._socket: Any = None
 
     @property
     def running(self):
@@ -177,7 +179,10 @@ class StudentProcess:
         room, disk = self.room, _DISK if self.room.walls else None
         settings = {"gigabytes": room.gigabytes, "processes": room.processes, "disk": disk, "files": room.files}
         self._socket.sendall(json.dumps(settings).encode() + b"\n")
-        self.ask({"run": ["pass"]}, 60)  # so that the start takes no time of what comes next
+        try:
+            self.ask({"run": ["pass"]}, 60)  # so that the start takes no time of what comes next
+        except Stopped as stop:  # not the student's doing
+            raise RuntimeError(f"the room did not open: {stop}") from None
 
     def _exchange(self, request, until):
         """Send one line and read one, while looking after the time and the memory."""

@@ -13,6 +13,7 @@ import pickle
 import sys
 from importlib.abc import MetaPathFinder
 from pathlib import Path
+from typing import Any
 
 from .._answers import borrowed
 from .exchange import decode, encode, message_of
@@ -65,7 +66,7 @@ class Student:
         from traitlets.config import Config
 
         config = Config({"HistoryManager": {"enabled": False}, "InteractiveShell": {"colors": "nocolor"}})
-        self.shell = InteractiveShell.instance(config=config)
+        self.shell: Any = InteractiveShell.instance(config=config)
         self.shell.display_pub = CapturingDisplayPublisher()
         self.displays = self.shell.display_pub.outputs
         self.shell.display_trap.hook = CapturingDisplayHook(shell=self.shell, outputs=self.displays)
@@ -96,6 +97,8 @@ class Student:
                 return {"value": encode(value), "args": encode(args)}
             case {"look at": name}:
                 return {"value": encode(borrowed(self.named(name)))}
+            case _:
+                raise ValueError("expected another request")
 
     def named(self, name):
         """The function of that name."""
