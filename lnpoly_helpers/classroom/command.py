@@ -16,7 +16,6 @@ import tomllib
 from dataclasses import asdict
 from pathlib import Path
 
-from .. import __version__
 from .._inputs import require_installed
 from .marks import read_marks
 from .tables import Refused, number, read_table, write_table
@@ -57,7 +56,7 @@ def grade(options):
     room = Room([] if options.trust_students else walls(closed), gigabytes=options.gigabytes)
     print(f"walls: {room}", flush=True)
     limits = Limits(options.cell_seconds, options.total_seconds, options.jobs)
-    same = [asdict(limits) | {"jobs": 0}, room.gigabytes, bool(room.walls), __version__]
+    same = [asdict(limits) | {"jobs": 0}, room.gigabytes, bool(room.walls)]
     journal = Journal(saved, [options.source.read_text(encoding="utf-8"), *same])
     try:
         rows = grade_all(submissions, cells, room, limits, journal, lambda line: print(line, flush=True))
