@@ -24,7 +24,7 @@ BESIDE := OMP_NUM_THREADS=1 MPLBACKEND=Agg $(PY) -m pytest -n 2 --dist loadfile
 MATHS := tests/geometry tests/test_*.py lnpoly_helpers
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run lite quick test browser bench seeds published lint types maths unit nbval places lab notebooks links clean
+.PHONY: help setup run lite quick test walls browser bench seeds published lint types maths unit nbval places lab notebooks links clean
 
 help:
 	@echo 'make run                    execute every notebook, write the site (site/index.html), print a table'
@@ -32,6 +32,7 @@ help:
 	@echo 'make lite                   the page that runs notebooks 1 to 4 in a browser (site/lite); needs npm'
 	@echo 'make quick                  lint, types and the maths, while you work'
 	@echo 'make test                   every test but those in the browser; CI runs both'
+	@echo 'make walls                  install bubblewrap with apt-get, if need be; without it the tests of grading are skipped'
 	@echo 'make browser                the site and its notebooks in a real Chromium; installs it with apt-get if need be'
 	@echo 'make bench                  measure the speed claims, print them, write data/benchmarks.md'
 	@echo 'make seeds SEEDS=folder LADDER=folder  measure networks that data/build.py and data/ladder.py trained'
@@ -102,6 +103,12 @@ unit: $(READY)
 # the outputs of every notebook against a fresh run; a folder, not a list, so that none is left out
 nbval: $(READY)
 	@$(MODELS) $(BESIDE) -o addopts= --nbval --nbval-current-env --nbval-cell-timeout=300 notebooks
+
+# what students hand in is graded inside bubblewrap, which is not Python's
+walls:
+	@command -v bwrap || { \
+	  sudo=$$(test "$$(id -u)" = 0 || echo sudo -n); apt="$$sudo env DEBIAN_FRONTEND=noninteractive apt-get -qq"; \
+	  $$apt update && $$apt install -y --no-install-recommends bubblewrap && command -v bwrap; }
 
 # Chromium is not Python's: found, named by LNPOLY_CHROMIUM, or installed
 browser: $(READY)

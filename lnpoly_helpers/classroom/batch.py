@@ -1,47 +1,44 @@
 """A folder of submissions, each graded by a process of its own: the inbox, the processes, the rows of the table."""
 
+import contextlib
+import hashlib
 import json
 import os
 import secrets
-import shutil
 import signal
 import subprocess
 import sys
 import tempfile
 import time
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
-from .grading import Unreadable, assigned, find_answers, plan_for, tasks, texts
-from .sandbox import Stopped, StudentProcess, python_path, sweep
-from .tables import Refused
+from .grading import assigned, plan_for, tasks, texts
+from .sandbox import Room, Stopped, StudentProcess
+from .tables import Refused, one_line
 
-_LARGEST = 20 * 2**20  # bytes of a submission
 _GRACE = 60  # seconds that a grader may take beyond its submission's limit
-# nbformat's validator would spend most of a second on a grammar of web addresses, for every submission
-_GRADER = "import sys; sys.modules['rfc3987_syntax'] = None; from lnpoly_helpers.classroom.grading import main; main()"
+_LONGEST = 80  # letters of an id
+_GRADER = "from lnpoly_helpers.classroom.grading import main; main()"
 
 
 @dataclass
 class Limits:
-    """What one submission may use, how many are graded at a time, and as whom."""
+    """What one submission may use, and how many are graded at a time."""
 
     cell_seconds: float = 20
     total_seconds: float = 180
-    gigabytes: float = 4
     jobs: int = 1
-    user: str | None = None
 
 
 @dataclass
 class Submission:
-    """What one student handed in: a notebook, or the reason why there is none."""
+    """What one student handed in: notebooks, or the reason why there is none."""
 
     id: str
-    path: Path | None = None
+    paths: list = field(default_factory=list)
     problem: str = ""
-    notes: list = field(default_factory=list)
 
 
 @dataclass
@@ -55,7 +52,7 @@ class Row:
     id: str
     file: str
     points: dict  # by task; "" where a person has to mark
-    notes: list
+    notes: list = field(default_factory=list)
     status: str = "graded"
     seconds: float = 0
     texts: dict = field(default_factory=dict)  # the answers in words
@@ -70,204 +67,256 @@ class Row:
 # --- the inbox -------------------------------------------------------------------------------------------------------
 
 
-def find_submissions(inbox, cells, leave_out=()):
+def find_submissions(inbox, leave_out=()):
     """Every student of an inbox: ``<id>.ipynb``, or a folder ``<id>`` with a notebook somewhere inside.
 
     Hidden files are left out, and those named. Anything else becomes an entry with the reason why it cannot be graded,
-    so that no student is lost without a word.
+    so that no student is lost without a word. Links are not followed.
     """
-    inbox = Path(inbox)
-    if not inbox.is_dir():
+    if not os.path.isdir(inbox):
         raise Refused(f"INBOX: expected a folder of submissions, got {inbox}. Put <id>.ipynb or <id>/*.ipynb into it.")
-    notebooks, others = {}, {}
-    leave_out = {Path(path).resolve() for path in leave_out}
-    for entry in sorted(path for path in inbox.iterdir() if not _hidden(path.name) and path.resolve() not in leave_out):
-        if entry.is_dir():
-            inside = sorted(p for p in entry.rglob("*.ipynb") if not any(map(_hidden, p.relative_to(entry).parts)))
-            notebooks.setdefault(entry.name, []).extend(inside)
-        elif entry.suffix == ".ipynb":
-            notebooks.setdefault(entry.stem, []).append(entry)
+    found, others = {}, {}
+    leave_out = {os.path.realpath(path) for path in leave_out}
+    for entry in sorted(os.scandir(inbox), key=lambda entry: entry.name):
+        name, ending = os.path.splitext(entry.name)
+        if _hidden(entry.name) or os.path.realpath(entry.path) in leave_out:
+            continue
+        if entry.is_dir(follow_symlinks=False):
+            found.setdefault(entry.name, []).extend(_notebooks(entry.path))
+        elif ending == ".ipynb":
+            found.setdefault(name, []).append(entry.path)
         else:
-            others[entry.stem] = entry.name
-    found = [_choose(student, paths, cells) for student, paths in notebooks.items()]
-    found += [Submission(i, problem=f"expected a notebook, got {n}") for i, n in others.items() if i not in notebooks]
-    if not found:
+            others.setdefault(name, f"expected a notebook, got {entry.name}")
+    names = sorted({*found, *others})
+    if not names:
         raise Refused(f"INBOX: expected submissions, got none in {inbox}. Put <id>.ipynb or <id>/*.ipynb into it.")
-    return sorted(found, key=lambda submission: submission.id)
+    submissions, ids = [], set()
+    for name in names:
+        paths = found.get(name, [])
+        problem = "" if paths else others.get(name, "expected a notebook in this folder, found none")
+        submissions.append(Submission(_id(name, ids), paths, problem))
+        ids.add(submissions[-1].id)
+    return submissions
 
 
 def _hidden(name):
     return name.startswith(".") or name in ("__MACOSX", "__pycache__")
 
 
-def _choose(student, paths, cells):
-    """Of several notebooks of one student the one with the most answers; of equals the newest."""
-
-    def worth(path):
-        try:
-            answers, _ = find_answers(_content(path), cells)
-        except (Refused, Unreadable):
-            return -1, 0
-        return sum(map(bool, answers.values())), path.stat().st_mtime
-
-    if not paths:
-        return Submission(student, problem="expected a notebook in this folder, found none")
-    if len(paths) == 1:
-        return Submission(student, paths[0])
-    best = max(paths, key=worth)
-    return Submission(student, best, notes=[f"{len(paths)} notebooks, graded {best.name}"])
+def _notebooks(folder):
+    paths = []
+    for place, folders, files in os.walk(folder):
+        folders[:] = sorted(name for name in folders if not _hidden(name))
+        paths += [os.path.join(place, name) for name in sorted(files) if name.endswith(".ipynb") and not _hidden(name)]
+    return paths
 
 
-def _content(path):
-    try:
-        if path.is_symlink() or not path.is_file():
-            raise Refused("expected a file, got a link or a folder")
-        if path.stat().st_size > _LARGEST:
-            size = path.stat().st_size >> 20
-            raise Refused(f"expected at most {_LARGEST >> 20} MB, got {size} MB: clear its outputs")
-        return path.read_bytes()
-    except OSError as error:
-        raise Refused(f"expected a file that can be read, got: {error.strerror}") from None
+def _id(name, taken):
+    """A name that any table holds, and that no other student has."""
+    plain = one_line(name).strip()
+    if len(plain) > _LONGEST or plain in taken or not plain:
+        digest = hashlib.sha256(os.fsencode(name)).hexdigest()[:8]
+        plain = f"{plain[: _LONGEST - 9]}~{digest}"
+    return plain
+
+
+# --- the rows that are known -----------------------------------------------------------------------------------------
+
+
+class Journal:
+    """The rows of a batch, saved as they come, so that the same command goes on where it was interrupted.
+
+    Parameters
+    ----------
+    path : path
+        A file with one row a line.
+    what : str
+        Everything besides a submission's own files that decides about its row.
+    """
+
+    def __init__(self, path, what):
+        self.path, self._what, self._known = Path(path), what, {}
+        with contextlib.suppress(OSError):
+            for line in self.path.read_bytes().splitlines():
+                with contextlib.suppress(ValueError, TypeError, KeyError):  # the last one is cut off
+                    saved = json.loads(line)
+                    self._known[saved["key"]] = Row(**saved["row"])
+
+    def find(self, submission):
+        """The row of a submission that was graded before and has not changed, or None."""
+        row = self._known.get(self._key(submission))
+        return None if row is None or row.status == "failed" else row
+
+    def add(self, submission, row):
+        """Save a row, on the disk when this returns."""
+        with open(self.path, "ab") as file:
+            file.write(b"\n" + json.dumps({"key": self._key(submission), "row": asdict(row)}).encode() + b"\n")
+            file.flush()
+            os.fsync(file.fileno())
+
+    def close(self):
+        """Remove it: the table holds its rows."""
+        self.path.unlink(missing_ok=True)
+
+    def _key(self, submission):
+        about = []
+        for path in submission.paths:
+            with contextlib.suppress(OSError):
+                seen = os.lstat(path)
+                about.append([path, seen.st_size, seen.st_mtime_ns])
+        known = json.dumps([self._what, submission.id, submission.problem, about])
+        return hashlib.sha256(known.encode()).hexdigest()
 
 
 # --- the processes ---------------------------------------------------------------------------------------------------
 
 
-def grade_all(submissions, cells, limits, progress=print):
+def grade_all(submissions, cells, room, limits, journal, progress=print):
     """Grade submissions side by side, each by a process of its own; returns their rows in order."""
-    rows, running = [], {}
+    rows = {submission.id: row for submission in submissions if (row := journal.find(submission))}
+    if rows:
+        progress(f"{len(rows)} of {len(submissions)} were graded before")
+    waiting = [submission for submission in submissions if submission.id not in rows]
     by_machine = sum(tasks(cells).values()) - sum(texts(cells).values())
+    if not waiting:
+        return [rows[submission.id] for submission in submissions]
     progress("running the notebook's own cells once ...")
-    with tempfile.TemporaryDirectory(prefix="lnpoly-", ignore_cleanup_errors=True) as shared:
-        context = _prepare(cells, Path(shared))
-        with ThreadPoolExecutor(limits.jobs) as pool:
-            rest = (cells, context, Path(shared), limits, running)
-            waiting = [pool.submit(_grade_one, submission, *rest) for submission in submissions]
-            try:
-                for k, future in enumerate(waiting, 1):
-                    rows.append(row := future.result())
-                    who, score = f"[{k}/{len(waiting)}] {row.id}", f"{row.total:g} of {by_machine:g}"
-                    progress(f"{who:32} {score:>9}  {row.status:10} {row.seconds:5.1f} s")
-            except BaseException:  # the teacher's Ctrl-C, too: leave nothing running
-                pool.shutdown(wait=False, cancel_futures=True)
-                for token, process in list(running.items()):
-                    _end(process, token)
-                raise
-    return rows
+    context, files = _prepare(cells)
+    running = set()
+    with ThreadPoolExecutor(limits.jobs) as pool:
+        rest = (cells, context, replace(room, files=files), limits, running)
+        futures = {pool.submit(_grade_one, submission, *rest): submission for submission in waiting}
+        try:
+            for future in as_completed(futures):
+                rows[futures[future].id] = row = future.result()
+                journal.add(futures[future], row)
+                who, score = f"[{len(rows)}/{len(submissions)}] {row.id}", f"{row.total:g} of {by_machine:g}"
+                progress(f"{who:32} {score:>9}  {row.status:10} {row.seconds:5.1f} s")
+        except BaseException:  # the teacher's Ctrl-C, too: leave nothing running
+            pool.shutdown(wait=False, cancel_futures=True)
+            for process in list(running):
+                _end(process)
+            raise
+    return [rows[submission.id] for submission in submissions]
 
 
-def _prepare(cells, folder):
-    """Run the source's own cells once; returns what they assigned, pickled."""
-    process, names, file = StudentProcess(folder, secrets.token_hex(8)), [], folder / "context.pkl"
+def _prepare(cells):
+    """Run the source's own cells once: what they assigned, pickled, and the list of fonts that matplotlib made."""
+    names = [name for cell in cells if cell.kind in ("context", "once") for name in assigned(cell.source)]
+    with tempfile.TemporaryDirectory(prefix="lnpoly-") as home:
+        kept = Path(home, "context.pkl")
+        process = StudentProcess(
+            Room(home=home, gigabytes=2**20), _environment() | {"MPLCONFIGDIR": home, "TMPDIR": home}
+        )
+        requests = [(cell.source, f"cell {cell.id}") for cell in cells if cell.kind in ("context", "once")]
+        requests += [
+            ("import matplotlib.font_manager", "matplotlib"),
+            (f"import {__name__} as _\n_.hand_over(get_ipython().user_ns, {names!r}, {str(kept)!r})", "handing over"),
+        ]
+        try:
+            for source, what in requests:
+                for output in process.ask({"run": [source]}, 300)["outputs"]:
+                    if output["output_type"] == "error":
+                        raise Refused(f"source: {what} raised {output['ename']}: {output['evalue']}")
+            fonts = {path.name: path.read_text(encoding="utf-8") for path in Path(home).glob("fontlist-*.json")}
+            return kept.read_bytes(), fonts
+        except Stopped as stop:
+            raise Refused(f"source: its own cells do not run: {stop}") from None
+        finally:
+            process.kill()
 
-    def run(source, what):
-        for output in process.run(source, 300):
-            if output.output_type == "error":
-                raise Refused(f"source: {what} raised {output.ename}: {output.evalue}")
 
-    try:
-        for cell in cells:
-            if cell.kind in ("context", "once"):
-                run(cell.source, f"cell {cell.id}")
-                names += assigned(cell.source)
-        run("import matplotlib.font_manager", "matplotlib")  # makes the list of fonts, which every submission then has
-        call = f"hand_over(get_ipython().user_ns, {names!r}, {str(file)!r})"
-        run(f"import lnpoly_helpers.classroom.exchange as _\n_.{call}", "handing over")
-        return file.read_bytes()
-    except Stopped as stop:
-        raise Refused(f"source: its own cells do not run: {stop}") from None
-    finally:
-        process.kill()
+def hand_over(namespace, names, file):
+    """Put those of the variables into a file that can be pickled without torch."""
+    import pickle
+
+    plain = {}
+    for name in names:
+        with contextlib.suppress(Exception):
+            data = pickle.dumps({name: namespace[name]})
+            if not any(word in data for word in (b"torch", b"__main__")):
+                plain[name] = namespace[name]
+    Path(file).write_bytes(pickle.dumps(plain))
 
 
-def _grade_one(submission, cells, context, shared, limits, running):
+def _grade_one(submission, cells, context, room, limits, running):
     """Grade one submission; raises for nothing, so that no submission ends the batch."""
     start = time.monotonic()
-    row = Row(submission.id, str(submission.path or ""), dict.fromkeys(tasks(cells), 0), submission.notes)
+    file = one_line(submission.paths[0]) if submission.paths else ""
+    row = Row(submission.id, file, dict.fromkeys(tasks(cells), 0))
     try:
         if submission.problem:
-            raise Refused(submission.problem)
-        _grade_in_a_folder(row, _content(submission.path), cells, context, shared, limits, running)
-    except Refused as problem:
-        row.status = "unreadable"
-        row.notes.append(str(problem))
+            row.status, row.notes = "unreadable", [one_line(submission.problem)]
+        else:
+            secret = secrets.token_hex(16)  # in every result: none can come from anybody else
+            plan = plan_for(cells, submission.paths, context, room, asdict(limits)) | {"secret": secret}
+            results, errors = _run_grader(json.dumps(plan).encode(), limits.total_seconds + _GRACE, running)
+            _fill(row, results, errors, cells, secret)
     except Exception as error:
         _failed(row, f"{type(error).__name__}: {error}")
     row.seconds = time.monotonic() - start
     return row
 
 
-def _grade_in_a_folder(row, content, cells, context, shared, limits, running):
-    """Let a process group of its own grade one submission in a folder of its own, and fill its row."""
-    token = secrets.token_hex(8)
-    with tempfile.TemporaryDirectory(prefix="lnpoly-", ignore_cleanup_errors=True) as folder:
-        folder = Path(folder)
-        (folder / "context.pkl").write_bytes(context)
-        for fonts in shared.glob("fontlist-*.json"):
-            shutil.copy(fonts, folder)
-        process = _start(folder, limits.user)
-        running[token] = process
-        try:
-            plan = plan_for(cells, content, context, folder, token, limits)
-            results, errors = process.communicate(plan, timeout=limits.total_seconds + _GRACE)
-        except subprocess.TimeoutExpired:
-            _end(process, token)
-            results, errors = process.communicate()
-        finally:
-            _end(process, token)
-            del running[token]
-    _fill(row, results, errors)
-
-
-def _start(folder, user):
-    identity = {}
-    if user:
-        import pwd  # not on every system
-
-        uid, gid = pwd.getpwnam(user)[2:4]
-        for path in (folder, *folder.iterdir()):
-            os.chown(path, uid, gid)
-        identity = {"user": uid, "group": gid, "extra_groups": []}
-    return subprocess.Popen(
+def _run_grader(plan, seconds, running):
+    """Let a process group of its own grade one submission; returns what it wrote."""
+    process = subprocess.Popen(
         [sys.executable, "-c", _GRADER],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
-        encoding="utf-8",
-        cwd=folder,
-        env=os.environ | {"PYTHONPATH": python_path()},
+        env=_environment(),
         start_new_session=True,
-        **identity,
     )
-
-
-def _end(process, token):
-    """Kill a grader's process group and whatever its submission started."""
+    running.add(process)
     try:
+        return process.communicate(plan, timeout=seconds)
+    except subprocess.TimeoutExpired:
+        _end(process)
+        return process.communicate()
+    finally:
+        _end(process)
+        running.discard(process)
+
+
+def _environment():
+    """The teacher's own, with the folder of this very package in front: the process may start elsewhere."""
+    here = str(Path(__file__).resolve().parents[2])
+    return os.environ | {"PYTHONPATH": os.pathsep.join([here, *filter(None, [os.environ.get("PYTHONPATH")])])}
+
+
+def _end(process):
+    """Kill a grader's process group; rooms end with their grader."""
+    with contextlib.suppress(ProcessLookupError, PermissionError):
         os.killpg(process.pid, signal.SIGKILL)
-    except ProcessLookupError:
-        pass
-    sweep(token)
 
 
 # --- the rows --------------------------------------------------------------------------------------------------------
 
 
-def _fill(row, results, errors):
-    """Put what a grader wrote into a row: one result a line, the last one cut off where it was killed."""
+def _fill(row, results, errors, cells, secret):
+    """Put what a grader wrote into a row: one result a line, the last one cut off where it was killed.
+
+    Points are the source's, for each test once.
+    """
     finished, known = False, set()
+    tests = {cell.id: cell for cell in cells if cell.kind in ("check", "hidden")}
     for line in results.splitlines():
         try:
             result = json.loads(line)
         except ValueError:
             continue
+        if not isinstance(result, dict) or result.get("secret") != secret:
+            row.notes.append("something wrote into the grader's results; it was left out")
+            continue
         match result:
-            case {"test": test, "task": task, "points": points, "why": why, "shown": shown}:
-                row.points[task] += points
+            case {"test": test, "why": why, "shown": shown} if test in tests:
+                cell = tests.pop(test)
+                row.points[cell.task] += 0 if why else cell.points
                 row.outputs[test] = [_error(why)] if why else [_stream(shown)] * bool(shown)
-                if why and why != "not answered" and (task, why) not in known:
+                if why and why != "not answered" and (cell.task, why) not in known:
                     row.notes.append(f"{test}: {why}")
-                known.add((task, why))
+                known.add((cell.task, why))
             case {"answer": task, "source": source, "text": text}:
                 row.sources[task] = source
                 if text is not None:
@@ -276,23 +325,25 @@ def _fill(row, results, errors):
                 row.outputs[cell] = outputs
             case {"note": note}:
                 row.notes.append(note)
+            case {"file": file}:
+                row.file = one_line(file)
             case {"stopped": _}:
                 row.status = "stopped"
             case {"unreadable": reason}:
                 row.status, finished = "unreadable", True
                 row.notes.append(reason)
             case {"failed": reason}:
-                errors = reason
+                errors = reason.encode()
             case {"done": True}:
                 finished = True
     if not finished:
-        last = errors.strip().splitlines()[-1:] or ["it was stopped or ended early"]
+        last = errors.decode(errors="replace").strip().splitlines()[-1:] or ["it was stopped or ended early"]
         _failed(row, last[0])
 
 
 def _failed(row, why):
     row.status = "failed"
-    row.notes.append(f"the grader failed: {why}; look at this one by hand")
+    row.notes.append(f"the grader failed: {one_line(why)}; look at this one by hand")
 
 
 def _error(why):

@@ -9,9 +9,11 @@ It works from a clone, where the source notebook with its answers and hidden tes
 """
 
 import argparse
+import io
 import os
 import sys
 import tomllib
+from dataclasses import asdict
 from pathlib import Path
 
 from .._inputs import require_installed
@@ -41,44 +43,65 @@ def release(options):
 def grade(options):
     """Grade an inbox, write the score table and the texts that wait for a mark."""
     if os.name != "posix":
-        raise Refused("grade: expected Linux or macOS, which can stop a process with all that it started. Use WSL.")
-    from .batch import Limits, find_submissions, grade_all
+        raise Refused("grade: expected Linux, or macOS with --trust-students. Use WSL.")
+    from .batch import Journal, Limits, find_submissions, grade_all
     from .grading import read_source, texts
+    from .sandbox import Room, walls
 
     cells = read_source(options.source)
-    unmarked = options.out.with_suffix(".texts.csv")
+    unmarked, saved = options.out.with_suffix(".texts.csv"), options.out.with_suffix(".rows.jsonl")
     _check_outputs(options, unmarked)
-    submissions = find_submissions(options.inbox, cells, [options.out, unmarked, *filter(None, [options.course])])
-    limits = Limits(options.cell_seconds, options.total_seconds, options.gigabytes, options.jobs, options.user)
-    rows = grade_all(submissions, cells, limits, lambda line: print(line, flush=True))
+    submissions = find_submissions(options.inbox, [options.out, unmarked, saved, *filter(None, [options.course])])
+    closed = [options.source.parent, options.inbox, options.out.parent, *_of_the_clone()]
+    room = Room([] if options.trust_students else walls(closed), gigabytes=options.gigabytes)
+    print(f"walls: {room}", flush=True)
+    limits = Limits(options.cell_seconds, options.total_seconds, options.jobs)
+    same = [asdict(limits) | {"jobs": 0}, room.gigabytes, bool(room.walls)]
+    journal = Journal(saved, [options.source.read_text(encoding="utf-8"), *same])
+    try:
+        rows = grade_all(submissions, cells, room, limits, journal, lambda line: print(line, flush=True))
+    except KeyboardInterrupt:
+        raise Refused(f"stopped; the rows so far are in {saved}, and the same command goes on from there") from None
 
-    table = []
-    for row in rows:
-        points = {task: p if p == "" else f"{p:g}" for task, p in row.points.items()}
-        rest = {"seconds": f"{row.seconds:.1f}", "notes": " | ".join(row.notes), "file": row.file}
-        table.append({"id": row.id, "status": row.status, "total": f"{row.total:g}", **points, **rest})
-    write_table(options.out, list(table[0]), table)
-    waiting = [
-        {"id": row.id, "task": task, "points": f"{most:g}", "mark": "", "answer": row.texts[task]}
-        for row in rows
-        for task, most in texts(cells).items()
-        if row.texts.get(task)
-    ]
-    write_table(unmarked, _TEXT_COLUMNS, waiting)
+    _write_tables(options.out, unmarked, rows, texts(cells), "bubblewrap" if room.walls else "none: students trusted")
+    journal.close()
     if options.course:
         from .course import make_course
 
-        make_course(options.source, options.course, rows)
+        for problem in make_course(options.source, options.course, rows):
+            print(problem, file=sys.stderr)
         print(f"written: {options.course}, an nbgrader course to mark the texts in")
     counts = {status: sum(row.status == status for row in rows) for status in dict.fromkeys(row.status for row in rows)}
+    waiting = sum(bool(row.texts.get(task)) for row in rows for task in texts(cells))
     print(f"written: {options.out} ({', '.join(f'{n} {status}' for status, n in counts.items())})")
-    print(f"written: {unmarked} ({len(waiting)} texts to mark; then: merge {options.out} {unmarked})")
+    print(f"written: {unmarked} ({waiting} texts to mark; then: merge {options.out} {unmarked})")
     return counts.get("failed", 0)
+
+
+def _write_tables(scores, unmarked, rows, texts, walls):
+    table = []
+    for row in rows:
+        points = {task: p if p == "" else f"{p:g}" for task, p in row.points.items()}
+        rest = {"seconds": f"{row.seconds:.1f}", "walls": walls, "notes": " | ".join(row.notes), "file": row.file}
+        table.append({"id": row.id, "status": row.status, "total": f"{row.total:g}", **points, **rest})
+    write_table(scores, list(table[0]), table)
+    waiting = [
+        {"id": row.id, "task": task, "points": f"{most:g}", "mark": "", "answer": row.texts[task]}
+        for row in rows
+        for task, most in texts.items()
+        if row.texts.get(task)
+    ]
+    write_table(unmarked, _TEXT_COLUMNS, waiting)
+
+
+def _of_the_clone():
+    """The clone that this package lies in, if it does: its history and its tests hold answers, too."""
+    return [CLONE] if (CLONE / "pyproject.toml").is_file() else []
 
 
 def _check_outputs(options, unmarked):
     """Refuse at once what would fail, or lose marks, when everything is graded."""
-    if unmarked.exists() and not options.overwrite and any(line.get("mark") for line in read_table(unmarked)):
+    if unmarked.exists() and not options.overwrite and any(line.get("mark") for line in read_table(unmarked, "mark")):
         raise Refused(f"{unmarked}: it holds marks that grading again would lose. Move it away, or pass --overwrite.")
     folder = options.out.resolve().parent
     if options.out.is_dir() or not os.access(folder, os.W_OK):
@@ -87,13 +110,6 @@ def _check_outputs(options, unmarked):
         from .course import check_course
 
         check_course(options.course)
-    if options.user:
-        import pwd  # not on every system
-
-        if os.geteuid() != 0:
-            raise Refused("--as: expected to be run by root, who alone may become another user. Leave it out.")
-        if options.user not in {entry.pw_name for entry in pwd.getpwall()}:
-            raise Refused(f"--as: expected the name of a user of this machine, got {options.user!r}.")
 
 
 def merge(options):
@@ -102,10 +118,13 @@ def merge(options):
 
     cells = read_source(options.source)
     most = texts(cells)
-    scores = read_table(options.scores)
-    if not scores or not {"id", "total", *tasks(cells)} <= set(scores[0]):
+    columns = {"id", "total", *tasks(cells)}
+    scores = read_table(options.scores, *columns)
+    if not scores or not columns <= set(scores[0]):
         raise Refused(f"{options.scores}: expected a table that `grade` wrote, got other columns.")
     rows = {row["id"]: row for row in scores}
+    if len(rows) < len(scores):
+        raise Refused(f"{options.scores}: expected one line for each id, got several.")
     for (student, task), mark in read_marks(options.marks, most).items():
         if student not in rows:
             raise Refused(f"{options.marks}: expected the ids of {options.scores}, got {student!r} as well.")
@@ -141,9 +160,9 @@ def _options(arguments):
     option("--out", type=Path, required=True, metavar="CSV", help="the score table")
     option("--cell-seconds", type=_positive, default=20, metavar="S", help="for one cell (default: %(default)s)")
     option("--total-seconds", type=_positive, default=180, metavar="S", help="for one student (default: %(default)s)")
-    option("--gigabytes", type=_positive, default=4, metavar="G", help="memory of one process (default: %(default)s)")
+    option("--gigabytes", type=_positive, default=4, metavar="G", help="memory for one student (default: %(default)s)")
     option("--jobs", type=_count, default=min(4, cores), metavar="N", help="students at a time (default: %(default)s)")
-    option("--as", dest="user", metavar="USER", help="run submissions as this user; needs root")
+    option("--trust-students", action="store_true", help="run what they hand in without walls, with your own rights")
     option("--course", type=Path, metavar="DIR", help="also write an nbgrader course, for its formgrader")
     option("--overwrite", action="store_true", help="even if marks from an earlier run are lost")
     score.set_defaults(run=grade)
@@ -172,7 +191,7 @@ def _count(text):
 
 def _require_what_it_needs(options):
     command = options.run.__name__
-    libraries = {"release": ["nbgrader"], "grade": ["nbclient", "ipykernel", "psutil"], "merge": ["nbclient", "psutil"]}
+    libraries = {"release": ["nbgrader"], "grade": ["IPython", "psutil"], "merge": ["psutil"]}
     course = command == "grade" and options.course or command == "merge" and options.marks.suffix == ".db"
     needed = ["nbformat", *libraries[command], *["nbgrader"] * bool(course)]
     require_installed(f"python -m lnpoly_helpers.classroom {command}", "classroom", *needed)
@@ -180,6 +199,9 @@ def _require_what_it_needs(options):
 
 def main(arguments: list[str] | None = None) -> int:
     """Run one of the commands; returns its exit status."""
+    for stream in (sys.stdout, sys.stderr):  # a file's name may hold what a terminal does not take
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
     options = _options(arguments)
     try:
         _require_what_it_needs(options)
@@ -194,7 +216,7 @@ def main(arguments: list[str] | None = None) -> int:
             )
         return 1 if options.run(options) else 0
     except KeyboardInterrupt:
-        print("stopped; nothing was written", file=sys.stderr)
+        print("stopped", file=sys.stderr)
     except Refused as error:
         print(error, file=sys.stderr)
     return 1

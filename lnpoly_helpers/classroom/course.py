@@ -150,7 +150,10 @@ def check_course(folder):
 
 
 def make_course(source, folder, rows):
-    """Write an nbgrader course with the graded notebooks and their points, for the formgrader to show."""
+    """Write an nbgrader course with the graded notebooks and their points, for the formgrader to show.
+
+    Returns a sentence for each student for whom that did not work: the others have theirs, and the table has all.
+    """
     from nbgrader.api import Gradebook
     from nbgrader.preprocessors import SaveAutoGrades
 
@@ -161,18 +164,22 @@ def make_course(source, folder, rows):
     (folder / "nbgrader_config.py").write_text(config, encoding="utf-8")
     teacher = _notebook(text)
     released = {_grade_id(cell): cell for cell in student.cells}
-    url = f"sqlite:///{folder / 'gradebook.db'}"
+    url, problems = f"sqlite:///{folder / 'gradebook.db'}", []
     for row in rows:
-        nb = _node({**teacher, "cells": [_graded(cell, released, row) for cell in teacher.cells]})
-        path = folder / "autograded" / row.id / name / f"{name}.ipynb"
-        path.parent.mkdir(parents=True)
-        about: Any = {"nbgrader": {"notebook": name, "assignment": name, "student": row.id, "db_url": url}}
-        with warnings.catch_warnings(), Gradebook(url, name) as gradebook:
-            warnings.simplefilter("ignore")  # SQLAlchemy's, about how nbgrader uses it
-            gradebook.update_or_create_student(row.id)
-            gradebook.update_or_create_submission(name, row.id)
-            SaveAutoGrades().preprocess(nb, about)
-        path.write_text(nbformat.writes(nb) + "\n", encoding="utf-8")
+        try:
+            nb = _node({**teacher, "cells": [_graded(cell, released, row) for cell in teacher.cells]})
+            path = folder / "autograded" / row.id / name / f"{name}.ipynb"
+            path.parent.mkdir(parents=True)
+            path.write_text(nbformat.writes(nb) + "\n", encoding="utf-8")
+            about: Any = {"nbgrader": {"notebook": name, "assignment": name, "student": row.id, "db_url": url}}
+            with warnings.catch_warnings(), Gradebook(url, name) as gradebook:
+                warnings.simplefilter("ignore")  # SQLAlchemy's, about how nbgrader uses it
+                gradebook.update_or_create_student(row.id)
+                gradebook.update_or_create_submission(name, row.id)
+                SaveAutoGrades().preprocess(nb, about)
+        except Exception as error:
+            problems.append(f"--course: {row.id} is not in it ({type(error).__name__}: {error})")
+    return problems
 
 
 def _graded(cell, released, row):
@@ -181,7 +188,8 @@ def _graded(cell, released, row):
     about = cell.metadata.get("nbgrader", {})
     cell = _node({**cell, "metadata": released[grade_id].metadata})
     if about.get("solution"):
-        cell.source = row.sources.get(grade_id) or released[grade_id].source
+        given = row.sources.get(grade_id)
+        cell.source = (given if cell.cell_type == "code" else _shown(given)) if given else released[grade_id].source
     if cell.cell_type == "code":
         nothing = []
         if about.get("grade"):  # no result: nbgrader would take an empty output for a pass
@@ -190,6 +198,12 @@ def _graded(cell, released, row):
         cell.outputs = _node(row.outputs.get(grade_id, nothing))
         cell.execution_count = None
     return cell
+
+
+def _shown(text):
+    """A text as it was typed: nothing of it is Markdown, HTML or a script to the page that shows it."""
+    fence = "`" * (max(map(len, re.findall("`+", text)), default=0) + 3)
+    return f"{fence}text\n{text}\n{fence}"
 
 
 def gradebook_marks(path):

@@ -15,7 +15,7 @@ def read_marks(path, most):
 
         marks = [mark for mark in gradebook_marks(path) if mark[1] in most]
     else:
-        lines = read_table(path)
+        lines = read_table(path, "id", "task", "mark", *most)
         if lines and {"id", "task", "mark"} <= set(lines[0]):
             marks = [(line["id"], line["task"], line["mark"]) for line in lines]
         elif lines and "id" in lines[0] and set(most) & set(lines[0]):

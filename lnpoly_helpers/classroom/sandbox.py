@@ -1,133 +1,231 @@
-"""A kernel for a student's cells, in a process group of its own, with limits on time and memory."""
+"""A process for a student's code, inside walls that bubblewrap builds: a room with nothing in it but an interpreter.
+
+The room has processes, a network, IPC and a user of its own, an empty ``/tmp`` in memory, and of this machine's files
+those of the interpreter and of this package alone, which it cannot write. It ends with the process that made it.
+"""
 
 import contextlib
-import ctypes
-import itertools
-import math
+import json
 import os
-import signal
+import platform
+import shutil
+import socket
+import subprocess
+import sys
+import sysconfig
+import time
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import psutil
-from nbclient import NotebookClient
-from nbclient.exceptions import CellTimeoutError
-from nbclient.util import run_sync
-from nbformat.v4 import new_code_cell, new_notebook
 
-MARK = "LNPOLY_SUBMISSION"  # in the environment of everything that a submission starts
-_ROOM = 200_000  # letters of output that are kept of one cell
-_KEPT = ("PATH", "VIRTUAL_ENV", "LD_LIBRARY_PATH", "LANG", "LC_ALL")
+from .tables import Refused
+
+_PACKAGE = Path(__file__).resolve().parents[1]
+_SYSTEM = ("/usr", "/bin", "/lib", "/lib64", "/etc/ld.so.cache", "/etc/alternatives")
+_NOBODY = "65534"
+_PROCESSES = 64  # of one submission, threads included
+_DISK = 256 * 2**20  # bytes that one submission may write
+_LARGEST = 2**28  # bytes of one answer
+_LOOK = 0.25  # seconds between two looks at the memory
+_KEPT = ("PATH", "LD_LIBRARY_PATH", "LANG", "LC_ALL")
 
 
 class Stopped(BaseException):
     """The student's process was stopped or ended by itself; says why. No ``except Exception`` of a test swallows it."""
 
 
-class _Client(NotebookClient):
-    """nbclient's runner, which drops what a cell shows beyond some size."""
+@dataclass
+class Room:
+    """Where a student's code runs: the command that builds the walls (none if students are trusted), and limits."""
 
-    room = _ROOM
+    walls: list = field(default_factory=list)
+    home: str = "/tmp"
+    gigabytes: float = 4
+    files: dict = field(default_factory=dict)  # {name: text}, laid into the home
 
-    def process_message(self, msg, cell, cell_index):
-        if msg["msg_type"].startswith("comm"):
-            return None  # widgets
-        if msg["msg_type"] in ("stream", "display_data", "execute_result", "error", "update_display_data"):
-            self.room -= len(str(msg["content"]))
-            if self.room < 0:
-                return None
-        return super().process_message(msg, cell, cell_index)
+    @property
+    def processes(self):
+        """How many it may hold; None where the system counts those of other rooms, too."""
+        release = platform.release().split(".")[:2]
+        return _PROCESSES if self.walls and [int(n) for n in release if n.isdigit()] >= [5, 14] else None
+
+    def __str__(self):
+        if not self.walls:
+            return (
+                "none: students are trusted. What they hand in runs with your rights and can read and change your files"
+            )
+        processes = f"{self.processes} processes" if self.processes else "any number of processes (Linux before 5.14)"
+        return (
+            "bubblewrap. Each submission has processes, network, IPC and user of its own, reads the interpreter and "
+            f"the package alone, and writes nothing outside; {self.gigabytes:g} GB of memory, {processes}, "
+            f"{_DISK >> 20} MB of files"
+        )
+
+
+# --- the walls -------------------------------------------------------------------------------------------------------
+
+
+def walls(closed):
+    """The command that runs another one inside the walls; nothing of the paths ``closed`` is to be seen in there.
+
+    Raises `Refused` where there is no bubblewrap, or where it does not work.
+    """
+    bwrap = shutil.which("bwrap")
+    trust = "Or pass --trust-students, if nobody of the class would harm you: there are no walls then."
+    if bwrap is None:
+        raise Refused(
+            "grade: expected bubblewrap, which keeps what students hand in from everything else, got no command bwrap. "
+            f"Install it (apt-get install bubblewrap; on macOS and Windows, in a Linux of its own). {trust}"
+        )
+    command = _command(bwrap, _mounts(closed))
+    test = [*command, sys.executable, "-c", "import IPython, lnpoly_helpers.classroom.worker"]
+    done = subprocess.run(test, capture_output=True, text=True, encoding="utf-8", errors="replace", env=environment())
+    if done.returncode:
+        why = (done.stderr.strip().splitlines() or ["it said nothing"])[-1]
+        raise Refused(f"grade: expected bubblewrap to work on this machine, got: {why}. {trust}")
+    return command
+
+
+def _mounts(closed):
+    """Options that mount the interpreter and the package, and cover what of ``closed`` lies in there."""
+    places = [sysconfig.get_path(name) for name in ("stdlib", "platstdlib", "purelib", "platlib")]
+    places += [path for path in sys.path if Path(path).name in ("site-packages", "dist-packages")]
+    wanted = [*_SYSTEM, sys.prefix, sys.base_prefix, sys.exec_prefix, *places, os.path.dirname(sys.executable)]
+    trees = {Path(path) for path in wanted if os.path.exists(path)}
+    steps = {tree: ["--ro-bind", str(tree), str(tree)] for tree in {*trees, _PACKAGE}}
+    closing = []
+    for path in map(os.path.realpath, closed):
+        for tree in trees:
+            real = Path(os.path.realpath(tree))
+            if Path(path) == real:
+                raise Refused(f"grade: expected source, inbox and table apart from the interpreter, got {path}.")
+            if real in Path(path).parents:
+                cover = tree / Path(path).relative_to(real)
+                steps[cover] = ["--tmpfs", str(cover)]
+                closing += ["--remount-ro", str(cover)]
+    options = []
+    for parent in sorted({parent for path in steps for parent in path.parents} - {Path("/")}):
+        if not any(tree == parent or tree in parent.parents for tree in trees):
+            options += ["--dir", str(parent)]  # by bwrap itself they would be closed to all but root
+    for path in sorted(steps, key=lambda path: len(path.parts)):
+        options += steps[path]
+    return options + closing
+
+
+def _command(bwrap, mounts):
+    room = [bwrap, "--die-with-parent", "--new-session", "--unshare-user", "--disable-userns", "--unshare-ipc"]
+    room += ["--unshare-pid", "--unshare-net", "--unshare-uts", "--unshare-cgroup-try", "--proc", "/proc"]
+    room += ["--dev", "/dev", "--size", str(_DISK), "--tmpfs", "/dev/shm", "--size", str(_DISK), "--tmpfs", "/tmp"]
+    room += [*mounts, "--remount-ro", "/", "--remount-ro", "/dev", "--chdir", "/tmp"]
+    if os.geteuid() != 0:
+        return [*room, "--"]
+    # the system counts no processes of root's: become nobody first, where the mounts are open to nobody, too
+    outer = [bwrap, "--die-with-parent", "--dev-bind", "/proc", "/proc", "--dev-bind", "/dev", "/dev", "--dir", "/tmp"]
+    outer += [*mounts, "--cap-add", "CAP_SETUID", "--cap-add", "CAP_SETGID", "--"]
+    return [*outer, "setpriv", "--reuid", _NOBODY, "--regid", _NOBODY, "--clear-groups", *room, "--"]
+
+
+def environment(home="/tmp"):
+    """The variables that a student's process gets."""
+    kept = {name: os.environ[name] for name in _KEPT if name in os.environ}
+    kept |= dict.fromkeys(("HOME", "TMPDIR", "IPYTHONDIR", "JUPYTER_CONFIG_DIR", "MPLCONFIGDIR"), home)
+    kept |= dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "HF_HUB_OFFLINE"), "1")
+    backend = "module://matplotlib_inline.backend_inline"
+    return kept | {"PYTHONDONTWRITEBYTECODE": "1", "PYTHONPATH": str(_PACKAGE.parent), "MPLBACKEND": backend}
+
+
+# --- the process -----------------------------------------------------------------------------------------------------
 
 
 class StudentProcess:
-    """One kernel, started when it is first needed and again after it was stopped.
+    """One process in a room, started when it is first needed and again after it was stopped."""
 
-    Parameters
-    ----------
-    folder : path
-        An empty folder: where the kernel runs, its home, its settings and its sockets.
-    token : str
-        Marks every process that comes out of this one.
-    """
-
-    def __init__(self, folder, token):
-        self.folder, self.token, self._client = Path(folder), token, None
-        self._numbers = itertools.count()
+    def __init__(self, room, env=None):
+        self.room, self.env = room, env or environment(room.home)
+        self._process: Any = None
+        self._socket: Any = None
 
     @property
     def running(self):
-        return self._client is not None
+        """Whether there is one."""
+        return self._process is not None
 
-    def run(self, source, seconds):
-        """Run one cell; returns its outputs. Raises `Stopped` if it takes longer or its process ends."""
+    def ask(self, request, seconds):
+        """What it answers to a request, both dicts. Raises `Stopped` if that takes longer or the process ends."""
         if seconds <= 0:
             raise Stopped("no time was left")
-        client = self._client or self._start()
-        client.timeout, client.room, cell = math.ceil(seconds), _ROOM, new_code_cell(source)
+        if not self.running:
+            self._start()
         try:
-            client.execute_cell(cell, 0, store_history=False)
-        except CellTimeoutError:
-            self.kill()
-            raise Stopped(f"it was stopped after {math.ceil(seconds)} s") from None
-        except Exception:
-            self.kill()
-            raise Stopped("its process ended: a crash, an exit, or too much memory") from None
-        return cell.outputs
+            return self._exchange(request, time.monotonic() + seconds)
+        except TimeoutError:
+            why = f"it was stopped after {max(1, round(seconds))} s"
+        except MemoryError as error:
+            why = str(error) or "what it sent was too much"
+        except (OSError, ValueError, RecursionError):
+            why = "its process ended: a crash, an exit, or too much memory"
+        self.kill()
+        raise Stopped(why)
 
     def _start(self):
-        work = self.folder / "work"
-        work.mkdir(exist_ok=True)
-        client = _Client(new_notebook(cells=[new_code_cell()]), kernel_name="python3", allow_errors=True)
-        client.startup_timeout = 60
-        client.extra_arguments = ["--IPKernelApp.log_level=50", "--HistoryManager.enabled=False"]
-        manager = client.create_kernel_manager()
-        manager.transport, manager.ip = "ipc", str(self.folder / f"k{next(self._numbers)}")
-        manager.connection_file = f"{manager.ip}.json"
-        env = {name: os.environ[name] for name in _KEPT if name in os.environ}
-        env |= dict.fromkeys(("HOME", "TMPDIR", "IPYTHONDIR", "JUPYTER_CONFIG_DIR", "MPLCONFIGDIR"), str(self.folder))
-        env |= dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "HF_HUB_OFFLINE"), "1")
-        env |= {"PYTHONDONTWRITEBYTECODE": "1", "PYTHONPATH": python_path(), MARK: self.token}
-        client.start_new_kernel(cwd=str(work), env=env)
-        client.start_new_kernel_client()
-        self._client = client
-        self.run("import lnpoly_helpers.classroom.exchange as _\n_.settle(get_ipython())", 60)
-        return client
+        self._socket, theirs = socket.socketpair()
+        command = [*self.room.walls, sys.executable, "-m", "lnpoly_helpers.classroom.worker"]
+        pipes = {"stdin": theirs, "stdout": theirs, "stderr": subprocess.DEVNULL}
+        where = None if self.room.walls else self.room.home
+        with theirs:
+            self._process = subprocess.Popen(command, env=self.env, cwd=where, **pipes)
+        room, disk = self.room, _DISK if self.room.walls else None
+        settings = {"gigabytes": room.gigabytes, "processes": room.processes, "disk": disk, "files": room.files}
+        self._socket.sendall(json.dumps(settings).encode() + b"\n")
+        try:
+            self.ask({"run": ["pass"]}, 60)  # so that the start takes no time of what comes next
+        except Stopped as stop:  # not the student's doing
+            raise RuntimeError(f"the room did not open: {stop}") from None
+
+    def _exchange(self, request, until):
+        """Send one line and read one, while looking after the time and the memory."""
+        self._socket.settimeout(max(0.01, until - time.monotonic()))
+        self._socket.sendall(json.dumps(request).encode() + b"\n")
+        line, look = bytearray(), time.monotonic() + _LOOK
+        while not line.endswith(b"\n"):
+            now = time.monotonic()
+            if now >= until:
+                raise TimeoutError
+            if now >= look:
+                self._look_at_memory()
+                look = now + _LOOK
+            self._socket.settimeout(max(0.01, min(until, look) - now))
+            try:
+                piece = self._socket.recv(2**20)
+            except TimeoutError:
+                continue
+            if not piece:
+                raise ConnectionError
+            line += piece
+            if len(line) > _LARGEST:
+                raise MemoryError
+        answer = json.loads(line)
+        if not isinstance(answer, dict):
+            raise ValueError
+        return answer
+
+    def _look_at_memory(self):
+        """Raises `MemoryError` if all processes of the room together hold more than they may."""
+        used = 0
+        with contextlib.suppress(psutil.Error):
+            first = psutil.Process(self._process.pid)
+            for process in [first, *first.children(recursive=True)]:
+                with contextlib.suppress(psutil.Error):  # it has just ended
+                    used += process.memory_info().rss
+        if used > self.room.gigabytes * 2**30:
+            raise MemoryError(f"it was stopped: it took more than {self.room.gigabytes:g} GB of memory")
 
     def kill(self):
-        """End the kernel and all that it started; the next `run` begins with a fresh one."""
-        client: Any = self._client
-        self._client = None
-        sweep(self.token)
-        if client is not None:
-            client.kc.stop_channels()
-            run_sync(client.km.shutdown_kernel)(now=True)
-
-
-def python_path():
-    """PYTHONPATH with the folder of this very package in front, for a process that starts elsewhere."""
-    here = str(Path(__file__).resolve().parents[2])
-    return os.pathsep.join([here, *filter(None, [os.environ.get("PYTHONPATH")])])
-
-
-def close_up(gigabytes):
-    """Bound the memory and the files of this process and of all that it starts, and let none of them look into it.
-
-    What a system does not know is left out: macOS bounds no memory, and only Linux has the last line, which closes
-    /proc/<pid> to processes of the same user (not to root's).
-    """
-    import resource  # not on every system
-
-    bounds = {"RLIMIT_AS": int(gigabytes * 2**30), "RLIMIT_FSIZE": 2**28, "RLIMIT_CORE": 0}
-    for name, bound in bounds.items():
-        with contextlib.suppress(AttributeError, OSError, ValueError):
-            resource.setrlimit(getattr(resource, name), (bound, bound))
-    with contextlib.suppress(AttributeError, OSError):
-        ctypes.CDLL(None).prctl(4, 0)  # PR_SET_DUMPABLE
-
-
-def sweep(token):
-    """Kill every process that carries the mark, also one that left its process group."""
-    for process in psutil.process_iter():
-        with contextlib.suppress(psutil.Error, OSError):  # another user's, or gone
-            if process.environ().get(MARK) == token:
-                os.kill(process.pid, signal.SIGKILL)
+        """End the process, and with it everything in its room; the next `ask` begins with a fresh one."""
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
+            self._socket.close()
+        self._process = None

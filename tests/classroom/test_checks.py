@@ -2,6 +2,7 @@
 
 import contextlib
 import io
+import json
 import re
 import subprocess
 import sys
@@ -15,6 +16,7 @@ from lnpoly_helpers.checks import borrowed
 from lnpoly_helpers.classroom.command import SOURCE
 from lnpoly_helpers.classroom.exchange import Opaque, RemoteFunction, decode, encode
 from lnpoly_helpers.classroom.grading import read_source
+from lnpoly_helpers.classroom.worker import Student
 
 ROOT = Path(__file__).resolve().parents[2]
 CELLS = read_source(SOURCE)
@@ -250,18 +252,21 @@ RETURNED = [  # what any function returns, what most tasks say, what tasks that 
 ]
 
 
-def through_the_exchange(function, folder):
-    """The same function, as the grader calls it: arguments and results become text."""
-    namespace = {"f": function}
+class OneFunction(Student):
+    """A student of whom nothing is there but a function; requests and answers become text on their way."""
 
-    class Shell:
-        user_ns = namespace
+    def __init__(self, function):
+        self.function = function
 
-    def run_cell(source):
-        with contextlib.redirect_stdout(io.StringIO()):
-            exec(source, {"get_ipython": Shell})
+    def ask(self, request):
+        return json.loads(json.dumps(self.answer(json.loads(json.dumps(request)))))
 
-    return RemoteFunction(run_cell, "f", folder)
+    def named(self, name):
+        return self.function
+
+
+def through_the_exchange(function, words=True):
+    return RemoteFunction(OneFunction(function).ask, "f", words)
 
 
 def sentence(task, function, part="check"):
@@ -272,38 +277,95 @@ def sentence(task, function, part="check"):
 
 @pytest.mark.filterwarnings("ignore::RuntimeWarning")
 @pytest.mark.parametrize(("task", "source", "why"), WRONG, ids=[f"{t}-{w}" for t, _, w in WRONG])
-def test_mistake_is_named(task, source, why, tmp_path):
+def test_mistake_is_named(task, source, why):
     function = define(source)
     said = sentence(task, function)
     assert why in said
-    assert sentence(task, through_the_exchange(function, tmp_path)) == said
+    assert sentence(task, through_the_exchange(function)) == said
 
 
 @pytest.mark.parametrize("task", FUNCTIONS)
 @pytest.mark.parametrize(("source", "why"), ANY, ids=[why for _, why in ANY])
-def test_whatever_goes_wrong_has_a_sentence(task, source, why, tmp_path):
+def test_whatever_goes_wrong_has_a_sentence(task, source, why):
     namespace = {"np": np, "__name__": "__main__"}
     exec(source, namespace)
     if "SystemExit" in source:  # here it would end the test; in the student's process it is an answer
-        assert why in sentence(task, through_the_exchange(namespace["f"], tmp_path))
+        assert why in sentence(task, through_the_exchange(namespace["f"]))
         return
     said = sentence(task, namespace["f"])
     assert why in said or ("in place" in why and task == "faces" and "has shape" in said)
     if "not a function" not in why:
-        remote = sentence(task, through_the_exchange(namespace["f"], tmp_path))
+        remote = sentence(task, through_the_exchange(namespace["f"]))
         assert remote.replace("f uses", FUNCTIONS[task] + " uses") == said
 
 
 @pytest.mark.parametrize("task", FUNCTIONS)
 @pytest.mark.parametrize(("value", "one", "several"), RETURNED, ids=[value for value, *_ in RETURNED])
-def test_whatever_comes_back_has_a_sentence(task, value, one, several, tmp_path):
+def test_whatever_comes_back_has_a_sentence(task, value, one, several):
     function = define(f"def f(*args, **kwargs):\n    return {value}")
     said = sentence(task, function)
     if task == "shared_point":
         assert ("You return None" if value == "None" else PAIR if value[0] != "[" else "has shape") in said
     else:
         assert re.search(several if task in ("fold", "region", "crossings") else re.escape(one), said)
-    assert sentence(task, through_the_exchange(function, tmp_path)) == said
+    assert sentence(task, through_the_exchange(function)) == said
+
+
+TRIVIAL = [
+    "None", "0", "1", "np.zeros(np.shape(a[0]))", "np.ones(np.shape(a[0]))", "a[0]", "-np.asarray(a[0])", "a", "a[-1]",
+    "np.asarray(a[0]) * np.nan", "[]", "()", "np.array([])", "(1.0, 0.0)", "(0.0, 0.0)", "(np.array([]), np.array([]))",
+    "(0 * a[2], a[3])", "(a[2], a[3])", "(0 * a[1] > 0, 0 * a[0] @ a[2], a[3])", "(0 * a[1] > 0, a[0] @ a[2], a[3])",
+    "1 + len(a[0])", "1 + 2 * len(a[1])", "2", "7", "-a[1] / (a[2] @ a[0])", "np.abs(a[1])", "np.sort(a[1])",
+]  # fmt: skip
+
+
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")
+@pytest.mark.parametrize("part", ["check", "hidden"])
+@pytest.mark.parametrize("task", FUNCTIONS)
+def test_answer_without_an_idea_earns_nothing(task, part):
+    for value in TRIVIAL:
+        function = define(f"def f(*a, **k):\n    return {value}")
+        with pytest.raises(checks.CheckFailed):
+            run(task, function, part)
+            pytest.fail(f"{value} passes")
+
+
+BORROWED = [  # where names in the code are not enough: the import itself is refused while the function runs
+    "def f(*a, **k):\n    import importlib\n    return importlib.import_module('lnpoly_helpers').normalize(*a, **k)",
+    "def f(*a, **k):\n    return __import__('lnpoly_helpers.layer').normalize(*a, **k)",
+    "def f(*a, **k):\n    exec('from lnpoly_helpers import normalize as n', globals())\n    return n(*a, **k)",
+    "def f(*a, **k):\n    import sys\n    return sys.modules['lnpoly_helpers'].normalize(*a, **k)",
+    "class A:\n    def g(self, x):\n        from lnpoly_helpers import normalize\n        return normalize(x)\n"
+    "def f(*a, **k):\n    return A().g(a[0])",
+    "import functools\n@functools.cache\ndef g(x):\n    from lnpoly_helpers import normalize as n\n    return n(x)\n"
+    "def f(x):\n    return np.array(g(tuple(x)))",
+]
+
+
+@pytest.mark.parametrize("part", ["check", "hidden"])
+@pytest.mark.parametrize("source", BORROWED)
+def test_package_is_not_there_while_an_answer_runs(source, part):
+    function = define(source)
+    before = dict(sys.modules)
+    said = "raised (ImportError|KeyError) for input"
+    assert re.search(said, sentence("normalize", through_the_exchange(function, part == "check"), part))
+    assert {name: module for name, module in sys.modules.items() if name in before} == before
+    assert __import__("lnpoly_helpers").normalize is normalize
+
+
+def test_function_without_words_tells_nothing_of_what_it_saw():
+    def ask(line):
+        return through_the_exchange(define(f"def f(x):\n    {line}"), words=False)(42)
+
+    for value in ("str(x)", "{x: 1}", "type(f'Saw{x}', (), {})()"):
+        assert isinstance(seen := ask(f"return {value}"), Opaque) and "42" not in seen.kind
+        assert "42" not in ask(f"return [{value}]")[0].kind
+    with pytest.raises(Exception, match=r"\A\Z") as caught:
+        ask("raise type(f'Saw{x}', (ValueError,), {})(x)")
+    assert type(caught.value).__name__ == "an error"
+    with pytest.raises(Exception, match=r"\A\Z") as caught:
+        ask("raise ValueError(x)")
+    assert type(caught.value).__name__ == "ValueError"
 
 
 # --- what students see -----------------------------------------------------------------------------------------------
@@ -343,8 +405,6 @@ def test_own_work_is_not_called_borrowed():
     ids=repr,
 )  # fmt: skip
 def test_numbers_go_over_unchanged(value):
-    import json
-
     back = decode(json.loads(json.dumps(encode(value))))
     assert type(back) is type(value)
     np.testing.assert_equal(back, value)

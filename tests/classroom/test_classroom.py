@@ -6,30 +6,29 @@ import importlib.util
 import json
 import os
 import re
-import secrets
+import shutil
 import signal
 import subprocess
 import sys
 import time
-from pathlib import Path
 
 import nbformat
 import pytest
 import scripts
 from nbformat.v4 import new_code_cell
+from submissions import CELLS, ROOT, cell_of, changed, classroom, hand_in, handed_out, in_function, solved, with_answer
 
 from lnpoly_helpers.classroom.batch import find_submissions
 from lnpoly_helpers.classroom.command import SOURCE, main
 from lnpoly_helpers.classroom.grading import Bench, Unreadable, find_answers, read_source, released, tasks, texts
 from lnpoly_helpers.classroom.marks import read_marks
-from lnpoly_helpers.classroom.sandbox import Stopped
+from lnpoly_helpers.classroom.sandbox import Room, Stopped
 from lnpoly_helpers.classroom.tables import Refused, read_table, write_table
 
-ROOT = Path(__file__).resolve().parents[2]
-CELLS = read_source(SOURCE)
 CELL_SECONDS = 5
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="grading needs process groups")
+needs_walls = pytest.mark.skipif(shutil.which("bwrap") is None, reason="needs bubblewrap: make walls")
 needs_nbgrader = pytest.mark.skipif(
     importlib.util.find_spec("nbgrader") is None, reason='needs the extra "classroom": pip install -e ".[classroom]"'
 )
@@ -40,56 +39,6 @@ REPOSITORY = scripts.load("notebooks/build.py").repository()
 
 
 # --- submissions -----------------------------------------------------------------------------------------------------
-
-
-def handed_out():
-    """The students' notebook, by the grader's own idea of it; the release's tests compare it with nbgrader's."""
-    nb = nbformat.read(SOURCE, as_version=4)
-    for cell, about in zip(nb.cells, CELLS, strict=True):
-        cell.source = released(about)
-        if cell.cell_type == "code":
-            cell.outputs, cell.execution_count = [], None
-    return nb
-
-
-def solved():
-    """The students' notebook with the reference's answers."""
-    nb = handed_out()
-    for cell, about in zip(nb.cells, CELLS, strict=True):
-        if about.kind in ("answer", "text"):
-            cell.source = re.sub(r"^.*### (BEGIN|END) SOLUTION.*$\n?", "", about.source, flags=re.MULTILINE).rstrip()
-    return nb
-
-
-def cell_of(nb, grade_id):
-    return next(cell for cell in nb.cells if cell.metadata.nbgrader.grade_id == grade_id)
-
-
-def with_answer(task, source, nb=None):
-    """The solved notebook, or another, with one answer replaced; its task line stays."""
-    nb = nb or solved()
-    cell_of(nb, task).source = f"# task: {task}\n{source}"
-    return nb
-
-
-def changed(task, old, new, nb=None):
-    """The solved notebook, or another, with one piece of one answer replaced."""
-    nb = nb or solved()
-    cell = cell_of(nb, task)
-    assert cell.source.count(old) == 1, f"the reference of {task} has not one {old!r}"
-    cell.source = cell.source.replace(old, new)
-    return nb
-
-
-def in_function(task, body, nb=None):
-    """The solved notebook, or another, with lines put at the beginning of one function."""
-    nb = nb or solved()
-    cell = cell_of(nb, task)
-    lines = cell.source.split("\n")
-    docstring = next(k for k, line in enumerate(lines) if '"""' in line)
-    lines[docstring + 1 : docstring + 1] = ["    " + line for line in body.split("\n")]
-    cell.source = "\n".join(lines)
-    return nb
 
 
 def without_metadata():
@@ -178,7 +127,7 @@ import gc, glob, sys
 frames = [values for frame in sys._current_frames().values() for values in (frame.f_globals, frame.f_locals)]
 held = [o for o in [*gc.get_objects(), *frames] if isinstance(o, (dict, list, tuple))]
 strings = [s for o in held for s in (list(o.values()) if isinstance(o, dict) else o) if isinstance(s, str)]
-strings += [open(name, errors="replace").read() for name in glob.glob("../**/*.*", recursive=True)]
+strings += [open(name, errors="replace").read() for name in glob.glob("/tmp/**/*.*", recursive=True)]
 if not any("devomer ton si tesffo egral A" in s[::-1] for s in strings):
     return x
 """.strip(),
@@ -199,8 +148,40 @@ def in_a_text_cell():
     return nb
 
 
-def answered_twice(nb):
-    return {"Untitled (1).ipynb": nb, "old.ipynb": handed_out()}
+def split(where):
+    """Every answer split in two cells by JupyterLab, which copies the metadata: at some line of its own."""
+    nb, cells = solved(), []
+    for cell in nb.cells:
+        cells.append(cell)
+        about = cell.metadata.nbgrader
+        if about.solution:
+            lines = cell.source.split("\n")
+            cut = where(lines)
+            cell.source, rest = "\n".join(lines[:cut]), json.loads(json.dumps(cell))
+            cells.append(nbformat.from_dict(rest | {"source": "\n".join(lines[cut:]), "id": f"{cell.id}-2"}))
+    nb.cells = cells
+    return nb
+
+
+def with_magic(nb):
+    cell = next(cell for cell in nb.cells if cell.source.startswith("def my_fold"))
+    cell.source = "%%time\n" + cell.source
+    return nb
+
+
+def with_a_broken_first_part():
+    nb = split(lambda lines: 1)
+    cell_of(nb, "fold").source += "\ndef my_fold(gamma"
+    return nb
+
+
+def with_an_import_split_off():
+    nb = solved()
+    cell = cell_of(nb, "fold")
+    first = nbformat.from_dict({**cell, "source": "from numpy import mean", "id": "above"})
+    nb.cells.insert(nb.cells.index(cell), first)
+    cell.source = cell.source.replace("scaled.mean(axis=0)", "mean(scaled, axis=0)")
+    return nb
 
 
 SLEEP = "86399.5"
@@ -262,7 +243,7 @@ PLANTED = {
         changed("normalize", "mean(axis=-1, keepdims=True) + eps)", "mean(axis=-1, keepdims=True) + eps)\nexit()"),
         90, "graded", ""
     ),
-    "patricide": (in_function("fold", "import os\nos.kill(os.getppid(), 9)"), 22, "failed", "look at this one by hand"),
+    "patricide": (in_function("fold", "import os\nos.kill(os.getppid(), 9)"), 90, "graded", ""),
     "memory": (in_function("faces", "hoard = [0] * 10**9"), 78, "graded", "raised MemoryError"),
     "orphan": (
         in_function(
@@ -278,6 +259,11 @@ PLANTED = {
     "no-task-lines": (without_task_lines(), 90, "graded", ""),
     "twice": (duplicated(), 90, "graded", "fold: 2 answers, the last one counts"),
     "twice-wrong": (duplicated_wrong_last(), 76, "graded", "fold: 2 answers, the last one counts"),
+    "split": (split(lambda lines: len(lines) // 2), 90, "graded", "fold: an answer in 2 cells"),
+    "split-stub": (split(lambda lines: 1), 90, "graded", "region: an answer in 2 cells"),
+    "split-import": (with_an_import_split_off(), 90, "graded", "fold: an answer in 2 cells"),
+    "split-magic": (with_magic(split(lambda lines: 1)), 90, "graded", "fold: an answer in 2 cells"),
+    "split-broken": (with_a_broken_first_part(), 90, "graded", "fold: an answer in 2 cells"),
     "deleted": (deleted(), 78, "graded", "faces: no cell of this task"),
     "added-cell": (calls_an_added_cell(), 80, "graded", "name 'helper' is not defined"),
     "text-cell": (in_a_text_cell(), 78, "graded", "faces: its cell is no code cell"),
@@ -304,26 +290,11 @@ LOST = {  # the points that went, for those that lose some
 }
 
 
-def hand_in(inbox, student, what):
-    if isinstance(what, dict) and not isinstance(what, nbformat.NotebookNode):
-        (inbox / student).mkdir()
-        for name, nb in what.items():
-            (inbox / student / name).parent.mkdir(parents=True, exist_ok=True)
-            (inbox / student / name).write_text(nbformat.writes(nb), encoding="utf-8")
-    else:
-        name = student if "." in student else f"{student}.ipynb"
-        text = what if isinstance(what, str) else json.dumps(what)
-        (inbox / name).write_text(text, encoding="utf-8")
-
-
-def classroom(*arguments, **options):
-    command = [sys.executable, "-m", "lnpoly_helpers.classroom", *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, cwd=ROOT, timeout=500, **options)
-
-
 @pytest.fixture(scope="module")
 def graded(tmp_path_factory):
     """All planted submissions, graded by one command."""
+    if shutil.which("bwrap") is None:
+        pytest.skip("needs bubblewrap: make walls")
     folder = tmp_path_factory.mktemp("class")
     (folder / "inbox").mkdir()
     (folder / "tmp").mkdir()
@@ -335,7 +306,7 @@ def graded(tmp_path_factory):
     if importlib.util.find_spec("nbgrader"):
         arguments += ["--course", folder / "course"]
     done = classroom(*arguments, env=os.environ | {"TMPDIR": str(folder / "tmp")})
-    assert done.returncode == 1 and "Traceback" not in done.stderr  # one submission killed its grader, which is said
+    assert (done.returncode, done.stderr) == (0, "")
     rows = {row["id"]: row for row in read_table(folder / "scores.csv")}
     return folder, rows, done.stdout
 
@@ -409,85 +380,88 @@ def test_no_cell_of_the_table_is_a_formula(graded):
 
 
 @pytest.mark.slow
-def test_interrupted_batch_leaves_nothing_behind(tmp_path):
+@needs_walls
+def test_interrupted_batch_leaves_nothing_behind_and_goes_on(tmp_path):
     for name in ("inbox", "tmp"):
         (tmp_path / name).mkdir()
-    hand_in(tmp_path / "inbox", "ada", in_function("normalize", SWALLOWED))
+    hand_in(tmp_path / "inbox", "ada", solved())
+    hand_in(tmp_path / "inbox", "bob", in_function("normalize", SWALLOWED))
     command = [sys.executable, "-m", "lnpoly_helpers.classroom", "grade", tmp_path / "inbox"]
-    command += ["--out", tmp_path / "s.csv"]
+    command += ["--out", tmp_path / "s.csv", "--jobs", "1"]
     env = os.environ | {"TMPDIR": str(tmp_path / "tmp")}
     # a shell's background job, which these tests may be, has Ctrl-C ignored
     obey = {"preexec_fn": lambda: signal.signal(signal.SIGINT, signal.SIG_DFL)}
     process = subprocess.Popen(command, cwd=ROOT, text=True, stderr=subprocess.PIPE, env=env, **obey)
     until = time.monotonic() + 120
-    while not list((tmp_path / "tmp").glob("*/question.json")) and time.monotonic() < until:
-        time.sleep(0.2)  # until the student's function is called
+    saved = tmp_path / "s.rows.jsonl"
+    while not saved.exists() and time.monotonic() < until:
+        time.sleep(0.2)  # until the first row is there
     process.send_signal(signal.SIGINT)
     _, said = process.communicate(timeout=60)
-    assert (process.returncode, said) == (1, "stopped; nothing was written\n")
+    assert process.returncode == 1 and said.startswith("stopped; the rows so far are in ")
     assert not (tmp_path / "s.csv").exists() and list((tmp_path / "tmp").iterdir()) == []
-
-
-def nobody_can_run_python():
-    command = [sys.executable, "-c", "import lnpoly_helpers"]
-    try:
-        done = subprocess.run(command, user="nobody", cwd="/", env={"PYTHONPATH": str(ROOT)}, timeout=60)
-    except (PermissionError, KeyError):
-        return False
-    return done.returncode == 0
-
-
-@pytest.mark.slow
-@pytest.mark.skipif(os.name != "posix" or os.geteuid() != 0, reason="only root may run submissions as another user")
-def test_another_user_reads_neither_the_source_nor_its_grader(tmp_path):
-    if not nobody_can_run_python():
-        pytest.skip("nobody may not run this Python")
-    (tmp_path / "inbox").mkdir()
-    (tmp_path / "private").mkdir(mode=0o700)
-    source = tmp_path / "private" / "mine.ipynb"
-    source.write_bytes(SOURCE.read_bytes())
-    nb = in_function("normalize", f"open({str(source)!r})")
-    cell_of(nb, "fold").source = cell_of(
-        in_function("fold", "import os\nos.listdir(f'/proc/{os.getppid()}/fd')"), "fold"
-    ).source
-    hand_in(tmp_path / "inbox", "ada", nb)
-    done = classroom("grade", tmp_path / "inbox", "--out", tmp_path / "s.csv", "--source", source, "--as", "nobody")
-    assert (done.returncode, done.stderr) == (0, "")
-    (row,) = read_table(tmp_path / "s.csv")
-    assert row["total"] == "64" and "normalize_check: my_normalize raised PermissionError" in row["notes"]
-    assert "fold_check: my_fold raised PermissionError" in row["notes"]
+    with open(saved, "ab") as file:
+        file.write(b'{"key": "cut o')
+    (tmp_path / "inbox" / "bob.ipynb").write_text("changed since", encoding="utf-8")
+    done = subprocess.run(command, cwd=ROOT, text=True, capture_output=True, timeout=200)
+    assert "1 of 2 were graded before" in done.stdout and "] ada" not in done.stdout
+    rows = {row["id"]: row for row in read_table(tmp_path / "s.csv")}
+    assert (rows["ada"]["total"], rows["bob"]["status"]) == ("90", "unreadable") and not saved.exists()
 
 
 # --- one submission --------------------------------------------------------------------------------------------------
 
 
-def bench(tmp_path, cell_seconds, total_seconds):
-    return Bench(tmp_path, secrets.token_hex(8), cell_seconds, total_seconds)
+@pytest.fixture
+def bench(tmp_path):
+    """A bench without walls, which any system has."""
+    bench = Bench(Room(home=str(tmp_path)), 20, time.monotonic() + 120)
+    yield bench
+    bench.process.kill()
+
+
+def printing(text):
+    return {"run": [f"print({text})"]}
 
 
 @pytest.mark.slow
-def test_whole_notebook_has_a_limit_too(tmp_path):
-    one = bench(tmp_path, 30, 60)
-    one.ready()
-    one.end = time.monotonic() + 2
+def test_whole_notebook_has_a_limit_too(bench):
+    bench.ask(printing("1"))
+    bench.end = time.monotonic() + 2
     with pytest.raises(Stopped, match="stopped after 2 s"):
-        one.run("import time\ntime.sleep(60)")
+        bench.ask({"run": ["import time\ntime.sleep(60)"]})
     with pytest.raises(Stopped, match="the time for the whole notebook was used up"):
-        one.run("1 + 1")
-    one.process.kill()
+        bench.ask(printing("1"))
 
 
 @pytest.mark.slow
-def test_process_is_set_up_again_without_the_answer_that_ends_it(tmp_path):
-    one = bench(tmp_path, 20, 120)
-    one.done = [(None, "a = 1"), ("first", "a += 1"), ("second", "import os\nos._exit(1)"), ("third", "a *= 10")]
-    (shown,) = one.run("print(a)")
-    assert shown.text == "20\n" and [task for task, _ in one.done] == [None, "first", "third"]
+def test_process_is_set_up_again_without_the_answer_that_ends_it(bench):
+    for task, source in (
+        (None, "a = 1"),
+        ("first", "a += 1"),
+        ("second", "import os\nos._exit(1)"),
+        ("third", "a *= 10"),
+    ):
+        bench.done.append((task, {"run": [source]}))
+    (shown,) = bench.ask(printing("a"))["outputs"]
+    assert shown["text"] == "20\n" and [task for task, _ in bench.done] == [None, "first", "third"]
     with pytest.raises(Stopped, match="its process ended"):
-        one.run("os = __import__('os')\nos.kill(os.getpid(), 9)")
-    (shown,) = one.run("print(a)")
-    assert shown.text == "20\n"
-    one.process.kill()
+        bench.ask({"run": ["os = __import__('os')\nos.kill(os.getpid(), 9)"]})
+    (shown,) = bench.ask(printing("a"))["outputs"]
+    assert shown["text"] == "20\n"
+
+
+@pytest.mark.slow
+def test_cell_shows_what_it_shows_in_a_notebook_and_no_page_runs_it(bench):
+    script = "display({'text/html': '<script>', 'text/plain': 'seen', 'application/javascript': 'x'}, raw=True)"
+    cell = f"import sys\nprint('out')\nprint('err', file=sys.stderr)\n{script}\n%time\n1 / 0"
+    outputs = bench.ask({"run": [cell]})["outputs"]
+    kinds = [output["output_type"] for output in outputs]
+    assert kinds == ["stream", "stream", "display_data", "error"]
+    assert outputs[0]["text"].startswith("out\n") and outputs[2]["data"] == {"text/plain": "seen"}
+    assert (outputs[3]["ename"], outputs[3]["evalue"]) == ("ZeroDivisionError", "division by zero")
+    (value,) = bench.ask({"run": ["await __import__('asyncio').sleep(0, 6 * 7)"]})["outputs"]
+    assert value["data"] == {"text/plain": "42"}
 
 
 def with_task_line(task, source):
@@ -537,7 +511,7 @@ def test_source_holds_100_points_and_says_so():
     minutes = [int(n) for n in re.findall(r"^\| \d .*\| (\d+) \| \d+ \|$", about, re.MULTILINE)]
     assert sum(minutes) == 90
     for cell in CELLS:
-        if cell.kind == "test":
+        if cell.kind in ("check", "hidden"):
             words = next(c.source for c in CELLS if c.id == f"about_{cell.task}")
             part = r"\((\d+) for the check" if cell.id.endswith("check") else r"(\d+) for hidden tests"
             short = r"\((\d+) \+ \d+\)" if cell.id.endswith("check") else r"\(\d+ \+ (\d+)\)"
@@ -552,7 +526,7 @@ def test_every_task_has_what_a_task_needs():
         if cell.kind == "answer":
             assert re.search(r"★.* · \d+ minutes · \d+ points", words) and "<details><summary>Hint" in words
             assert any(c.id == f"target_{task}" for c in CELLS) or "Targets:" in words
-            tests = [c for c in CELLS if c.kind == "test" and c.task == task]
+            tests = [c for c in CELLS if c.kind in ("check", "hidden") and c.task == task]
             assert [c.id for c in tests] == [f"{task}_check", f"{task}_hidden"]
             assert "BEGIN HIDDEN TESTS" in tests[1].source and "BEGIN HIDDEN TESTS" not in tests[0].source
 
@@ -667,7 +641,7 @@ def test_release_holds_the_tasks_and_no_answer(release, name):
 @needs_nbgrader
 def test_released_notebook_is_graded_as_untouched(release):
     answers, notes = find_answers((release[0] / "colab" / "ln_directions.ipynb").read_bytes(), CELLS)
-    assert set(answers.values()) == {""} and notes == [f"{task}: not answered" for task in answers]
+    assert not any(answers.values()) and notes == [f"{task}: not answered" for task in answers]
 
 
 @needs_nbgrader
@@ -750,7 +724,8 @@ def test_marks_are_read_from_what_a_spreadsheet_writes(table, tmp_path):
         ("id,task,mark\nada,text_network,6\n", "expected a mark from 0 to 5"),
         ("id,task,mark\nada,text_network,-1\n", "expected a mark from 0 to 5"),
         ("id,task,mark\nada,text_network,good\n", "expected a number"),
-        ("id,task,mark\nada,text_network,nan\n", "expected a mark from 0 to 5"),
+        ("id,task,mark\nada,text_network,nan\n", "expected a number"),
+        ("id,task,mark\nada,text_network,1_0\n", "expected a number"),
         ("id,task,mark\nada,fold,5\n", "expected a task out of text_network, text_adding"),
         ("id,task,mark\nada,text_network,5\nada,text_network,4\n", "expected one mark"),
         ("name,points\nada,5\n", "expected columns"),
@@ -790,7 +765,6 @@ def test_marks_are_not_overwritten_by_grading_again(tmp_path, capsys):
         (["grade", ".", "--out", "x.csv", "--source", "gone.ipynb"], "works from a clone"),
         (["grade", ".", "--out", "x.csv", "--source", str(ROOT / "README.md")], "source: expected a notebook"),
         (["grade", ".", "--out", "no/such/folder/x.csv"], "expected a file in a folder"),
-        (["grade", ".", "--out", "x.csv", "--as", "no-such-user"], "--as: expected"),
         (["merge", "gone.csv", "gone.csv"], "gone.csv: expected a table"),
     ],
 )
@@ -820,7 +794,7 @@ def test_source_that_cannot_be_graded_is_refused(cell, change, why, tmp_path):
 def test_tables_in_the_inbox_are_no_students(tmp_path):
     for name in ("ada.ipynb", "scores.csv", "scores.texts.csv", "bob.pdf"):
         (tmp_path / name).write_text("")
-    found = find_submissions(tmp_path, CELLS, [tmp_path / "scores.csv", tmp_path / "scores.texts.csv"])
+    found = find_submissions(tmp_path, [tmp_path / "scores.csv", tmp_path / "scores.texts.csv"])
     assert [(submission.id, submission.problem) for submission in found] == [
         ("ada", ""),
         ("bob", "expected a notebook, got bob.pdf"),
