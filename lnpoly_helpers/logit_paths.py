@@ -5,6 +5,7 @@ plateau it stays near 0 for a while, at a cliff it jumps. Both would show in `gr
 """
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -94,7 +95,7 @@ def logit_path(
     v: Real[ArrayLike, "... d"],
     angles: Real[ArrayLike, "n_angles"],
     *,
-    measure: Callable[[np.ndarray, np.ndarray], np.ndarray] = kl_divergence,
+    measure: Callable[[np.ndarray, np.ndarray], Any] = kl_divergence,
 ) -> Float[np.ndarray, "... n_angles"]:
     """How far the network's prediction moves as one token's residual vector turns towards v: KL against the angle.
 
@@ -261,7 +262,7 @@ def logit_survey(
     angles: Real[ArrayLike, "n_angles"],
     towards: str = "points",
     n_paths: int = 24,
-    measure: Callable[[np.ndarray, np.ndarray], np.ndarray] = kl_divergence,
+    measure: Callable[[np.ndarray, np.ndarray], Any] = kl_divergence,
 ) -> Float[np.ndarray, "n_paths n_angles"]:
     """How far a network's prediction moves as one layer's residual vector turns: `logit_path` of many tokens.
 
