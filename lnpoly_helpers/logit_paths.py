@@ -4,7 +4,8 @@ KL(unpatched || patched) of a smooth network grows as the square of a small angl
 plateau it stays near 0 for a while, at a cliff it jumps. Both would show in `growth_exponents` and in `steepness`.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -93,6 +94,8 @@ def logit_path(
     position: int,
     v: Real[ArrayLike, "... d"],
     angles: Real[ArrayLike, "n_angles"],
+    *,
+    measure: Callable[[np.ndarray, np.ndarray], Any] = kl_divergence,
 ) -> Float[np.ndarray, "... n_angles"]:
     """How far the network's prediction moves as one token's residual vector turns towards v: KL against the angle.
 
@@ -108,6 +111,9 @@ def logit_path(
         The directions to turn towards.
     angles : array_like [n_angles]
         Radians, in any order.
+    measure : callable, optional
+        Something else in place of the divergence: takes the unpatched logits [d_vocab] and patched ones [n, d_vocab]
+        and returns [n]. ``lambda a, b: np.var(b - a, axis=-1)`` is how far the logits move before the softmax.
 
     Returns
     -------
@@ -145,7 +151,7 @@ def logit_path(
     x, logits = unpatched_run(model, text, layer, position)
     turned = rotate_residual(x, v[..., None, :], angles, kind=mlp_block(model, layer).kind)
     runs = patched_runs(model, text, layer, position, turned.reshape(-1, len(x)))
-    return np.concatenate([kl_divergence(logits, patched) for patched in runs]).reshape(turned.shape[:-1])
+    return np.concatenate([measure(logits, patched) for patched in runs]).reshape(turned.shape[:-1])
 
 
 def growth_exponents(
@@ -256,6 +262,7 @@ def logit_survey(
     angles: Real[ArrayLike, "n_angles"],
     towards: str = "points",
     n_paths: int = 24,
+    measure: Callable[[np.ndarray, np.ndarray], Any] = kl_divergence,
 ) -> Float[np.ndarray, "n_paths n_angles"]:
     """How far a network's prediction moves as one layer's residual vector turns: `logit_path` of many tokens.
 
@@ -278,6 +285,8 @@ def logit_survey(
         What is turned towards: residual vectors of other tokens, `look_alikes` of them on the sphere, or directions of
         which each is as likely as any other.
     n_paths : int
+    measure : callable, optional
+        As for `logit_path`.
 
     Returns
     -------
@@ -325,4 +334,6 @@ def logit_survey(
         targets = normalize(rng.normal(size=(n_paths, z.shape[1])), kind=kind)
     at = positions(model, texts)[rows]
     paths = zip(starts, targets, strict=True)
-    return np.array([logit_path(model, windows[window[k]], layer, int(at[k]), v, angles) for k, v in paths])
+    return np.array(
+        [logit_path(model, windows[window[k]], layer, int(at[k]), v, angles, measure=measure) for k, v in paths]
+    )

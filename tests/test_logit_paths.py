@@ -22,6 +22,7 @@ from lnpoly_helpers import (
     logit_survey,
     mlp_block,
     normalize,
+    patched_logits,
     prompts,
     residuals,
     rotate,
@@ -156,6 +157,24 @@ def test_a_path_is_the_same_in_batches_of_any_size(rng, monkeypatch):
     monkeypatch.setattr(patch, "_BATCH_TOKENS", 41)
     np.testing.assert_allclose(logit_path(model, TEXT, 1, 9, v, angles), found, rtol=1e-9, atol=1e-25)
     np.testing.assert_allclose(logit_path(model, TEXT, 1, 9, v[1, 2], angles), found[1, 2], rtol=1e-9, atol=1e-25)
+
+
+def test_a_path_of_another_measure_is_that_of_the_same_logits(rng):
+    model, v, angles = shared("nano-ln-relu"), rng.normal(size=128), np.radians([1e-3, 30.0])
+    own = trace(model, TEXT, 1)
+    turned = rotate_residual(own.residual[9], v, angles)
+    logits = patched_logits(model, TEXT, 1, 9, turned)
+    found = logit_path(model, TEXT, 1, 9, v, angles, measure=lambda a, b: np.var(b - a, axis=-1))
+    np.testing.assert_allclose(found, np.var(logits - own.logits[9], axis=-1), rtol=1e-7)
+    texts = [text[:12] for text in prompts()[:6]]
+    survey = {"layer": 1, "angles": angles, "n_paths": 6}
+    twice = [
+        logit_survey(
+            model, texts, rng=np.random.default_rng(0), **survey, measure=lambda a, b, k=k: k * kl_divergence(a, b)
+        )
+        for k in (1, 2)
+    ]
+    np.testing.assert_allclose(twice[1], 2 * twice[0], rtol=1e-14)
 
 
 # --- growth_exponents, steepness: what they say of curves that are known ---
@@ -302,9 +321,9 @@ def test_a_survey_of_predictions_is_its_paths(name, monkeypatch):
     kind = "layernorm" if name == "nano-ln-gelu" else "rmsnorm"
     z = normalize(residuals(model, TEXTS, 2), kind=kind)
 
-    def noted(*call):
+    def noted(*call, measure):
         calls.append(call[1:-1])
-        return logit_path(*call)
+        return logit_path(*call, measure=measure)
 
     monkeypatch.setattr(logit_paths, "logit_path", noted)
     starts = {}
@@ -331,7 +350,7 @@ def test_look_alikes_look_alike_and_isotropic_directions_do_not(monkeypatch):
     mean = z.mean(axis=0) / np.linalg.norm(z.mean(axis=0))
     for towards in ("look-alikes", "isotropic"):
         targets = []
-        monkeypatch.setattr(logit_paths, "logit_path", lambda *call: targets.append(call[4]) or np.zeros(1))  # noqa: B023
+        monkeypatch.setattr(logit_paths, "logit_path", lambda *call, measure: targets.append(call[4]) or np.zeros(1))  # noqa: B023
         logit_survey(model, texts, 1, np.random.default_rng(4), angles=[0.1], towards=towards, n_paths=48)
         found[towards] = normalize(targets) @ mean
     assert abs(found["look-alikes"].mean() - (z @ mean).mean()) < 4 * (z @ mean).std() / np.sqrt(48)
