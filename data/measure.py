@@ -32,20 +32,15 @@ sys.path.insert(0, str(HERE.parent))
 from lnpoly_helpers import (  # noqa: E402
     EMBEDDED,
     FoldedMLP,
-    at_length,
-    distinct_contexts,
-    fold_layer_norm,
     load_model,
-    mlp_block,
     model_card,
-    normalize,
     prompts,
-    residuals,
-    survey,
     survey_beside_nulls,
+    survey_network,
 )
 from lnpoly_helpers.models.load import boot_native  # noqa: E402
 
+TEXTS = prompts()[::3]
 SETTINGS = {"n_paths": 96, "n_contexts": 32, "n_directions": 24}
 DIGITS = 4  # significant
 FILES = (*EMBEDDED, "checkpoints", "widths", "ladder")
@@ -102,29 +97,14 @@ def read_member(path, name):
         return archive.extractfile(name).read()
 
 
-def layers_and_points(model):
-    """The folded layers and, for each, its points on the sphere."""
-    texts = prompts()[::3]
-    layers = range(model.cfg.n_layers)
-    mlps = [fold_layer_norm(mlp_block(model, layer)) for layer in layers]
-    x = residuals(model, texts, layers)[:, distinct_contexts(model, texts)]
-    if mlps[0].kind != "none":
-        return [(mlp, mlp.to_sphere(points)) for mlp, points in zip(mlps, x, strict=True)]
-    lengths = np.median(np.linalg.norm(x, axis=-1), axis=-1)
-    return [(at_length(mlp, r), normalize(p, kind="rmsnorm")) for mlp, r, p in zip(mlps, lengths, x, strict=True)]
-
-
 def measure_network(model, seed):
     """{"trained": {figure: [layer]}, ...} of one network."""
-    layers = enumerate(layers_and_points(model))
-    return stack([survey_beside_nulls(mlp, z, [seed, layer], **SETTINGS) for layer, (mlp, z) in layers])
+    return survey_network(model, TEXTS, seed=seed, **SETTINGS)
 
 
 def measure_twin(config):
-    """{"untrained": {figure: [layer]}} of a network with fresh weights; the draws are those of "trained"."""
-    layers = enumerate(layers_and_points(boot_native(config, "float64")))
-    draws = ((np.random.default_rng([config["seed"], layer, 0]), mlp, z) for layer, (mlp, z) in layers)
-    return stack([{"untrained": survey(mlp, z, rng, **SETTINGS)} for rng, mlp, z in draws])
+    """{"untrained": {figure: [layer]}} of a network with fresh weights."""
+    return {"untrained": measure_network(boot_native(config, "float64"), config["seed"])["trained"]}
 
 
 def stack(rows):

@@ -11,7 +11,7 @@ import pytest
 import scripts
 import torch
 
-from lnpoly_helpers import EMBEDDED, load_model, model_card, seed_results, survey_beside_nulls
+from lnpoly_helpers import EMBEDDED, load_model, model_card, seed_results, survey_beside_nulls, survey_network
 from lnpoly_helpers.models import load
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -105,10 +105,11 @@ def test_a_wrong_name_is_named():
 @pytest.mark.parametrize("name, layer", [("nano-ln-relu", 2), ("nano-none-relu", 0)])
 def test_a_layer_of_seed_0_gives_what_is_committed(measure, name, layer):
     committed = seed_results(name)
-    mlp, z = measure.layers_and_points(load_model(name))[layer]
-    for kind, figures in survey_beside_nulls(mlp, z, [0, layer], **measure.SETTINGS).items():
+    found = survey_network(load_model(name), measure.TEXTS, [layer], **measure.SETTINGS)
+    assert list(found) == list(KINDS[:3])
+    for kind, figures in found.items():
         for figure, values in committed[kind].items():
-            agree(figures[figure], values[0, layer])
+            agree(figures[figure], [values[0, layer]])
 
 
 def folder_in(variable):
@@ -133,10 +134,10 @@ def test_a_network_of_each_file_gives_what_is_committed(measure, name):
     )
     model, sha256 = network.load()
     assert sha256 == about["sha256"]
-    mlp, z = measure.layers_and_points(model)[1]
-    for kind, figures in survey_beside_nulls(mlp, z, [network.seed, 1], **measure.SETTINGS).items():
+    found = survey_network(model, measure.TEXTS, [1], seed=network.seed, **measure.SETTINGS)
+    for kind, figures in found.items():
         for figure, values in committed[kind].items():
-            agree(figures[figure], values[k, 1])
+            agree(figures[figure], [values[k, 1]])
 
 
 @pytest.mark.slow
@@ -189,14 +190,6 @@ def test_weights_of_another_design_are_refused(measure, tmp_path):
     (network,) = measure.find_networks(tmp_path)
     with pytest.raises(SystemExit, match="nano-none-relu, seed 5: expected the weights of"):
         network.load()
-
-
-def test_layers_without_a_norm_are_measured_at_their_median_length(measure):
-    layers = measure.layers_and_points(load_model("nano-none-relu"))
-    for mlp, z in layers:
-        assert mlp.kind == "rmsnorm" and mlp.eps == 0
-        np.testing.assert_allclose((z**2).mean(axis=1), 1, rtol=1e-12)
-    assert len({len(z) for _, z in layers}) == 1 and len(layers[0][1]) > 1000
 
 
 def test_layers_of_the_ladder_are_read_in_both_forms(measure, rng, tmp_path):
