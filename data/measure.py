@@ -55,6 +55,7 @@ class Network:
     seed: int
     step: int | None
     width: int | None
+    held_back_loss: float | None
     read: Callable[[], bytes]
 
     def config(self):
@@ -84,12 +85,20 @@ def find_networks(folder):
     for path in folder.glob("*.tar"):
         with tarfile.open(path) as archive:
             found |= {name: lambda path=path, name=name: read_member(path, name) for name in archive.getnames()}
-    networks = []
+    networks, losses = [], final_losses(folder / "losses.json")
     for name, read in found.items():
         if match := NAME.fullmatch(name):
             step, width = (None if match[key] is None else int(match[key]) for key in ("step", "width"))
-            networks.append(Network(f"nano-{match['design']}", int(match["seed"]), step, width, read))
+            loss = None if step is not None else losses.get(name.removesuffix(".npz"))
+            networks.append(Network(f"nano-{match['design']}", int(match["seed"]), step, width, loss, read))
     return sorted(networks, key=lambda n: (n.design, n.width or 0, n.seed, n.step or 0))
+
+
+def final_losses(path):
+    """{"NAME.seedS": held-back loss} at the end of training, nats a byte, of a ``losses.json``."""
+    runs = json.loads(path.read_text(encoding="utf-8"))["runs"] if path.exists() else {}
+    ends = {name: zip(run["seeds"], run["held_back"][-1][1], strict=True) for name, run in runs.items()}
+    return {f"{name}.seed{seed}": rounded(loss) for name, end in ends.items() for seed, loss in end}
 
 
 def read_member(path, name):
@@ -116,11 +125,11 @@ def measure_design(name, networks):
     chosen = [n for n in networks if n.design == name and n.step is None and n.width is None and n.seed]
     card = model_card(name)
     found = [measure_network(load_model(name), 0) | measure_twin(card["config"])]
-    about = [{"seed": 0, "sha256": card["sha256"]}]
+    about = [{"seed": 0, "held_back_loss": rounded(card["training"]["held_back_loss"]), "sha256": card["sha256"]}]
     for network in chosen:
         model, sha256 = network.load()
         found.append(measure_network(model, network.seed) | measure_twin(network.config()))
-        about.append({"seed": network.seed, "sha256": sha256})
+        about.append({"seed": network.seed, "held_back_loss": network.held_back_loss, "sha256": sha256})
     return about, stack(found)
 
 
@@ -143,7 +152,8 @@ def measure_widths(networks):
     for network in (n for n in networks if n.width is not None):
         model, sha256 = network.load()
         found.append(measure_network(model, network.seed) | measure_twin(network.config()))
-        about.append({"design": network.design, "d_model": network.width, "seed": network.seed, "sha256": sha256})
+        known = {"design": network.design, "d_model": network.width, "seed": network.seed}
+        about.append(known | {"held_back_loss": network.held_back_loss, "sha256": sha256})
     return about, stack(found)
 
 

@@ -2,6 +2,7 @@
 
 import hashlib
 import io
+import json
 import os
 import tarfile
 from pathlib import Path
@@ -57,6 +58,9 @@ def test_a_design_has_nine_seeds_and_the_first_is_the_embedded_model(name):
     assert [one["seed"] for one in networks] == list(range(9))
     assert networks[0]["sha256"] == model_card(name)["sha256"]
     assert len({one["sha256"] for one in networks}) == 9
+    losses = np.array([one["held_back_loss"] for one in networks])
+    assert losses[0] == round(model_card(name)["training"]["held_back_loss"], 3)
+    assert np.abs(losses - losses.mean()).max() < 0.03  # seeds of one recipe
 
 
 @pytest.mark.parametrize("name", FILES)
@@ -166,6 +170,8 @@ def test_networks_are_found_loose_and_in_tar_files(measure, tmp_path):
     packed = io.BytesIO()
     np.savez(packed, **arrays(config | {"seed": 3}))
     content = packed.getvalue()
+    runs = {"w064-ln-relu": {"seeds": [5], "held_back": [[1, [9.0]], [2, [1.23456]]]}}
+    (tmp_path / "losses.json").write_text(json.dumps({"runs": runs}))
     with tarfile.open(tmp_path / "any.tar", "w") as archive:
         entry = tarfile.TarInfo("nano-ln-relu.seed3.step30.npz")
         entry.size = len(content)
@@ -174,6 +180,7 @@ def test_networks_are_found_loose_and_in_tar_files(measure, tmp_path):
     loose, kept = sorted(measure.find_networks(tmp_path), key=lambda n: n.width is None)
     assert (loose.design, loose.seed, loose.step, loose.width) == ("nano-ln-relu", 5, None, 64)
     assert (kept.design, kept.seed, kept.step, kept.width) == ("nano-ln-relu", 3, 30, None)
+    assert (loose.held_back_loss, kept.held_back_loss) == (1.235, None)
     model, sha256 = kept.load()
     assert sha256 == hashlib.sha256(content).hexdigest()
     weight = model.state_dict()["blocks.2.mlp.in.weight"]
