@@ -172,9 +172,10 @@ def build_seeds(out, name, seeds, texts, steps, *, d_model, checkpoints):
     weights, config, record = train_models(name, seeds, texts, steps, work, d_model=d_model, at_step=at_step)
     write_arrays(out, label, seeds, weights)
     losses_file = out / "losses.json"
-    known = json.loads(losses_file.read_text(encoding="utf-8")) if losses_file.exists() else {}
-    text = json.dumps(known | {label: {"config": config, "training": record}}, indent=1) + "\n"
-    losses_file.write_text(text, encoding="utf-8", newline="\n")
+    known = json.loads(losses_file.read_text(encoding="utf-8")) if losses_file.exists() else {"runs": {}}
+    held_back = [[step, values] for step, _, values in record["history"]]
+    known["runs"][label] = {"seeds": seeds, "held_back": held_back, "config": config, "training": record}
+    losses_file.write_text(json.dumps(known, indent=1) + "\n", encoding="utf-8", newline="\n")
 
 
 @torch.no_grad()

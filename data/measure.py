@@ -32,20 +32,15 @@ sys.path.insert(0, str(HERE.parent))
 from lnpoly_helpers import (  # noqa: E402
     EMBEDDED,
     FoldedMLP,
-    at_length,
-    distinct_contexts,
-    fold_layer_norm,
     load_model,
-    mlp_block,
     model_card,
-    normalize,
     prompts,
-    residuals,
-    survey,
     survey_beside_nulls,
+    survey_network,
 )
 from lnpoly_helpers.models.load import boot_native  # noqa: E402
 
+TEXTS = prompts()[::3]
 SETTINGS = {"n_paths": 96, "n_contexts": 32, "n_directions": 24}
 DIGITS = 4  # significant
 FILES = (*EMBEDDED, "checkpoints", "widths", "ladder")
@@ -60,6 +55,7 @@ class Network:
     seed: int
     step: int | None
     width: int | None
+    held_back_loss: float | None
     read: Callable[[], bytes]
 
     def config(self):
@@ -89,12 +85,20 @@ def find_networks(folder):
     for path in folder.glob("*.tar"):
         with tarfile.open(path) as archive:
             found |= {name: lambda path=path, name=name: read_member(path, name) for name in archive.getnames()}
-    networks = []
+    networks, losses = [], final_losses(folder / "losses.json")
     for name, read in found.items():
         if match := NAME.fullmatch(name):
             step, width = (None if match[key] is None else int(match[key]) for key in ("step", "width"))
-            networks.append(Network(f"nano-{match['design']}", int(match["seed"]), step, width, read))
+            loss = None if step is not None else losses.get(name.removesuffix(".npz"))
+            networks.append(Network(f"nano-{match['design']}", int(match["seed"]), step, width, loss, read))
     return sorted(networks, key=lambda n: (n.design, n.width or 0, n.seed, n.step or 0))
+
+
+def final_losses(path):
+    """{"NAME.seedS": held-back loss} at the end of training, nats a byte, of a ``losses.json``."""
+    runs = json.loads(path.read_text(encoding="utf-8"))["runs"] if path.exists() else {}
+    ends = {name: zip(run["seeds"], run["held_back"][-1][1], strict=True) for name, run in runs.items()}
+    return {f"{name}.seed{seed}": rounded(loss) for name, end in ends.items() for seed, loss in end}
 
 
 def read_member(path, name):
@@ -102,29 +106,14 @@ def read_member(path, name):
         return archive.extractfile(name).read()
 
 
-def layers_and_points(model):
-    """The folded layers and, for each, its points on the sphere."""
-    texts = prompts()[::3]
-    layers = range(model.cfg.n_layers)
-    mlps = [fold_layer_norm(mlp_block(model, layer)) for layer in layers]
-    x = residuals(model, texts, layers)[:, distinct_contexts(model, texts)]
-    if mlps[0].kind != "none":
-        return [(mlp, mlp.to_sphere(points)) for mlp, points in zip(mlps, x, strict=True)]
-    lengths = np.median(np.linalg.norm(x, axis=-1), axis=-1)
-    return [(at_length(mlp, r), normalize(p, kind="rmsnorm")) for mlp, r, p in zip(mlps, lengths, x, strict=True)]
-
-
 def measure_network(model, seed):
     """{"trained": {figure: [layer]}, ...} of one network."""
-    layers = enumerate(layers_and_points(model))
-    return stack([survey_beside_nulls(mlp, z, [seed, layer], **SETTINGS) for layer, (mlp, z) in layers])
+    return survey_network(model, TEXTS, seed=seed, **SETTINGS)
 
 
 def measure_twin(config):
-    """{"untrained": {figure: [layer]}} of a network with fresh weights; the draws are those of "trained"."""
-    layers = enumerate(layers_and_points(boot_native(config, "float64")))
-    draws = ((np.random.default_rng([config["seed"], layer, 0]), mlp, z) for layer, (mlp, z) in layers)
-    return stack([{"untrained": survey(mlp, z, rng, **SETTINGS)} for rng, mlp, z in draws])
+    """{"untrained": {figure: [layer]}} of a network with fresh weights."""
+    return {"untrained": measure_network(boot_native(config, "float64"), config["seed"])["trained"]}
 
 
 def stack(rows):
@@ -136,11 +125,11 @@ def measure_design(name, networks):
     chosen = [n for n in networks if n.design == name and n.step is None and n.width is None and n.seed]
     card = model_card(name)
     found = [measure_network(load_model(name), 0) | measure_twin(card["config"])]
-    about = [{"seed": 0, "sha256": card["sha256"]}]
+    about = [{"seed": 0, "held_back_loss": rounded(card["training"]["held_back_loss"]), "sha256": card["sha256"]}]
     for network in chosen:
         model, sha256 = network.load()
         found.append(measure_network(model, network.seed) | measure_twin(network.config()))
-        about.append({"seed": network.seed, "sha256": sha256})
+        about.append({"seed": network.seed, "held_back_loss": network.held_back_loss, "sha256": sha256})
     return about, stack(found)
 
 
@@ -163,7 +152,8 @@ def measure_widths(networks):
     for network in (n for n in networks if n.width is not None):
         model, sha256 = network.load()
         found.append(measure_network(model, network.seed) | measure_twin(network.config()))
-        about.append({"design": network.design, "d_model": network.width, "seed": network.seed, "sha256": sha256})
+        known = {"design": network.design, "d_model": network.width, "seed": network.seed}
+        about.append(known | {"held_back_loss": network.held_back_loss, "sha256": sha256})
     return about, stack(found)
 
 

@@ -146,7 +146,8 @@ def seed_results(name: str) -> dict[str, Any]:
     Returns
     -------
     dict
-        ``networks``: a list of what is known of each, as ``seed``, ``step``, ``d_model``, ``sha256`` of its weights.
+        ``networks``: a list of what is known of each, as ``seed``, ``step``, ``d_model``, ``held_back_loss`` (nats a
+        byte) and the ``sha256`` of its weights.
         ``trained``, ``matched`` (`matched_layer`), ``W_out random`` (``matched_layer(..., keep="W_in")``) and, where
         they were measured, ``untrained`` (fresh weights): each a dict of the figures of `survey`, float64
         [network, layer], in the ladder [network]. ``settings`` and ``command``: how they were measured.
@@ -160,8 +161,9 @@ def seed_results(name: str) -> dict[str, Any]:
 
     Notes
     -----
-    Rounded to four digits. The weights are not kept; ``data/build.py`` and ``data/ladder.py`` train them again. To
-    speak of a design, take the mean over layers first and then `mean_interval` over the seeds, which are independent.
+    Rounded to four digits. The weights, in float16, are not kept; ``data/build.py`` and ``data/ladder.py`` train such
+    networks again. To speak of a design, take the mean over layers first and then `mean_interval` over the seeds, which
+    are independent.
 
     See Also
     --------

@@ -145,8 +145,9 @@ def test_seeds_widths_and_checkpoints_go_to_files_of_their_own(build, tmp_path):
         assert weights["blocks.0.mlp.in.weight"].dtype == np.float16
         off = np.abs(weights["blocks.0.mlp.in.weight"] - fresh["blocks.0.mlp.in.weight"].numpy()).max()
         assert (off > 1e-5) == moved and off < 0.02
-    record = json.loads((tmp_path / "losses.json").read_text())["w064-ln-relu"]
-    assert record["config"]["n_heads"] == 2 and len(record["training"]["history"][-1][2]) == 2
+    record = json.loads((tmp_path / "losses.json").read_text())["runs"]["w064-ln-relu"]
+    step, losses = record["held_back"][-1]
+    assert step == 2 and len(losses) == len(record["seeds"]) == 2 and record["config"]["n_heads"] == 2
 
 
 @pytest.mark.parametrize(

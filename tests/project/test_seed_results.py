@@ -2,6 +2,7 @@
 
 import hashlib
 import io
+import json
 import os
 import tarfile
 from pathlib import Path
@@ -11,7 +12,7 @@ import pytest
 import scripts
 import torch
 
-from lnpoly_helpers import EMBEDDED, load_model, model_card, seed_results, survey_beside_nulls
+from lnpoly_helpers import EMBEDDED, load_model, model_card, seed_results, survey_beside_nulls, survey_network
 from lnpoly_helpers.models import load
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -57,6 +58,9 @@ def test_a_design_has_nine_seeds_and_the_first_is_the_embedded_model(name):
     assert [one["seed"] for one in networks] == list(range(9))
     assert networks[0]["sha256"] == model_card(name)["sha256"]
     assert len({one["sha256"] for one in networks}) == 9
+    losses = np.array([one["held_back_loss"] for one in networks])
+    assert losses[0] == round(model_card(name)["training"]["held_back_loss"], 3)
+    assert np.abs(losses - losses.mean()).max() < 0.03  # seeds of one recipe
 
 
 @pytest.mark.parametrize("name", FILES)
@@ -105,10 +109,11 @@ def test_a_wrong_name_is_named():
 @pytest.mark.parametrize("name, layer", [("nano-ln-relu", 2), ("nano-none-relu", 0)])
 def test_a_layer_of_seed_0_gives_what_is_committed(measure, name, layer):
     committed = seed_results(name)
-    mlp, z = measure.layers_and_points(load_model(name))[layer]
-    for kind, figures in survey_beside_nulls(mlp, z, [0, layer], **measure.SETTINGS).items():
+    found = survey_network(load_model(name), measure.TEXTS, [layer], **measure.SETTINGS)
+    assert list(found) == list(KINDS[:3])
+    for kind, figures in found.items():
         for figure, values in committed[kind].items():
-            agree(figures[figure], values[0, layer])
+            agree(figures[figure], [values[0, layer]])
 
 
 def folder_in(variable):
@@ -133,10 +138,10 @@ def test_a_network_of_each_file_gives_what_is_committed(measure, name):
     )
     model, sha256 = network.load()
     assert sha256 == about["sha256"]
-    mlp, z = measure.layers_and_points(model)[1]
-    for kind, figures in survey_beside_nulls(mlp, z, [network.seed, 1], **measure.SETTINGS).items():
+    found = survey_network(model, measure.TEXTS, [1], seed=network.seed, **measure.SETTINGS)
+    for kind, figures in found.items():
         for figure, values in committed[kind].items():
-            agree(figures[figure], values[k, 1])
+            agree(figures[figure], [values[k, 1]])
 
 
 @pytest.mark.slow
@@ -165,6 +170,8 @@ def test_networks_are_found_loose_and_in_tar_files(measure, tmp_path):
     packed = io.BytesIO()
     np.savez(packed, **arrays(config | {"seed": 3}))
     content = packed.getvalue()
+    runs = {"w064-ln-relu": {"seeds": [5], "held_back": [[1, [9.0]], [2, [1.23456]]]}}
+    (tmp_path / "losses.json").write_text(json.dumps({"runs": runs}))
     with tarfile.open(tmp_path / "any.tar", "w") as archive:
         entry = tarfile.TarInfo("nano-ln-relu.seed3.step30.npz")
         entry.size = len(content)
@@ -173,6 +180,7 @@ def test_networks_are_found_loose_and_in_tar_files(measure, tmp_path):
     loose, kept = sorted(measure.find_networks(tmp_path), key=lambda n: n.width is None)
     assert (loose.design, loose.seed, loose.step, loose.width) == ("nano-ln-relu", 5, None, 64)
     assert (kept.design, kept.seed, kept.step, kept.width) == ("nano-ln-relu", 3, 30, None)
+    assert (loose.held_back_loss, kept.held_back_loss) == (1.235, None)
     model, sha256 = kept.load()
     assert sha256 == hashlib.sha256(content).hexdigest()
     weight = model.state_dict()["blocks.2.mlp.in.weight"]
@@ -189,14 +197,6 @@ def test_weights_of_another_design_are_refused(measure, tmp_path):
     (network,) = measure.find_networks(tmp_path)
     with pytest.raises(SystemExit, match="nano-none-relu, seed 5: expected the weights of"):
         network.load()
-
-
-def test_layers_without_a_norm_are_measured_at_their_median_length(measure):
-    layers = measure.layers_and_points(load_model("nano-none-relu"))
-    for mlp, z in layers:
-        assert mlp.kind == "rmsnorm" and mlp.eps == 0
-        np.testing.assert_allclose((z**2).mean(axis=1), 1, rtol=1e-12)
-    assert len({len(z) for _, z in layers}) == 1 and len(layers[0][1]) > 1000
 
 
 def test_layers_of_the_ladder_are_read_in_both_forms(measure, rng, tmp_path):
