@@ -1,24 +1,25 @@
 """From texts to the residual vectors that a layer's norm reads, and one run with a layer looked at or edited."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
+from itertools import groupby
 from typing import Any
 
 import numpy as np
 
 from .._inputs import ArrayLike, Float, as_float64, freeze, require_installed
-from . import bridge
-from .bridge import TransformerBridge
-from .read import check_layer, find_norm, find_norms, same
-from .text import context_windows, encode
+from .find import Spots, as_sum, entries, find_layers, places, same, tensors, watch
+from .run import Enough, Model, array, as_outside, forward, is_bridge, known, network_of, output, probe, reads_one_way
+from .text import Text, Texts, context, context_windows, encode
 
 _BATCH = 32  # windows run through the model at a time, and tokens in them: bounds the memory
 _BATCH_TOKENS = 4096
 
 
 def residuals(
-    model: TransformerBridge, texts: str | Iterable[str], layer: int | Sequence[int]
+    model: Model, texts: Texts, layer: int | Sequence[int], *, tokenizer: Any = None
 ) -> Float[np.ndarray, "*n_layers n_tokens d"]:
     """The residual vectors that enter the norm before a layer's MLP, over all tokens of the texts.
 
@@ -27,11 +28,14 @@ def residuals(
 
     Parameters
     ----------
-    model : transformer_lens TransformerBridge
-    texts : list of str, or one str
-        Cut into windows as `context_windows` does; special tokens have their rows too.
+    model : transformer_lens TransformerBridge, model of transformers, or torch module that reads tokens
+    texts : list of str or of integers [n_tokens], or one of them, or integers [n_texts, n_tokens]
+        Cut into windows as `context_windows` does; special tokens have their rows too. Where an encoder comes with a
+        decoder, both read the tokens.
     layer : int, or a sequence of int
         Several layers cost one run of the model.
+    tokenizer : tokenizer of transformers, optional
+        For texts, where the model has none; as for `encode`.
 
     Returns
     -------
@@ -42,15 +46,17 @@ def residuals(
     Raises
     ------
     ValueError
-        A layer does not exist, there is no text, or no norm stands before the MLP.
+        A layer does not exist, there is no text, or no norm stands before the MLP. Also where a bridge, or an attention
+        that was asked for, computes something else than transformers does by default; the message says how far.
     ImportError
         torch is not installed; the message says which extra brings it.
 
     Notes
     -----
-    A model in float64 gives the same on every processor to some 14 digits, also where its library computes norms,
-    softmaxes or rotary tables in float32. Texts run in batches of similar length; what stands beside a text in its
-    batch changes nothing but the last digit.
+    Those of the model's own run in evaluation mode, whatever mode it was left in, with transformers' own modules and
+    default attention: a bridge is looked through. A model in float64 gives the same on every processor to some 14
+    digits, also where its library computes norms, softmaxes or rotary tables in float32. Texts of one length run
+    together; what stands beside a text in its batch changes nothing but the last digit.
 
     See Also
     --------
@@ -68,55 +74,56 @@ def residuals(
     layers = list(several)
     if not layers:
         raise ValueError("layer: expected an integer or a sequence of at least one, got an empty one.")
-    for one in layers:
-        check_layer(model, one)
-    windows = context_windows(model, texts)
+    network = network_of(model)
+    where = places(model, network, layers)
+    windows = context_windows(model, texts, tokenizer=tokenizer)
     ends = np.cumsum([len(window) for window in windows])
-    x = np.empty((len(layers), ends[-1], model.cfg.d_model))
-    found = {}
-
-    def keep(k):
-        def look(value, hook):
-            found[k] = value
-            if k == max(layers):
-                raise bridge.Enough
-
-        return look
-
-    hooks = [(f"blocks.{k}.{norm}.hook_in", keep(k)) for k, (norm, _) in find_norms(model, layers).items()]
+    x = np.empty((len(layers), ends[-1], where[layers[0]].d))
     for chunk in _batches([len(window) for window in windows]):
-        tokens = np.zeros((len(chunk), max(len(windows[k]) for k in chunk)), dtype=np.int64)
-        for row, k in zip(tokens, chunk, strict=True):
-            row[: len(windows[k])] = windows[k]
-        bridge.run(model, tokens, hooks, **_mask(model, [len(windows[k]) for k in chunk]))
-        for row, k in enumerate(chunk):
-            for at, one in enumerate(layers):
-                x[at, ends[k] - len(windows[k]) : ends[k]] = bridge.array(found[one][row, : len(windows[k])])
+        tokens = np.stack([windows[k] for k in chunk])
+        found = _entering(network, {one: where[one].norm for one in layers}, tokens)
+        for at, one in enumerate(layers):
+            rows = _by_text(found[one], where[one].is_tokens_first, tokens.shape)
+            for row, k in zip(rows, chunk, strict=True):
+                x[at, ends[k] - len(windows[k]) : ends[k]] = row
     return x[0] if np.ndim(layer) == 0 else x
 
 
+def _entering(network, norms, tokens):
+    """What enters the norms of some layers while a network reads tokens [n_texts, n_tokens]."""
+    found, spots = {}, Spots()
+
+    def keep(layer, value):
+        found[layer] = array(value)
+        if len(found) == len(norms):
+            raise Enough
+
+    for layer, norm in norms.items():
+        spots.add(norm, True, 0, partial(keep, layer))
+    with spots.on(network):
+        forward(network, tokens)
+    return found
+
+
+def _by_text(x, is_tokens_first, shape):
+    """What entered a norm as [n_texts, n_tokens, d]: some networks have tokens first, some all texts in a row."""
+    n_texts, n_tokens = shape
+    x = x.swapaxes(0, 1) if is_tokens_first else x
+    if x.size != n_texts * n_tokens * x.shape[-1]:
+        raise ValueError(
+            f"model: expected a residual vector for each of {n_tokens} tokens, got an array {list(x.shape)}. "
+            f"capture(norm) keeps it as it is."
+        )
+    return x.reshape(n_texts, n_tokens, -1)
+
+
 def _batches(lengths):
-    """Split windows into batches of similar lengths, bounded in windows and in tokens; the numbers of the windows."""
-    batch = []
-    for k in sorted(range(len(lengths)), key=lambda k: lengths[k]):
-        if len(batch) == _BATCH or (batch and (len(batch) + 1) * lengths[k] > _BATCH_TOKENS):
-            yield batch
-            batch = []
-        batch.append(k)
-    yield batch
-
-
-def _reads_one_way(model):
-    return getattr(model.cfg, "attention_dir", "causal") == "causal"
-
-
-def _mask(model, lengths):
-    """Padding stands behind each text, where causal attention never looks; attention both ways has to be told."""
-    if _reads_one_way(model):
-        return {}
-    import torch
-
-    return {"attention_mask": torch.arange(max(lengths)) < torch.tensor(lengths)[:, None]}
+    """Windows in batches of one length, bounded in windows and in tokens; the numbers of the windows."""
+    order = sorted(range(len(lengths)), key=lambda k: lengths[k])
+    for n, group in groupby(order, key=lambda k: lengths[k]):
+        alike = list(group)
+        size = max(1, min(_BATCH, _BATCH_TOKENS // n))
+        yield from (alike[k : k + size] for k in range(0, len(alike), size))
 
 
 @dataclass(eq=False, repr=False)
@@ -180,9 +187,8 @@ def capture(norm: Any) -> Iterator[Captured]:
         raise TypeError(f"norm: expected a torch module, got {type(norm).__name__}. Pass the model's own.")
     seen = Captured()
 
-    def keep(module, arguments, named):
-        entered = arguments[0] if arguments else next(iter(named.values()))
-        seen.calls.append(bridge.array(entered))
+    def keep(module, args, kwargs):
+        seen.calls.append(array(tensors((args, kwargs))[0]))
 
     hook = norm.register_forward_pre_hook(keep, with_kwargs=True)
     try:
@@ -232,19 +238,20 @@ _Map = Callable[[np.ndarray], ArrayLike]
 
 
 def trace(
-    model: TransformerBridge,
-    text: str,
+    model: Model,
+    text: Text,
     layer: int,
     *,
     edit_residual: _Map | None = None,
     replace_mlp: _Map | None = None,
+    tokenizer: Any = None,
 ) -> Trace:
     """Run a model on a text and look at one layer, with the residual edited or the MLP replaced if asked.
 
     Parameters
     ----------
-    model : transformer_lens TransformerBridge
-    text : str
+    model : transformer_lens TransformerBridge, model of transformers, or torch module that reads tokens
+    text : str, or integers [n_tokens]
         At most one context long.
     layer : int
     edit_residual : callable, optional
@@ -253,6 +260,8 @@ def trace(
     replace_mlp : callable, optional
         Takes the residual vectors [n_tokens, d] and returns the MLP's output, in place of the model's own; a
         `FoldedMLP` is one.
+    tokenizer : tokenizer of transformers, optional
+        For a text, where the model has none; as for `encode`.
 
     Returns
     -------
@@ -261,15 +270,15 @@ def trace(
     Raises
     ------
     ValueError
-        The layer does not exist, the text is longer than one context, or what a callable returns has another shape or
-        is not finite.
+        As for `residuals`; also if the text is longer than one context, or what a callable returns has another shape
+        or is not finite.
     ImportError
         torch is not installed; the message says which extra brings it.
 
     Notes
     -----
-    A callable runs with torch as it is outside: with the caller's default type and gradients. The model is as it was
-    afterwards, also if the callable raises.
+    The run is transformers' own, as in `residuals`. A callable runs with torch as it is outside: with the caller's
+    default type and gradients. The model is as it was afterwards, also if the callable raises.
 
     See Also
     --------
@@ -286,54 +295,82 @@ def trace(
     require_installed("trace", "models", "torch")
     import torch
 
-    check_layer(model, layer)
-    tokens = encode(model, text)
-    if len(tokens) > model.cfg.n_ctx:
-        raise ValueError(f"text: expected at most {model.cfg.n_ctx} tokens, got {len(tokens)}. Shorten it.")
-    norm, usual = find_norm(model, layer)
-    seen = {}
-
-    grad = torch.is_grad_enabled()
+    network = network_of(model)
+    where = places(model, network, [layer])[layer]
+    tokens, n_ctx = encode(model, text, tokenizer=tokenizer), context(model)
+    if n_ctx and len(tokens) > n_ctx:
+        raise ValueError(f"text: expected at most {n_ctx} tokens, got {len(tokens)}. Shorten it.")
+    grad, seen, spots = torch.is_grad_enabled(), {}, Spots()
 
     def through(function, name, value):
-        with bridge.as_outside(grad):
-            edited = as_float64(function(bridge.array(value)[0]), name, shape=tuple(value.shape[1:]))
-        return torch.from_numpy(edited).to(value)[None]
+        rows = array(value).reshape(len(tokens), -1)
+        with as_outside(grad):
+            edited = as_float64(function(rows), name, shape=rows.shape)
+        return torch.from_numpy(edited).to(value)
 
-    def edit(value, hook):
-        if edit_residual is not None:
-            return through(edit_residual, "edit_residual", value)
+    def keep(name, value):
+        seen[name] = value.clone()
 
-    def before_attention(value, hook):
-        seen["before"] = value
+    def edited(value):
+        return through(edit_residual, "edit_residual", value).reshape(value.shape)
 
-    def edit_attention(value, hook):
-        # what reads the norm's input cannot edit the stream beside it; what attention adds can
-        if edit_residual is not None:
-            return through(edit_residual, "edit_residual", seen["before"] + value) - seen["before"]
+    def replaced(value):
+        return through(replace_mlp, "replace_mlp", seen["residual"]).reshape(value.shape)
 
-    def residual(value, hook):
-        seen["residual"] = value
+    if edit_residual is not None:
+        _edit_stream(spots, _where_it_passes(model, network, layer), edited)
+    spots.add(where.norm, True, 0, partial(keep, "residual"))
+    if replace_mlp is not None:
+        spots.add(where.last, False, 0, replaced)
+    spots.add(where.last, False, 0, partial(keep, "mlp_output"))
+    if is_bridge(model) and not reads_one_way(model):  # its head may be one that nobody trained
+        spots.add(_last_layer(model, network), False, 0, partial(keep, "logits"))
+    with spots.on(network):
+        seen.setdefault("logits", output(forward(network, tokens[None])))
+    parts = (seen["residual"], seen["mlp_output"], seen["logits"])
+    return Trace(*(array(part).reshape(len(tokens), -1) for part in parts))
 
-    def mlp_output(value, hook):
-        if replace_mlp is not None:
-            value = through(replace_mlp, "replace_mlp", seen["residual"])
-        seen["mlp_output"] = value
-        return value
 
-    def last_output(value, hook):
-        seen["last"] = value
+def _last_layer(model, network):
+    memory = known(model)
+    if "last" not in memory:
+        memory["last"] = entries(network, watch(network, probe(network)))[-1].place
+    return memory["last"]
 
-    at, read = f"blocks.{layer}.", f"{norm}.hook_in"
-    # where the residual passes before the norm's input parts from the stream: in a parallel block and in one whose
-    # attention adds its input itself; in a post-norm block nothing parts
-    passes = [name for name in ("hook_in", "attn.hook_out") if same(usual.get(name), usual[read])]
-    if passes or norm == "ln1":
-        edits = [(at + (passes or [read])[0], edit)]
-    else:
-        edits = [(at + "hook_in", before_attention), (at + "attn.hook_out", edit_attention)]
-    looks = [(at + read, residual), (at + "mlp.out.hook_out", mlp_output)]
-    looks += [(f"blocks.{model.cfg.n_layers - 1}.hook_out", last_output)]
-    logits = bridge.run(model, tokens[None], edits + looks)
-    output = logits if _reads_one_way(model) else seen["last"]
-    return Trace(*(bridge.array(value)[0] for value in (seen["residual"], seen["mlp_output"], output)))
+
+def _where_it_passes(model, network, layer):
+    """Where the residual passes before the norm's input parts from the stream: (place, is_read, at), or a `Sum`.
+
+    In a parallel block that is what enters the block; where attention adds its input itself, what it puts out; and
+    everywhere else a sum, of which what attention adds can be chosen so that the sum is as asked.
+    """
+    memory = known(model)
+    if ("passes", layer) not in memory:
+        found, calls = find_layers(network, [layer])
+        x, start, entry = found[layer].residual, found[layer].norm.start, found[layer].entry
+        before = [call for call in calls if call.end < start][::-1]
+        spots = [(entry.place, True, at) for at, value in enumerate(entry.read) if same(value, x)]
+        spots += [(call.place, False, at) for call in before for at, value in enumerate(call.made) if same(value, x)]
+        memory["passes", layer] = spots[0] if spots else as_sum(calls, x, start)
+    if memory["passes", layer] is None:
+        raise ValueError(
+            f"edit_residual: expected a layer whose norm reads the residual stream or a sum of it and of what a module "
+            f"made, got layer {layer}, whose norm reads something else."
+        )
+    return memory["passes", layer]
+
+
+def _edit_stream(spots, passes, edited):
+    if isinstance(passes, tuple):
+        return spots.add(*passes, edited)
+    base = {}
+
+    def keep(value):
+        base["of"] = passes.a * value
+
+    def so_that_the_sum_is(value):
+        rest = base["of"].reshape(value.shape)
+        return (edited(rest + passes.b * value) - rest) / passes.b
+
+    spots.add(passes.of, passes.is_read, passes.at, keep)
+    spots.add(passes.part, False, 0, so_that_the_sum_is)
