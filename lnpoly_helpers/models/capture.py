@@ -111,8 +111,8 @@ def _by_text(x, is_tokens_first, shape):
     x = x.swapaxes(0, 1) if is_tokens_first else x
     if x.size != n_texts * n_tokens * x.shape[-1]:
         raise ValueError(
-            f"model: expected a residual vector for each of {n_tokens} tokens, got an array {list(x.shape)}. "
-            f"capture(norm) keeps it as it is."
+            f"model: expected a vector for each of {n_tokens} tokens, got an array {list(x.shape)}: this model reads "
+            f"tokens of its own as well, or fewer. capture(norm) keeps what enters a norm as it is."
         )
     return x.reshape(n_texts, n_tokens, -1)
 
@@ -302,8 +302,11 @@ def trace(
         raise ValueError(f"text: expected at most {n_ctx} tokens, got {len(tokens)}. Shorten it.")
     grad, seen, spots = torch.is_grad_enabled(), {}, Spots()
 
+    def of_the_text(value):
+        return _by_text(array(value), where.is_tokens_first and value.ndim == 3, (1, len(tokens)))[0]
+
     def through(function, name, value):
-        rows = array(value).reshape(len(tokens), -1)
+        rows = of_the_text(value)
         with as_outside(grad):
             edited = as_float64(function(rows), name, shape=rows.shape)
         return torch.from_numpy(edited).to(value)
@@ -328,7 +331,7 @@ def trace(
     with spots.on(network):
         seen.setdefault("logits", output(forward(network, tokens[None])))
     parts = (seen["residual"], seen["mlp_output"], seen["logits"])
-    return Trace(*(array(part).reshape(len(tokens), -1) for part in parts))
+    return Trace(*(of_the_text(part) for part in parts))
 
 
 def _last_layer(model, network):

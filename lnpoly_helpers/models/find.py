@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from copy import copy, deepcopy
 from dataclasses import dataclass
 from functools import partial
+from itertools import takewhile
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -385,22 +386,30 @@ def _experts(entry):
 
 def _mlps(calls, entry):
     """The MLPs in a layer, each as first maps, last map and what runs them again; and what went wrong on the way."""
-    maps = [call for call in calls if entry.holds(call) and is_linear(call)]
+    maps = sorted((call for call in calls if entry.holds(call) and is_linear(call)), key=lambda call: call.start)
     found, trouble = [], ""
-    for last in maps:
-        m, firsts = last.read[0].shape[-1], []
-        for first in maps:
-            if first.end < last.start and first.made[0].shape[-1] in (m, 2 * m):
-                try:
-                    if _meet_pointwise(first, last, calls):
-                        firsts.append(first)
-                except Exception as error:
-                    trouble = (
-                        f", where {first.name} to {last.name} cannot be run alone: {' '.join(str(error).split())[:200]}"
-                    )
-        if firsts:
-            found.append((firsts, last, _Replay([*firsts, last], calls)))
+    for at, last in enumerate(maps):
+        firsts = []
+        for first in _together(maps[:at], last):
+            try:
+                if _meet_pointwise(first, last, calls):
+                    firsts.append(first)
+            except Exception as error:
+                gist = " ".join(str(error).split())[:200]
+                trouble = f", where {first.name} to {last.name} cannot be run alone: {gist}"
+        replay = _Replay([*firsts, last], calls)
+        if firsts and _is_the_same_everywhere(firsts, last, replay):
+            found.append((firsts, last, replay))
     return found, trouble
+
+
+def _together(before, last):
+    """Of the linear maps that ran before another, those right before it that read one and the same tensor, and fit."""
+    if not before or same(before[-1].read[0], last.read[0]):
+        return []
+    read, m = before[-1].read[0], last.read[0].shape[-1]
+    together = list(takewhile(lambda call: same(call.read[0], read), reversed(before)))
+    return [call for call in reversed(together) if call.made[0].shape[-1] in (m, 2 * m)]
 
 
 def is_linear(call):
@@ -426,6 +435,13 @@ def _meet_pointwise(first, last, calls):
         # one slope everywhere: two linear maps in a row, or the stream with what the first gives added to it
         return not (differs & ~changed).any() and np.ptp(slope) > 1e-6 * np.abs(slope).max()
     return any(not (differs & ~changed[:, order(m)].any(axis=1)).any() for order in _ORDERS.values())
+
+
+def _is_the_same_everywhere(firsts, last, replay):
+    """Whether the same numbers at each place give the same: attention behind a gate gives each place its own."""
+    whole = [np.full(first.made[0].shape, 0.7 - k) for k, first in enumerate(firsts)]
+    made = replay(dict(zip(firsts, whole, strict=True)), last)
+    return np.ptp(made) <= 1e-12 * np.abs(made).max()
 
 
 def _gate_and_up(firsts, last, replay):

@@ -218,8 +218,8 @@ def width_of_context(network):
     """How many tokens a network reads at once, as its config or its table of positions says; None if nothing does."""
     for module in network.modules():  # RoBERTa's positions begin behind its padding token
         table = getattr(module, "position_embeddings", None)
-        if getattr(table, "padding_idx", None) is not None:
-            return table.num_embeddings - table.padding_idx - 1
+        if isinstance(getattr(table, "padding_idx", None), int):
+            return len(table.weight) - table.padding_idx - 1
     config = getattr(network, "config", None)
     config = config.get_text_config() if hasattr(config, "get_text_config") else config
     names = ("max_position_embeddings", "n_positions", "n_ctx", "max_seq_len", "max_sequence_length", "seq_length")
