@@ -88,7 +88,7 @@ def read_activation(activation, runner):
     if isinstance(activation, str):
         return one_of(OTHER_NAMES.get(activation, activation), tuple(ACTIVATIONS), "activation")
     values = runner.of(activation)(_GRID[None])[0]
-    off = {name: np.abs(values - ours.value(_GRID)).max() for name, ours in ACTIVATIONS.items()}
+    off = {name: _apart(values, ours.value(_GRID)) for name, ours in ACTIVATIONS.items()}
     name = min(off, key=lambda name: off[name])
     if not off[name] < 1e-6:  # the two GELUs differ by 5e-4
         raise ValueError(
@@ -96,6 +96,11 @@ def read_activation(activation, runner):
             f"theirs: it is off by {off[name]:.1e} from {name}, the nearest."
         )
     return name
+
+
+def _apart(found, expected):
+    """The largest difference: where numbers are large, relative to them."""
+    return (np.abs(found - expected) / np.maximum(1.0, np.abs(expected))).max()
 
 
 def read_norm(norm, d, runner):
@@ -110,7 +115,10 @@ def read_norm(norm, d, runner):
     run = runner.of(norm)
     rng = np.random.default_rng(0)
     x = rng.choice([-1.0, 1.0], size=(3, d)) * rng.uniform(0.5, 1.5, size=(3, d)) * 1e3
-    y = run(x)
+    try:
+        y = run(x)
+    except Exception as error:
+        raise _no_norm(norm, f"it does not run on vectors [3, {d}]: {' '.join(str(error).split())[:200]}") from None
     if y.shape != x.shape:
         raise _no_norm(norm, f"it makes {list(y.shape)} of {list(x.shape)}")
     beta = (y + run(-x))[0] / 2
@@ -168,7 +176,10 @@ def _eps(norm, run, unit, gamma, beta):
             break
     numbers = {v for v in vars(norm).values() if isinstance(v, float) and v > 0}
     near = [v for v in numbers if abs(v - found) <= 0.05 * found]
-    return min(near, key=lambda v: abs(v - found)) if near else found
+    if near:
+        return min(near, key=lambda v: abs(v - found))
+    written = float(f"{found:.6g}")  # in the code of the norm
+    return written if abs(written - found) <= 1e-9 * found else found
 
 
 def _no_norm(norm, why):
