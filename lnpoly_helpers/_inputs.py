@@ -368,7 +368,7 @@ def as_tokens(tokens, name, n_tokens=None):
     """Tokens [n] of a vocabulary of so many, as int64."""
     array = as_array(tokens, name, "a str, or tokens: integers [n_tokens]")
     if array.dtype.kind not in "iu" or array.ndim != 1:
-        what = f"{array.dtype} {list(array.shape)}" if array.ndim else repr(tokens)
+        what = f"{array.dtype} {list(array.shape)}" if array.ndim and array.dtype.kind != "U" else repr(tokens)
         raise TypeError(f"{name}: expected a str, or tokens: integers [n_tokens], got {what}.")
     if array.size == 0:
         raise ValueError(f"{name}: expected at least one token, got none.")

@@ -302,9 +302,13 @@ def find_layers(network, layers):
     calls = watch(network, probe(network))
     found = entries(network, calls)
     for layer in layers:
-        if not (isinstance(layer, (int, np.integer)) and 0 <= layer < len(found)):
+        if not (_is_integer(layer) and 0 <= layer < len(found)):
             raise ValueError(f"layer: expected an integer from 0 to {len(found) - 1}, got {layer!r}.")
     return {layer: _layer(calls, found[layer]) for layer in layers}, calls
+
+
+def _is_integer(layer):
+    return isinstance(layer, (int, np.integer)) and not isinstance(layer, bool)
 
 
 class Places(NamedTuple):
@@ -320,7 +324,7 @@ class Places(NamedTuple):
 def places(model, network, layers):
     """`Places` of some layers of a model, by their numbers: found once."""
     memory = known(model)
-    new = [layer for layer in layers if ("layer", layer) not in memory]
+    new = [layer for layer in layers if not (_is_integer(layer) and ("layer", layer) in memory)]
     if new:
         for layer, found in find_layers(network, new)[0].items():
             shape = found.residual.shape
