@@ -220,17 +220,6 @@ def as_increasing(x, name, *, at_least=1):
     return array
 
 
-def as_tokens(tokens, name, d_vocab):
-    """The tokens of one text, int64 [n_tokens]."""
-    array = as_array(tokens, name, "a str or an integer array [n_tokens]")
-    if array.dtype.kind not in "iu" or array.ndim != 1 or array.size == 0 or ((array < 0) | (array >= d_vocab)).any():
-        raise ValueError(
-            f"{name}: expected a str or an array [n_tokens] of integers 0 to {d_vocab - 1}, got {array.dtype} "
-            f"{list(array.shape)}. encode(model, text) makes one."
-        )
-    return array.astype(np.int64)
-
-
 def as_ends(end):
     """Where paths of a sphere end [...], in radians: 0 < end <= pi."""
     end = as_float64(end, "end", shape=(...,))
@@ -373,6 +362,37 @@ def require_one_great_circle(angle, closest):
             f"{f', the first at index {where}' if where else ''}: they "
             f"{'coincide' if angle[where] < 1 else 'are antipodes'}. Choose another z1."
         )
+
+
+def as_tokens(tokens, name, n_tokens=None):
+    """Tokens [n] of a vocabulary of so many, as int64."""
+    array = as_array(tokens, name, "a str, or tokens: integers [n_tokens]")
+    if array.dtype.kind not in "iu" or array.ndim != 1:
+        what = f"{array.dtype} {list(array.shape)}" if array.ndim and array.dtype.kind != "U" else repr(tokens)
+        raise TypeError(f"{name}: expected a str, or tokens: integers [n_tokens], got {what}.")
+    if array.size == 0:
+        raise ValueError(f"{name}: expected at least one token, got none.")
+    if array.min() < 0 or (n_tokens and array.max() >= n_tokens):
+        wrong = array.min() if array.min() < 0 else array.max()
+        raise ValueError(f"{name}: expected tokens of a vocabulary of {n_tokens or 'some'}, from 0, got {wrong}.")
+    return array.astype(np.int64)
+
+
+def as_texts(texts, name):
+    """A list of texts, each a str or tokens [n]; one text alone, or tokens [n_texts, n], are taken as well."""
+    if isinstance(texts, str):
+        return [texts]
+    if _is_tensor(texts) or isinstance(texts, np.ndarray):
+        array = as_array(texts, name)
+        return [array] if array.ndim < 2 else list(array)
+    if not hasattr(texts, "__iter__"):
+        raise TypeError(f"{name}: expected texts (str) or tokens (integers), got {texts!r}.")
+    texts = list(texts)
+    if texts and all(isinstance(text, (int, np.integer)) for text in texts):
+        return [np.array(texts)]
+    if not texts:
+        raise ValueError(f"{name}: expected at least one text, got none.")
+    return texts
 
 
 def as_numbers(which, n, name):

@@ -143,12 +143,16 @@ class _TwoMatrices:
         read = as_weights if len(shape) == 2 else as_float64
         object.__setattr__(self, field, read_only(read(getattr(self, field), field, shape=shape)))
 
-    def _from_read(self, z):
-        """Output at what the two matrices read [..., d]."""
+    def _hidden(self, z):
+        """What W_out reads [..., m], at what the first matrices read [..., d]."""
         hidden = ACTIVATIONS[self.activation].value(z @ self.W_in + self.b_in)
         if self.W_up is not None:
             hidden *= z @ self.W_up + self.b_up
-        return hidden @ self.W_out + self.b_out
+        return hidden
+
+    def _from_read(self, z):
+        """Output at what the first matrices read [..., d]."""
+        return self._hidden(z) @ self.W_out + self.b_out
 
     @property
     def is_gated(self) -> bool:

@@ -4,7 +4,7 @@ KL(unpatched || patched) of a smooth network grows as the square of a small angl
 plateau it stays near 0 for a while, at a cliff it jumps. Both would show in `growth_exponents` and in `steepness`.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -12,7 +12,6 @@ import numpy as np
 from ._inputs import (
     ArrayLike,
     Float,
-    Int,
     Real,
     as_float64,
     as_increasing,
@@ -22,11 +21,11 @@ from ._inputs import (
     require_broadcast,
 )
 from .layer import normalize
-from .models.bridge import TransformerBridge
 from .models.capture import residuals
-from .models.patch import patched_runs, unpatched_run
+from .models.patch import patched_runs, unpatched_run, width
 from .models.read import mlp_block
-from .models.text import context_windows, distinct_contexts, positions
+from .models.run import Model
+from .models.text import Text, Texts, context_windows, distinct_contexts, positions
 from .nulls import look_alikes
 from .rotation import angle_between, rotate_residual
 
@@ -88,14 +87,15 @@ def kl_divergence(
 
 
 def logit_path(
-    model: TransformerBridge,
-    text: str | Int[ArrayLike, "n_tokens"],
+    model: Model,
+    text: Text,
     layer: int,
     position: int,
     v: Real[ArrayLike, "... d"],
     angles: Real[ArrayLike, "n_angles"],
     *,
     measure: Callable[[np.ndarray, np.ndarray], Any] = kl_divergence,
+    tokenizer: Any = None,
 ) -> Float[np.ndarray, "... n_angles"]:
     """How far the network's prediction moves as one token's residual vector turns towards v: KL against the angle.
 
@@ -105,7 +105,7 @@ def logit_path(
 
     Parameters
     ----------
-    model, text, layer, position
+    model, text, layer, position, tokenizer
         As in `patched_logits`.
     v : array_like [..., d]
         The directions to turn towards.
@@ -147,10 +147,10 @@ def logit_path(
     array([4., 4.])
     """
     angles = as_float64(angles, "angles", shape=("n_angles",))
-    v = as_float64(v, "v", shape=(..., model.cfg.d_model))
-    x, logits = unpatched_run(model, text, layer, position)
+    v = as_float64(v, "v", shape=(..., width(model, layer)))
+    x, logits = unpatched_run(model, text, layer, position, tokenizer)
     turned = rotate_residual(x, v[..., None, :], angles, kind=mlp_block(model, layer).kind)
-    runs = patched_runs(model, text, layer, position, turned.reshape(-1, len(x)))
+    runs = patched_runs(model, text, layer, position, turned.reshape(-1, len(x)), tokenizer)
     return np.concatenate([measure(logits, patched) for patched in runs]).reshape(turned.shape[:-1])
 
 
@@ -254,8 +254,8 @@ def _curve(angles, kl, at_least):
 
 
 def logit_survey(
-    model: TransformerBridge,
-    texts: Sequence[str],
+    model: Model,
+    texts: Texts,
     layer: int,
     rng: "np.random.Generator",
     *,
@@ -263,6 +263,7 @@ def logit_survey(
     towards: str = "points",
     n_paths: int = 24,
     measure: Callable[[np.ndarray, np.ndarray], Any] = kl_divergence,
+    tokenizer: Any = None,
 ) -> Float[np.ndarray, "n_paths n_angles"]:
     """How far a network's prediction moves as one layer's residual vector turns: `logit_path` of many tokens.
 
@@ -273,9 +274,9 @@ def logit_survey(
 
     Parameters
     ----------
-    model : transformer_lens TransformerBridge
+    model : transformer_lens TransformerBridge, model of transformers, or torch module that reads tokens
         One that predicts next tokens.
-    texts : list of str
+    texts : list of str or of integers [n_tokens], or integers [n_texts, n_tokens]
         At least ``n_paths`` windows; short ones take less time.
     layer : int
     rng : numpy Generator
@@ -287,6 +288,8 @@ def logit_survey(
     n_paths : int
     measure : callable, optional
         As for `logit_path`.
+    tokenizer : tokenizer of transformers, optional
+        For texts, where the model has none; as for `encode`.
 
     Returns
     -------
@@ -317,13 +320,14 @@ def logit_survey(
     """
     one_of(towards, ("points", "look-alikes", "isotropic"), "towards")
     n_paths = positive_integer(n_paths, "n_paths")
-    windows, rows = context_windows(model, texts), distinct_contexts(model, texts)
+    windows = context_windows(model, texts, tokenizer=tokenizer)
+    rows = distinct_contexts(model, windows)
     window = np.repeat(np.arange(len(windows)), [len(w) for w in windows])[rows]
     usable = np.unique(window)
     if len(usable) < n_paths:
         raise ValueError(f"texts: expected at least n_paths = {n_paths} windows, got {len(usable)}. Pass more texts.")
     kind = "layernorm" if mlp_block(model, layer).kind == "layernorm" else "rmsnorm"
-    z = normalize(residuals(model, texts, layer)[rows], kind=kind)
+    z = normalize(residuals(model, windows, layer)[rows], kind=kind)
     starts = [rng.choice(np.flatnonzero(window == k)) for k in rng.choice(usable, n_paths, replace=False)]
     if towards == "points":
         apart = [np.flatnonzero(np.sin(angle_between(z[start], z)) > np.sin(_CLOSEST)) for start in starts]
@@ -332,7 +336,7 @@ def logit_survey(
         targets = look_alikes(z, n_paths, rng, kind=kind)
     else:
         targets = normalize(rng.normal(size=(n_paths, z.shape[1])), kind=kind)
-    at = positions(model, texts)[rows]
+    at = positions(model, windows)[rows]
     paths = zip(starts, targets, strict=True)
     return np.array(
         [logit_path(model, windows[window[k]], layer, int(at[k]), v, angles, measure=measure) for k, v in paths]

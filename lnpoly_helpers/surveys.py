@@ -1,7 +1,7 @@
 """What one push does to one layer, in figures: for networks, seeds and nulls side by side."""
 
 import copy
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -9,10 +9,11 @@ import numpy as np
 from ._inputs import ArrayLike, Real, as_angle, as_float64, one_of, positive_integer, require_on_sphere, require_sphere
 from .changes import coherence_of, context_share, split_weights
 from .layer import FoldedMLP, fold_layer_norm, normalize
-from .models.bridge import TransformerBridge
 from .models.capture import residuals
+from .models.find import all_layers
 from .models.read import mlp_block
-from .models.text import distinct_contexts
+from .models.run import Model, network_of
+from .models.text import Texts, context_windows, distinct_contexts
 from .nulls import jostle, look_alikes, matched_layer, rice_factor
 from .output_paths import tangent_range
 from .rotation import angle_between, at_length, crossings, rotate
@@ -305,11 +306,12 @@ def survey_beside_nulls(
 
 
 def survey_network(
-    model: TransformerBridge,
-    texts: str | Iterable[str],
+    model: Model,
+    texts: Texts,
     layers: Sequence[int] | None = None,
     *,
     seed: int = 0,
+    tokenizer: Any = None,
     **options,
 ) -> dict[str, dict[str, list[float]]]:
     """`survey_beside_nulls` of some layers of a network, at the tokens of texts.
@@ -319,12 +321,14 @@ def survey_network(
 
     Parameters
     ----------
-    model : transformer_lens TransformerBridge
-    texts : list of str, or one str
+    model : transformer_lens TransformerBridge, model of transformers, or torch module that reads tokens
+    texts : list of str or of integers [n_tokens], or one of them, or integers [n_texts, n_tokens]
     layers : sequence of int, optional
         By default all.
     seed : int
         Paths, contexts and nulls of a layer follow from it and the layer's number.
+    tokenizer : tokenizer of transformers, optional
+        For texts, where the model has none; as for `encode`.
     **options
         As `survey` takes them.
 
@@ -350,9 +354,10 @@ def survey_network(
     >>> found["trained"]["on"][0] == found["matched"]["on"][0] < 0.2
     True
     """
-    layers = list(range(model.cfg.n_layers) if layers is None else layers)
+    layers = list(range(len(all_layers(model, network_of(model)))) if layers is None else layers)
     mlps = [fold_layer_norm(mlp_block(model, layer)) for layer in layers]
-    vectors = residuals(model, texts, layers)[:, distinct_contexts(model, texts)]
+    windows = context_windows(model, texts, tokenizer=tokenizer)
+    vectors = residuals(model, windows, layers)[:, distinct_contexts(model, windows)]
     found = []
     for layer, mlp, x in zip(layers, mlps, vectors, strict=True):
         if mlp.kind == "none":

@@ -713,6 +713,7 @@ def model():
 
 
 NAMES = ", ".join(("nano-ln-relu", "nano-ln-gelu", "nano-rms-relu", "nano-none-relu"))
+TEXT = "text: expected a str, or tokens: integers [n_tokens], got "
 LAYER = "layer: expected an integer from 0 to 1, got "
 MODEL_CALLS = {
     "no such model": (lambda _: load_model("gpt 3"), f"name: expected one of {NAMES}, minilm, smollm2", "got 'gpt 3'"),
@@ -726,8 +727,26 @@ MODEL_CALLS = {
     "no layers": (lambda model: residuals(model, "a", []), "layer: expected", "got"),
     "no texts": (lambda model: residuals(model, [], 0), "texts: expected at least one text, got none"),
     "an empty text": (lambda model: residuals(model, ["a", ""], 0), "text: expected a non-empty str, got ''"),
-    "bytes for a text": (lambda model: encode(model, b"abc"), "text: expected a non-empty str, got b'abc'"),
-    "None for a text": (lambda model: trace(model, None, 0), "text: expected a non-empty str, got None"),
+    "bytes for a text": (lambda model: encode(model, b"abc"), TEXT + "b'abc'"),
+    "None for a text": (lambda model: trace(model, None, 0), TEXT + "None"),
+    "floats for tokens": (lambda model: encode(model, [1.0, 2.0]), TEXT + "float64 [2]"),
+    "texts for a text": (lambda model: encode(model, ["a", "b"]), TEXT),
+    "tokens in rows for a text": (lambda model: trace(model, [[1, 2], [3, 4]], 0), TEXT + "int64 [2, 2]"),
+    "no tokens": (lambda model: encode(model, np.array([], dtype=int)), "text: expected at least one token, got none"),
+    "a token too high": (
+        lambda model: residuals(model, [5, 256], 0),
+        "text: expected tokens of a vocabulary of 256, from 0, got 256",
+    ),
+    "a token below 0": (
+        lambda model: residuals(model, [[5, -1]], 0),
+        "text: expected tokens of a vocabulary of 256, from 0, got -1",
+    ),
+    "no iterable": (lambda model: residuals(model, 3, 0), "texts: expected texts (str) or tokens (integers), got 3"),
+    "no model": (
+        lambda _: mlp_block("gpt2", 0),
+        "model: expected a TransformerBridge, a model of transformers or",
+        "str",
+    ),
     "a text too long": (
         lambda model: trace(model, 13 * "a", 0),
         "text: expected at most 12 tokens, got 13. Shorten it",
@@ -737,25 +756,43 @@ MODEL_CALLS = {
 
 @pytest.mark.parametrize("call, parts", [(call, parts) for call, *parts in MODEL_CALLS.values()], ids=MODEL_CALLS)
 def test_a_model_refuses_and_goes_on_working(model, call, parts):
-    with pytest.raises(ValueError, match=says(*parts)):
+    with pytest.raises((TypeError, ValueError), match=says(*parts)):
         call(model)
     assert trace(model, "a good text", 1).residual.shape == (11, 16)
 
 
+def mish(model):
+    for block in model.blocks:
+        block.mlp.original_component.act = torch.nn.functional.mish
+
+
+NO_MLP = "model: expected one MLP in a layer, linear maps with a pointwise function between them, got none in layers.0"
+
+
 @pytest.mark.parametrize(
-    "config, parts",
+    "config, change, parts",
     [
-        ({"gated_mlp": True}, ["model: expected an MLP of two matrices, got a gated MLP"]),
-        ({"act_fn": "mish"}, ["model: expected an activation out of relu, gelu, gelu_new, silu, ", "got 'mish'"]),
-        ({"attn_only": True}, ["model: expected blocks with a norm 'ln2' before an 'mlp'", "got another architecture"]),
+        ({}, mish, ["activation: expected one of relu, gelu, gelu_new, silu, ", "it is off by", "the nearest"]),
+        ({"act_fn": "solu"}, None, [NO_MLP]),  # h softmax(h)
+        ({"act_fn": "solu_ln"}, None, [NO_MLP]),
+        ({"attn_only": True}, None, [NO_MLP]),
     ],
-    ids=["gated", "mish", "attention only"],
+    ids=["mish", "no function of one number", "a norm inside", "attention only"],
 )
-def test_an_architecture_that_no_normed_mlp_describes_is_refused(config, parts):
-    own = load.boot_native(TINY | config if "act_fn" not in config else TINY)
-    own.cfg.act_fn = config.get("act_fn", own.cfg.act_fn)  # as a config states it that transformer_lens would not build
+def test_an_architecture_that_no_normed_mlp_describes_is_refused(config, change, parts):
+    own = load.boot_native(TINY | config)
+    if change:
+        change(own)
     with pytest.raises(ValueError, match=says(*parts)):
         mlp_block(own, 0)
+
+
+@pytest.mark.parametrize("wrong", [0.0, True, "0", None, [0], -1, 2])
+def test_what_is_no_layer_is_refused_also_where_the_layer_is_known(model, wrong):
+    residuals(model, "a", [0, 1])
+    for call in (lambda: mlp_block(model, wrong), lambda: trace(model, "a", wrong)):
+        with pytest.raises(ValueError, match=says(LAYER + repr(wrong))):
+            call()
 
 
 @pytest.mark.parametrize("argument", ["edit_residual", "replace_mlp"])

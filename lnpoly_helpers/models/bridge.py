@@ -1,15 +1,13 @@
-"""From a folder in Hugging Face format or a GGUF file to a TransformerBridge, and a run of one on tokens."""
+"""From a folder in Hugging Face format or a GGUF file to a TransformerBridge that computes as transformers does."""
 
-import threading
 from contextlib import contextmanager
 from copy import deepcopy
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
-import numpy as np
-
 from ..activations import ACTIVATIONS, OTHER_NAMES
 from .gguf import files, read_once, read_tokenizer, unpacking
 from .hub import WEIGHTS, WHOLE, is_gguf, what_is_missing
+from .run import ONE_AT_A_TIME, all_digits, alone, reads_one_way, require_agreement
 
 if TYPE_CHECKING:
     from transformer_lens.model_bridge import TransformerBridge
@@ -24,30 +22,18 @@ else:
         def run_with_hooks(self, *args, **options): ...
 
 
-THREE_TOKENS = np.array([[0, 1, 2]])
-
-
-def activation_name(cfg) -> str:
-    """Our name for the activation that a bridge's config states."""
-    return OTHER_NAMES.get(str(cfg.act_fn), str(cfg.act_fn))
-
-
 def check_parts(cfg, parts, who="model"):
     """Refuse, by its parts alone, a block that no `NormedMLP` describes."""
     mlp = parts.get("mlp")
     if "MoEBridge" in {kind.__name__ for kind in type(mlp).__mro__}:
         raise ValueError(f"{who}: expected an MLP of two or three matrices, got a mixture of experts.")
-    if activation_name(cfg) not in ACTIVATIONS:
+    if OTHER_NAMES.get(str(cfg.act_fn), cfg.act_fn) not in ACTIVATIONS:
         raise ValueError(f"{who}: expected an activation out of {', '.join(ACTIVATIONS)}, got {cfg.act_fn!r}.")
     if not {"ln1", "ln2"} & set(parts) or not {"in", "out"} <= set(getattr(mlp, "submodules", {})):
-        raise ValueError(no_norm_before_mlp(who))
-
-
-def no_norm_before_mlp(who):
-    return (
-        f"{who}: expected blocks with a norm 'ln2' before an 'mlp', or a norm 'ln1' whose output the MLP reads "
-        f"(post-norm and parallel blocks), got another architecture."
-    )
+        raise ValueError(
+            f"{who}: expected blocks with a norm 'ln2' before an 'mlp', or a norm 'ln1' whose output the MLP reads "
+            f"(post-norm and parallel blocks), got another architecture."
+        )
 
 
 def architecture(path, who):
@@ -81,69 +67,6 @@ def _read_tokenizer(path):
     return read_tokenizer(path) if is_gguf(path) else AutoTokenizer.from_pretrained(folder, **options)
 
 
-# torch's default type and transformers' progress bars belong to all threads: one network is loaded or run at a time
-_ONE_AT_A_TIME = threading.RLock()
-_modes = []  # of the run that holds the lock: what it changed, innermost last
-
-
-@contextmanager
-def all_digits(dtype):
-    """While this holds, a network in float64 stays in float64; one in another type runs as it is written.
-
-    Norms, softmaxes and rotary tables of many libraries compute in float32 whatever they are given, to be safe with
-    half precision. In float64 that throws digits away, and the last of those left depends on the processor's kernels.
-    So every float32 that a function is asked for becomes float64, as does what is made without a type. (Random numbers
-    are drawn in float64 too: torch's float32 ones differ between processors in their last digit.)
-    """
-    import torch
-    from torch.overrides import TorchFunctionMode
-
-    class Float64(TorchFunctionMode):
-        paused = False
-
-        def __torch_function__(self, func, types, args=(), kwargs=None):
-            kwargs = kwargs or {}
-            if self.paused or (func is torch.empty and args and args[0] == (0,)):
-                return func(*args, **kwargs)  # unpickling makes an empty one, to hang the memory of weights on it
-            function: Any = torch.Tensor.double if func is torch.Tensor.float else func
-            args = tuple(torch.float64 if arg is torch.float32 else arg for arg in args)
-            kwargs = {key: torch.float64 if arg is torch.float32 else arg for key, arg in kwargs.items()}
-            return function(*args, **kwargs)
-
-    with _ONE_AT_A_TIME:
-        if dtype != torch.float64:
-            yield
-            return
-        before, mode = torch.get_default_dtype(), Float64()
-        torch.set_default_dtype(torch.float64)
-        _modes.append((mode, before))
-        try:
-            with mode:
-                yield
-        finally:
-            _modes.pop()
-            torch.set_default_dtype(before)
-
-
-@contextmanager
-def as_outside(grad):
-    """In the middle of a run, for a function of the caller's: torch as it is outside, with gradients if ``grad``."""
-    import torch
-
-    inside, running = torch.get_default_dtype(), [run for run in _modes if not run[0].paused]
-    for mode, _ in running:
-        mode.paused = True
-    if running:
-        torch.set_default_dtype(running[0][1])
-    try:
-        with torch.set_grad_enabled(grad):
-            yield
-    finally:
-        torch.set_default_dtype(inside)
-        for mode, _ in running:
-            mode.paused = False
-
-
 def boot(path, who, tokenizer=None, dtype="float64"):
     """A TransformerBridge with a whole model's weights: of that type, on the CPU, in evaluation mode.
 
@@ -155,7 +78,7 @@ def boot(path, who, tokenizer=None, dtype="float64"):
             f"{path}: expected a model in Hugging Face format, got a folder without {missing}. "
             f"save_pretrained(folder) of a transformers model and of its tokenizer writes what is needed."
         )
-    with _ONE_AT_A_TIME, read_once(path):
+    with ONE_AT_A_TIME, read_once(path):
         return _boot(path, who, tokenizer, dtype)
 
 
@@ -180,7 +103,6 @@ def _boot(path, who, tokenizer, dtype):
             folder,
             config=config,
             dtype=dtype,
-            attn_implementation="eager",
             output_loading_info=True,
             **options,
             **unpacking(path),
@@ -195,12 +117,14 @@ def _boot(path, who, tokenizer, dtype):
     with runs, torch.random.fork_rng(devices=[]):
         where = {"tokenizer": other, "device": "cpu", "dtype": dtype}
         bridge = TransformerBridge.boot_transformers(folder, hf_model=model, **where).eval()
-        run(bridge, THREE_TOKENS, [])
+    if not reads_one_way(bridge):  # transformer_lens gives its tokenizer another end of text, and takes BERT's away
+        bridge.own_tokenizer = _read_tokenizer(tokenizer or path)
     if other is not None and len(bridge.tokenizer) > bridge.cfg.d_vocab:
         raise ValueError(
             f"tokenizer: expected one with at most the {bridge.cfg.d_vocab} tokens of {who}, got one with "
             f"{len(bridge.tokenizer)}. Take the one that the model was trained with."
         )
+    require_agreement(bridge, alone(bridge), who)
     return bridge
 
 
@@ -252,23 +176,3 @@ def _no_progress_bar():
         yield
     finally:
         logging.set_tqdm_hook(before)
-
-
-class Enough(Exception):
-    """Raised by a hook that has seen the last of what it was put there for; `run` ends then."""
-
-
-def run(model, tokens, hooks, **options):
-    """The output of a model for tokens [n_texts, n_tokens], None if a hook has seen enough."""
-    import torch
-
-    first = next(model.parameters())
-    with torch.no_grad(), all_digits(first.dtype):
-        try:
-            return model.run_with_hooks(torch.from_numpy(tokens).to(first.device), fwd_hooks=hooks, **options)
-        except Enough:
-            return None
-
-
-def array(tensor):
-    return tensor.detach().cpu().double().numpy()

@@ -1,24 +1,25 @@
 """From texts to the residual vectors that a layer's norm reads, and one run with a layer looked at or edited."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
+from itertools import groupby
 from typing import Any
 
 import numpy as np
 
-from .._inputs import ArrayLike, Float, Int, as_float64, freeze, require_installed
-from . import bridge
-from .bridge import TransformerBridge
-from .read import check_layer, find_norm, find_norms, same
-from .text import context_windows, one_context, reads_one_way
+from .._inputs import ArrayLike, Float, as_float64, freeze, require_installed
+from .find import Spots, all_layers, as_sum, find_layers, places, same, tensors
+from .run import Enough, Model, array, as_outside, forward, is_bridge, known, network_of, output, reads_one_way
+from .text import Text, Texts, context_windows, one_context
 
 _BATCH = 32  # windows run through the model at a time, and tokens in them: bounds the memory
 _BATCH_TOKENS = 4096
 
 
 def residuals(
-    model: TransformerBridge, texts: str | Iterable[str], layer: int | Sequence[int]
+    model: Model, texts: Texts, layer: int | Sequence[int], *, tokenizer: Any = None
 ) -> Float[np.ndarray, "*n_layers n_tokens d"]:
     """The residual vectors that enter the norm before a layer's MLP, over all tokens of the texts.
 
@@ -27,11 +28,14 @@ def residuals(
 
     Parameters
     ----------
-    model : transformer_lens TransformerBridge
-    texts : list of str, or one str
-        Cut into windows as `context_windows` does; special tokens have their rows too.
+    model : transformer_lens TransformerBridge, model of transformers, or torch module that reads tokens
+    texts : list of str or of integers [n_tokens], or one of them, or integers [n_texts, n_tokens]
+        Cut into windows as `context_windows` does; special tokens have their rows too. Where an encoder comes with a
+        decoder, both read the tokens.
     layer : int, or a sequence of int
         Several layers cost one run of the model.
+    tokenizer : tokenizer of transformers, optional
+        For texts, where the model has none; as for `encode`.
 
     Returns
     -------
@@ -42,15 +46,17 @@ def residuals(
     Raises
     ------
     ValueError
-        A layer does not exist, there is no text, or no norm stands before the MLP.
+        A layer does not exist, there is no text, or no norm stands before the MLP. Also where a bridge, or an attention
+        that was asked for, computes something else than transformers does by default; the message says how far.
     ImportError
         torch is not installed; the message says which extra brings it.
 
     Notes
     -----
-    A model in float64 gives the same on every processor to some 14 digits, also where its library computes norms,
-    softmaxes or rotary tables in float32. Texts run in batches of similar length; what stands beside a text in its
-    batch changes nothing but the last digit.
+    Those of the model's own run in evaluation mode, whatever mode it was left in, with transformers' own modules and
+    default attention: a bridge is looked through. A model in float64 gives the same on every processor to some 14
+    digits, also where its library computes norms, softmaxes or rotary tables in float32. Texts of one length run
+    together; what stands beside a text in its batch changes nothing but the last digit.
 
     See Also
     --------
@@ -68,51 +74,56 @@ def residuals(
     layers = list(several)
     if not layers:
         raise ValueError("layer: expected an integer or a sequence of at least one, got an empty one.")
-    for one in layers:
-        check_layer(model, one)
-    windows = context_windows(model, texts)
+    network = network_of(model)
+    where = places(model, network, layers)
+    windows = context_windows(model, texts, tokenizer=tokenizer)
     ends = np.cumsum([len(window) for window in windows])
-    x = np.empty((len(layers), ends[-1], model.cfg.d_model))
-    found = {}
-
-    def keep(k):
-        def look(value, hook):
-            found[k] = value
-            if k == max(layers):
-                raise bridge.Enough
-
-        return look
-
-    hooks = [(f"blocks.{k}.{norm}.hook_in", keep(k)) for k, (norm, _) in find_norms(model, layers).items()]
+    x = np.empty((len(layers), ends[-1], where[layers[0]].d))
     for chunk in _batches([len(window) for window in windows]):
-        tokens = np.zeros((len(chunk), max(len(windows[k]) for k in chunk)), dtype=np.int64)
-        for row, k in zip(tokens, chunk, strict=True):
-            row[: len(windows[k])] = windows[k]
-        bridge.run(model, tokens, hooks, **_mask(model, [len(windows[k]) for k in chunk]))
-        for row, k in enumerate(chunk):
-            for at, one in enumerate(layers):
-                x[at, ends[k] - len(windows[k]) : ends[k]] = bridge.array(found[one][row, : len(windows[k])])
+        tokens = np.stack([windows[k] for k in chunk])
+        found = _entering(network, {one: where[one].norm for one in layers}, tokens)
+        for at, one in enumerate(layers):
+            rows = by_text(found[one], where[one].is_tokens_first, tokens.shape)
+            for row, k in zip(rows, chunk, strict=True):
+                x[at, ends[k] - len(windows[k]) : ends[k]] = row
     return x[0] if np.ndim(layer) == 0 else x
 
 
+def _entering(network, norms, tokens):
+    """What enters the norms of some layers while a network reads tokens [n_texts, n_tokens]."""
+    found, spots = {}, Spots()
+
+    def keep(layer, value):
+        found[layer] = array(value)
+        if len(found) == len(norms):
+            raise Enough
+
+    for layer, norm in norms.items():
+        spots.add(norm, True, 0, partial(keep, layer))
+    with spots.on(network):
+        forward(network, tokens)
+    return found
+
+
+def by_text(x, is_tokens_first, shape):
+    """What entered a norm as [n_texts, n_tokens, d]: some networks have tokens first, some all texts in a row."""
+    n_texts, n_tokens = shape
+    x = x.swapaxes(0, 1) if is_tokens_first else x
+    if x.size != n_texts * n_tokens * x.shape[-1]:
+        raise ValueError(
+            f"model: expected a vector for each of {n_tokens} tokens, got an array {list(x.shape)}: this model reads "
+            f"tokens of its own as well, or fewer. capture(norm) keeps what enters a norm as it is."
+        )
+    return x.reshape(n_texts, n_tokens, -1)
+
+
 def _batches(lengths):
-    """Split windows into batches of similar lengths, bounded in windows and in tokens; the numbers of the windows."""
-    batch = []
-    for k in sorted(range(len(lengths)), key=lambda k: lengths[k]):
-        if len(batch) == _BATCH or (batch and (len(batch) + 1) * lengths[k] > _BATCH_TOKENS):
-            yield batch
-            batch = []
-        batch.append(k)
-    yield batch
-
-
-def _mask(model, lengths):
-    """Padding stands behind each text, where causal attention never looks; attention both ways has to be told."""
-    if reads_one_way(model):
-        return {}
-    import torch
-
-    return {"attention_mask": torch.arange(max(lengths)) < torch.tensor(lengths)[:, None]}
+    """Windows in batches of one length, bounded in windows and in tokens; the numbers of the windows."""
+    order = sorted(range(len(lengths)), key=lambda k: lengths[k])
+    for n, group in groupby(order, key=lambda k: lengths[k]):
+        alike = list(group)
+        size = max(1, min(_BATCH, _BATCH_TOKENS // n))
+        yield from (alike[k : k + size] for k in range(0, len(alike), size))
 
 
 @dataclass(eq=False, repr=False)
@@ -176,9 +187,8 @@ def capture(norm: Any) -> Iterator[Captured]:
         raise TypeError(f"norm: expected a torch module, got {type(norm).__name__}. Pass the model's own.")
     seen = Captured()
 
-    def keep(module, arguments, named):
-        entered = arguments[0] if arguments else next(iter(named.values()))
-        seen.calls.append(bridge.array(entered))
+    def keep(module, args, kwargs):
+        seen.calls.append(array(tensors((args, kwargs))[0]))
 
     hook = norm.register_forward_pre_hook(keep, with_kwargs=True)
     try:
@@ -193,8 +203,9 @@ class Trace:
 
     Attributes
     ----------
-    block_input : float64 [n_tokens, d]
-        What entered the layer, before attention wrote: the residual stream, in post-norm blocks normalised.
+    block_input : float64 [n_tokens, d], or None
+        What entered the layer, before attention wrote: the residual stream, in post-norm blocks normalised. None where
+        the layer is all of a network and reads tokens.
     residual : float64 [n_tokens, d]
         What entered the norm before the MLP. In parallel blocks it is the block's input.
     mlp_output : float64 [n_tokens, d]
@@ -214,7 +225,7 @@ class Trace:
     Trace(n_tokens=9, d_model=128, n_logits=256)
     """
 
-    block_input: Float[np.ndarray, "n_tokens d"]
+    block_input: Float[np.ndarray, "n_tokens d"] | None
     residual: Float[np.ndarray, "n_tokens d"]
     mlp_output: Float[np.ndarray, "n_tokens d"]
     logits: Float[np.ndarray, "n_tokens d_vocab"]
@@ -231,20 +242,21 @@ _Map = Callable[[np.ndarray], ArrayLike]
 
 
 def trace(
-    model: TransformerBridge,
-    text: str | Int[ArrayLike, "n_tokens"],
+    model: Model,
+    text: Text,
     layer: int,
     *,
     edit_residual: _Map | None = None,
     replace_mlp: _Map | None = None,
+    tokenizer: Any = None,
 ) -> Trace:
     """Run a model on a text and look at one layer, with the residual edited or the MLP replaced if asked.
 
     Parameters
     ----------
-    model : transformer_lens TransformerBridge
-    text : str, or int array [n_tokens]
-        A text or its tokens, at most one context long.
+    model : transformer_lens TransformerBridge, model of transformers, or torch module that reads tokens
+    text : str, or integers [n_tokens]
+        At most one context long.
     layer : int
     edit_residual : callable, optional
         Takes the residual vectors [n_tokens, d] (float64) and returns what the rest of the network shall see
@@ -252,6 +264,8 @@ def trace(
     replace_mlp : callable, optional
         Takes the residual vectors [n_tokens, d] and returns the MLP's output, in place of the model's own; a
         `FoldedMLP` is one.
+    tokenizer : tokenizer of transformers, optional
+        For a text, where the model has none; as for `encode`.
 
     Returns
     -------
@@ -260,15 +274,15 @@ def trace(
     Raises
     ------
     ValueError
-        The layer does not exist, the text is longer than one context, or what a callable returns has another shape or
-        is not finite.
+        As for `residuals`; also if the text is longer than one context, or what a callable returns has another shape
+        or is not finite.
     ImportError
         torch is not installed; the message says which extra brings it.
 
     Notes
     -----
-    A callable runs with torch as it is outside: with the caller's default type and gradients. The model is as it was
-    afterwards, also if the callable raises.
+    The run is transformers' own, as in `residuals`. A callable runs with torch as it is outside: with the caller's
+    default type and gradients. The model is as it was afterwards, also if the callable raises.
 
     See Also
     --------
@@ -285,63 +299,78 @@ def trace(
     require_installed("trace", "models", "torch")
     import torch
 
-    check_layer(model, layer)
-    tokens = one_context(model, text)
-    norm, usual = find_norm(model, layer)
-    seen = {}
+    network = network_of(model)
+    where = places(model, network, [layer])[layer]
+    tokens = one_context(model, text, tokenizer)
+    grad, seen, spots = torch.is_grad_enabled(), {}, Spots()
 
-    grad = torch.is_grad_enabled()
+    def of_the_text(value):
+        return by_text(array(value), where.is_tokens_first and value.ndim == 3, (1, len(tokens)))[0]
 
     def through(function, name, value):
-        with bridge.as_outside(grad):
-            edited = as_float64(function(bridge.array(value)[0]), name, shape=tuple(value.shape[1:]))
-        return torch.from_numpy(edited).to(value)[None]
+        rows = of_the_text(value)
+        with as_outside(grad):
+            edited = as_float64(function(rows), name, shape=rows.shape)
+        return torch.from_numpy(edited).to(value)
 
-    def block_input(value, hook):
-        seen["block_input"] = value
+    def keep(name, value):
+        seen[name] = value.clone()
 
-    def residual(value, hook):
-        seen["residual"] = value
+    def edited(value):
+        return through(edit_residual, "edit_residual", value).reshape(value.shape)
 
-    def mlp_output(value, hook):
-        if replace_mlp is not None:
-            value = through(replace_mlp, "replace_mlp", seen["residual"])
-        seen["mlp_output"] = value
-        return value
+    def replaced(value):
+        return through(replace_mlp, "replace_mlp", seen["residual"]).reshape(value.shape)
 
-    def last_output(value, hook):
-        seen["last"] = value
-
-    at = f"blocks.{layer}."
-    hooks = [(at + "hook_in", block_input), (at + f"{norm}.hook_in", residual), (at + "mlp.out.hook_out", mlp_output)]
-    hooks += [(f"blocks.{model.cfg.n_layers - 1}.hook_out", last_output)]
+    spots.add(where.entry, True, 0, partial(keep, "block_input"))
     if edit_residual is not None:
-        hooks = edits(layer, norm, usual, lambda value: through(edit_residual, "edit_residual", value)) + hooks
-    logits = bridge.run(model, tokens[None], hooks)
-    seen["logits"] = logits if reads_one_way(model) else seen.pop("last")
-    return Trace(**{name: bridge.array(seen[name])[0] for name in ("block_input", "residual", "mlp_output", "logits")})
+        edit_stream(spots, where_it_passes(model, network, layer), edited)
+    spots.add(where.norm, True, 0, partial(keep, "residual"))
+    if replace_mlp is not None:
+        spots.add(where.last, False, 0, replaced)
+    spots.add(where.last, False, 0, partial(keep, "mlp_output"))
+    if is_bridge(model) and not reads_one_way(model):  # its head may be one that nobody trained
+        spots.add(all_layers(model, network)[-1], False, 0, partial(keep, "logits"))
+    with spots.on(network):
+        seen.setdefault("logits", output(forward(network, tokens[None])))
+    parts = (seen.get("block_input"), seen["residual"], seen["mlp_output"], seen["logits"])
+    return Trace(*(None if part is None else of_the_text(part) for part in parts))
 
 
-def edits(layer, norm, usual, edit):
-    """Hooks that put ``edit(value)`` in place of what a layer's norm reads, the residual stream included.
+def where_it_passes(model, network, layer):
+    """Where the residual passes before the norm's input parts from the stream: (place, is_read, at), or a `Sum`.
 
-    ``norm`` and ``usual`` are what `find_norm` found; values are torch tensors [n_texts, n_tokens, d].
+    In a parallel block that is what enters the block; where attention adds its input itself, what it puts out; and
+    everywhere else a sum, of which what attention adds can be chosen so that the sum is as asked.
     """
-    at, read, before = f"blocks.{layer}.", f"{norm}.hook_in", {}
+    memory = known(model)
+    if ("passes", layer) not in memory:
+        found, calls = find_layers(network, [layer])
+        x, start, entry = found[layer].residual, found[layer].norm.start, found[layer].entry
+        before = [call for call in calls if call.end < start][::-1]
+        spots = [(entry.place, True, at) for at, value in enumerate(entry.read) if same(value, x)]
+        spots += [(call.place, False, at) for call in before for at, value in enumerate(call.made) if same(value, x)]
+        memory["passes", layer] = spots[0] if spots else as_sum(calls, x, start)
+    if memory["passes", layer] is None:
+        raise ValueError(
+            f"edit_residual: expected a layer whose norm reads the residual stream or a sum of it and of what a module "
+            f"made, got layer {layer}, whose norm reads something else."
+        )
+    return memory["passes", layer]
 
-    def in_place(value, hook):
-        return edit(value)
 
-    def before_attention(value, hook):
-        before["x"] = value
+def edit_stream(spots, passes, edited):
+    """Put ``edited(value)`` in place of what a layer's norm reads, the residual stream included; of torch tensors."""
+    if isinstance(passes, tuple):
+        return spots.add(*passes, edited)
+    base = {}
 
-    def after_attention(value, hook):
-        # what reads the norm's input cannot edit the stream beside it; what attention adds can
-        return edit(before["x"] + value) - before["x"]
+    def keep(value):
+        base["of"] = passes.a * value
 
-    # where the residual passes before the norm's input parts from the stream: in a parallel block and in one whose
-    # attention adds its input itself; in a post-norm block nothing parts
-    passes = [name for name in ("hook_in", "attn.hook_out") if same(usual.get(name), usual[read])]
-    if passes or norm == "ln1":
-        return [(at + (passes or [read])[0], in_place)]
-    return [(at + "hook_in", before_attention), (at + "attn.hook_out", after_attention)]
+    def so_that_the_sum_is(value):
+        rest = base["of"].reshape(value.shape)
+        return (edited(rest + passes.b * value) - rest) / passes.b
+
+    spots.add(passes.of, passes.is_read, passes.at, keep)
+    spots.add(passes.part, False, 0, so_that_the_sum_is)

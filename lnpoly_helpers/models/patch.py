@@ -4,22 +4,23 @@ from typing import Any
 
 import numpy as np
 
-from .._inputs import ArrayLike, Float, Int, Real, as_float64, integer_below, require_installed
-from . import bridge
-from .bridge import TransformerBridge
-from .capture import edits
-from .read import check_layer, find_norm
-from .text import one_context, reads_one_way
+from .._inputs import ArrayLike, Float, Real, as_float64, integer_below, require_installed
+from .capture import edit_stream, where_it_passes
+from .find import Spots, head, looks_back_only, places
+from .run import Model, array, forward, known, network_of, output, probe
+from .text import Text, one_context
 
 _BATCH_TOKENS = 4096  # run through the model at a time: bounds the memory
 
 
 def patched_logits(
-    model: TransformerBridge,
-    text: str | Int[ArrayLike, "n_tokens"],
+    model: Model,
+    text: Text,
     layer: int,
     position: int,
     x: Real[ArrayLike, "... d"],
+    *,
+    tokenizer: Any = None,
 ) -> Float[np.ndarray, "... d_vocab"]:
     """The logits at one position, with each of many vectors in place of the residual vector that a layer reads there.
 
@@ -28,16 +29,17 @@ def patched_logits(
 
     Parameters
     ----------
-    model : transformer_lens TransformerBridge
+    model : transformer_lens TransformerBridge, model of transformers, or torch module that reads tokens
         One that predicts next tokens.
-    text : str, or int array [n_tokens]
-        A text or its tokens, at most one context long. What stands behind the position is not run: attention looks back
-        only.
+    text : str, or integers [n_tokens]
+        At most one context long. What stands behind the position is not run: attention looks back only.
     layer : int
     position : int
         Of the token, from 0, as `positions` counts.
     x : array_like [..., d]
         In place of row ``position`` of ``residuals(model, text, layer)``.
+    tokenizer : tokenizer of transformers, optional
+        For a text, where the model has none; as for `encode`.
 
     Returns
     -------
@@ -48,7 +50,7 @@ def patched_logits(
     ------
     ValueError
         Layer or position do not exist, the text is longer than one context, the vectors are not of length d, or the
-        model reads both ways (BERT, MiniLM) and so predicts no next token.
+        model reads both ways (BERT, MiniLM) or has no head, and so predicts no next token; also as for `trace`.
     ImportError
         torch is not installed; the message says which extra brings it.
 
@@ -71,54 +73,80 @@ def patched_logits(
     (2, 256)
     """
     require_installed("patched_logits", "models", "torch")
-    x = as_float64(x, "x", shape=(..., model.cfg.d_model))
-    runs = patched_runs(model, text, layer, position, x.reshape(-1, model.cfg.d_model))
+    x = as_float64(x, "x", shape=(..., width(model, layer)))
+    runs = patched_runs(model, text, layer, position, x.reshape(-1, x.shape[-1]), tokenizer)
     return np.concatenate(list(runs)).reshape(*x.shape[:-1], -1)
 
 
-def patched_runs(model, text, layer, position, x):
+def width(model, layer):
+    """How many numbers a layer's residual vectors have."""
+    return places(model, network_of(model), [layer])[layer].d
+
+
+def patched_runs(model, text, layer, position, x, tokenizer=None):
     """`patched_logits` of some of the vectors [n, d] at a time."""
     import torch
 
-    tokens, (norm, usual) = _read(model, text, layer, position)
-    step = max(1, _BATCH_TOKENS // len(tokens))
+    network, where, tokens = _read(model, text, layer, position, tokenizer)
+    passes, step = where_it_passes(model, network, layer), max(1, _BATCH_TOKENS // len(tokens))
     for rows in (x[start : start + step] for start in range(0, len(x), step)):
 
         def put(value, rows=rows):
-            value = value.clone()
-            value[:, -1] = torch.tensor(rows).to(value)
+            value = value.clone(memory_format=torch.contiguous_format)
+            _of_last_tokens(value, where, len(rows))[:] = torch.tensor(rows).to(value)
             return value
 
-        yield _last_logits(model, np.tile(tokens, (len(rows), 1)), edits(layer, norm, usual, put))
+        spots = Spots()
+        edit_stream(spots, passes, put)
+        yield _last_logits(model, network, np.tile(tokens, (len(rows), 1)), spots)
 
 
-def unpatched_run(model, text, layer, position):
+def unpatched_run(model, text, layer, position, tokenizer=None):
     """The residual vector [d] that the layer reads at a position, and the logits [d_vocab] there."""
-    tokens, (norm, _) = _read(model, text, layer, position)
-    seen = {}
-
-    def look(value, hook):
-        seen["x"] = bridge.array(value)[0, -1]
-
-    logits = _last_logits(model, tokens[None], [(f"blocks.{layer}.{norm}.hook_in", look)])
-    return seen["x"], logits[0]
+    network, where, tokens = _read(model, text, layer, position, tokenizer)
+    seen, spots = [], Spots()
+    spots.add(where.norm, True, 0, lambda value: seen.append(array(_of_last_tokens(value, where, 1))))
+    logits = _last_logits(model, network, tokens[None], spots)
+    return seen[0][0], logits[0]
 
 
-def _read(model, text, layer, position):
-    """The tokens up to a position, and what `find_norm` finds; refuses what has no next token to predict."""
-    check_layer(model, layer)
-    if not reads_one_way(model):
+def _of_last_tokens(value, where, n_texts):
+    """A view of the rows [n_texts, d] of what a layer reads that stand behind each text's last token."""
+    if where.is_tokens_first and value.ndim == 3:
+        return value[-1]
+    return value.view(n_texts, -1, value.shape[-1])[:, -1]
+
+
+def _read(model, text, layer, position, tokenizer):
+    """The network, the layer's places and the tokens up to a position; refuses what has no next token to predict."""
+    network = network_of(model)
+    where = places(model, network, [layer])[layer]
+    _require_next_token(model, network)
+    tokens = one_context(model, text, tokenizer)
+    return network, where, tokens[: integer_below(position, len(tokens), "position") + 1]
+
+
+def _require_next_token(model, network):
+    if not looks_back_only(model):
         raise ValueError(
             "model: expected one that predicts the next token, got one that reads both ways, as BERT does: it has no "
             "logits. trace(model, text, layer, edit_residual=...) gives its last layer's output."
         )
-    tokens = one_context(model, text)
-    return tokens[: integer_below(position, len(tokens), "position") + 1], find_norm(model, layer)
+    memory = known(model)
+    if "predicts" not in memory:
+        inputs = probe(network)
+        result = forward(network, inputs)
+        of_each = output(result).shape[:2] == next(iter(inputs.values())).shape
+        memory["predicts"] = of_each and (hasattr(result, "shape") or getattr(result, "logits", None) is not None)
+    if not memory["predicts"]:
+        raise ValueError(
+            f"model: expected one that predicts the next token, got a {type(network).__name__}, which has no logits "
+            f"[n_texts, n_tokens, d_vocab]. AutoModelForCausalLM.from_pretrained(...) makes one."
+        )
 
 
-def _last_logits(model, tokens, hooks):
-    def last(value, hook):
-        return value[:, -1:]
-
-    logits: Any = bridge.run(model, tokens, [*hooks, ("unembed.hook_in", last)])
-    return bridge.array(logits[:, -1])
+def _last_logits(model, network, tokens, spots):
+    if place := head(model, network):
+        spots.add(place, True, 0, lambda value: value[:, -1:])
+    with spots.on(network):
+        return array(output(forward(network, tokens))[:, -1])

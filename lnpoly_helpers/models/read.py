@@ -1,41 +1,26 @@
-"""From a loaded model to one MLP block as arrays: where its parts stand, and that they compute what is read."""
-
-from dataclasses import replace
-from typing import Any
+"""From a network to one MLP block as arrays, proven on what the network itself computes; and its token embeddings."""
 
 import numpy as np
 
-from .._inputs import Float, integer_below, require_installed
-from ..activations import ACTIVATIONS
+from .._inputs import Float, require_installed
+from .._modules import Runner, read_linear
 from ..layer import NormedMLP
-from .bridge import (
-    THREE_TOKENS,
-    Enough,
-    TransformerBridge,
-    activation_name,
-    array,
-    check_parts,
-    no_norm_before_mlp,
-    run,
-)
+from .find import entries, find_layers, is_linear, same, watch
+from .run import Model, all_digits, array, network_of, precision, probe
 
 
-def check_layer(model, layer):
-    integer_below(layer, model.cfg.n_layers, "layer")
-
-
-def mlp_block(model: TransformerBridge, layer: int) -> NormedMLP:
+def mlp_block(model: Model, layer: int) -> NormedMLP:
     """The norm and the MLP of one layer, as the model stores them, in float64.
 
-    block(x) = act(norm(x) @ W_in + b_in) @ W_out + b_out, with its gamma, beta and eps.
+    block(x) = act(norm(x) @ W_in + b_in) @ W_out + b_out, with its gamma, beta and eps; in a gated MLP act(...) times
+    a second linear map of norm(x).
 
     Parameters
     ----------
-    model : transformer_lens TransformerBridge
-        With a LayerNorm, an RMSNorm or nothing before an MLP of two matrices and a pointwise activation, or of three
-        (a gated one: SwiGLU, GeGLU, ReGLU).
+    model : transformer_lens TransformerBridge, model of transformers, or torch module that reads tokens
+        With a norm whose output an MLP of two or three matrices reads: before, beside or behind attention.
     layer : int
-        From 0.
+        From 0. An encoder's layers come before its decoder's.
 
     Returns
     -------
@@ -43,18 +28,27 @@ def mlp_block(model: TransformerBridge, layer: int) -> NormedMLP:
 
     Raises
     ------
+    TypeError
+        The model is no torch module.
     ValueError
-        The layer does not exist, or the architecture is not of that kind; the message says why.
+        The layer does not exist, or is not of that kind: a mixture of experts, an MLP that reads the raw stream,
+        another norm or activation. The message says which. Also for a bridge that computes something else than the
+        model in it.
     ImportError
         torch is not installed; the message says which extra brings it.
 
     Notes
     -----
-    Checked on three tokens: the block gives what the model's own MLP gives, to 1e-3 of the largest output or better.
+    Found by running the model on 8 tokens, whatever its parts are called: the norm is the module that made what the
+    MLP's first matrix reads, and is known by what it computes; the activation is what stands between the matrices, run
+    on a grid of numbers in float64. The block then gives the model's own output at each of the tokens, to 1e-9 of its
+    largest number in float64 and to 1e-5 in float32, or there is an error. The model is left as it was, and no weight
+    is copied but those of the block.
 
     See Also
     --------
     load_model, fold_layer_norm, residuals, token_embeddings
+    NormedMLP.from_modules : the same for modules that you name.
 
     Examples
     --------
@@ -64,21 +58,52 @@ def mlp_block(model: TransformerBridge, layer: int) -> NormedMLP:
     ('layernorm', 'relu', (128, 512))
     """
     require_installed("mlp_block", "models", "torch")
-    check_layer(model, layer)
-    return _read_block(model, layer)
+    import torch
+
+    network = network_of(model)
+    found = find_layers(network, [layer])[0][layer]
+    with all_digits(torch.float64):
+        block = NormedMLP.from_modules(*found.modules())
+    _prove(block, found, precision(network))
+    return block
 
 
-def token_embeddings(model: TransformerBridge) -> Float[np.ndarray, "d_vocab d"]:
-    """The token embedding matrix: the direction that each token starts with.
+def _prove(block, found, dtype):
+    """That a block gives what the network gave, at each token: one bad value does not hide behind a large one."""
+    import torch
+
+    eps = torch.finfo(dtype).eps
+    x, expected = (array(value).reshape(-1, value.shape[-1]) for value in (found.residual, found.last.made[0]))
+    off = np.abs(block(x) - expected).max(axis=1)
+    near = {torch.float64: 1e-9, torch.float32: 1e-5}.get(dtype, 8 * eps) * np.abs(expected).max(axis=1)
+    if (off > near).any() and eps < 1e-6:  # where terms of a sum cancel, the network's own rounding may be more
+        near += 4 * eps * (np.abs(block._hidden(block._normed(x))) @ np.abs(block.W_out)).max(axis=1)
+    if (off > near).any():
+        token = int((off / np.maximum(near, 1e-300)).argmax())
+        raise ValueError(
+            f"model: expected an MLP that gives act(norm(x) @ W_in + b_in) @ W_out + b_out, got another output behind "
+            f"{found.norm.name} and {found.last.name}: at token {token} it is off by {off[token]:.1e}, where the "
+            f"largest number is {np.abs(expected[token]).max():.1e}."
+        )
+
+
+def token_embeddings(model: Model) -> Float[np.ndarray, "d_vocab d"]:
+    """The token embedding matrix: the direction that each token starts with in the residual stream.
 
     Parameters
     ----------
-    model : transformer_lens TransformerBridge
+    model : transformer_lens TransformerBridge, model of transformers, or torch module that reads tokens
 
     Returns
     -------
     float64 [d_vocab, d]
-        A copy of the model's own, without positions.
+        A copy of the model's own, without positions and without a number by which all of it may be multiplied. Where
+        a linear map leads from a narrower embedding into the stream (OPT-350m), the rows behind it.
+
+    Raises
+    ------
+    ValueError
+        The embedding has another width than the stream, and more than a linear map between (ALBERT, ELECTRA).
 
     See Also
     --------
@@ -90,98 +115,22 @@ def token_embeddings(model: TransformerBridge) -> Float[np.ndarray, "d_vocab d"]
     >>> token_embeddings(load_model("nano-ln-relu")).shape
     (256, 128)
     """
-    embed: Any = model.embed
-    return array(embed.weight)
-
-
-def find_norms(model, layers):
-    """Of each layer the norm whose output its MLP reads, found by running three tokens.
-
-    No name tells: it is ln2 in GPT-2, ln1 in BERT (ln2 stands behind the MLP there) and in GPT-J (there is no other).
-
-    Returns
-    -------
-    dict of int: (str, dict)
-        ``"ln2"`` or ``"ln1"``, and what the block's hooks saw: torch tensors by the hooks' names.
-    """
-    seen = {layer: {} for layer in layers}
-
-    def keep(layer, name):
-        def look(value, hook):
-            seen[layer][name] = value.clone()
-            if (layer, name) == (max(layers), "mlp.out.hook_out"):
-                raise Enough
-
-        return look
-
-    hooks = []
-    for layer in seen:
-        parts = model.blocks[layer].submodules
-        check_parts(model.cfg, parts)
-        names = ["hook_in", "mlp.in.hook_in", "mlp.out.hook_out"] + ["attn.hook_out"] * ("attn" in parts)
-        names += [f"{norm}.{end}" for norm in ("ln1", "ln2") if norm in parts for end in ("hook_in", "hook_out")]
-        hooks += [(f"blocks.{layer}.{name}", keep(layer, name)) for name in names]
-    try:
-        run(model, THREE_TOKENS, hooks)
-    except Exception as error:
-        gist = f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
-        raise ValueError(f"model: expected one that runs on tokens, got {gist}") from None
-    return {layer: (_read_by_mlp(values), values) for layer, values in seen.items()}
-
-
-def find_norm(model, layer):
-    return find_norms(model, [layer])[layer]
-
-
-def _read_by_mlp(seen):
-    for norm in ("ln2", "ln1"):
-        if same(seen.get(f"{norm}.hook_out"), seen.get("mlp.in.hook_in")):
-            return norm
-    raise ValueError(no_norm_before_mlp("model"))
-
-
-def same(a, b):
-    """Whether two tensors hold the same values, up to rounding and shape."""
-    if a is None or b is None or a.numel() != b.numel():
-        return False
-    return a.flatten().allclose(b.flatten(), rtol=1e-4, equal_nan=True)
-
-
-def _read_block(model, layer):
-    """The norm and the MLP of a layer as a `NormedMLP`, checked to give what the model gives."""
-    block = model.blocks[layer]
-    name, seen = find_norm(model, layer)
-    parts = [_stored(getattr(block, name)), getattr(block.mlp, "in"), block.mlp.out]
-    if "gate" in block.mlp.submodules:
-        parts = [parts[0], block.mlp.gate, block.mlp.out, getattr(block.mlp, "in")]
-    norm, first, last, *up = map(_stored, parts)
-    stored = NormedMLP.from_modules(norm, first, last, activation_name(model.cfg), *up)
-    return _as_it_computes(stored, seen[f"{name}.hook_in"], seen["mlp.out.hook_out"])
-
-
-def _as_it_computes(block, residual, output):
-    """The block, once it gives what the model gives; its activation is another's if only that does.
-
-    The config of a bridge says "relu" for models that do not state their activation (BLOOM, MPT, GPT-1).
-    """
-    import torch
-
-    x, expected = (array(value).reshape(-1, block.d_model) for value in (residual, output))
-    tolerance = max(1e-3, 16 * torch.finfo(output.dtype).eps) * np.abs(expected).max()
-
-    def off(block):
-        return np.abs(block(x) - expected).max()
-
-    if off(block) > tolerance:
-        block = min((replace(block, activation=name) for name in ACTIVATIONS), key=off)
-    if off(block) > tolerance:
-        raise ValueError(
-            f"model: expected act(norm(x) @ W_in + b_in) @ W_out + b_out behind its norm, got an MLP that computes "
-            f"something else: on three tokens its output differs by up to {off(block):.1e}."
-        )
-    return block
-
-
-def _stored(component):
-    """The model's own module behind a bridge component."""
-    return getattr(component, "original_component", None) or component
+    require_installed("token_embeddings", "models", "torch")
+    network = network_of(model)
+    calls = watch(network, probe(network))
+    ask = getattr(network, "get_input_embeddings", lambda: None)
+    tables = [call for call in calls if call.module is ask()] or [
+        c for c in calls if hasattr(c.module, "num_embeddings")
+    ]
+    table, d = min(tables, key=lambda call: call.start), entries(network, calls)[0].read[0].shape[-1]
+    rows = array(table.module.weight)
+    if rows.shape[1] == d:
+        return rows
+    for call in calls:
+        if is_linear(call) and call.made[0].shape[-1] == d and same(call.read[0], table.made[0]):
+            W, b = read_linear(call.module, call.name, Runner(call.module))
+            return rows @ W + b
+    raise ValueError(
+        f"model: expected token embeddings as wide as the residual stream, {d} numbers, or a linear map from them into "
+        f"it, got {list(rows.shape)} and something else between. token_embeddings cannot say where a token starts."
+    )

@@ -1,24 +1,31 @@
 """From texts to windows of tokens, as a model reads them."""
 
 from collections.abc import Iterable
+from typing import Any, TypeAlias
 
 import numpy as np
 
-from .._inputs import Int, as_tokens
-from .bridge import TransformerBridge
+from .._inputs import ArrayLike, Int, as_texts, as_tokens
+from .find import looks_back_only
+from .run import Model, is_bridge, reads_one_way, size_of_vocabulary, width_of_context
+
+Text: TypeAlias = str | Int[ArrayLike, "n_tokens"]
+Texts: TypeAlias = Text | Int[ArrayLike, "n_texts n_tokens"] | Iterable[Text]
 
 
-def encode(model: TransformerBridge, text: str) -> Int[np.ndarray, "n_tokens"]:
-    """The tokens of a text: UTF-8 bytes for an embedded model, else the model's own tokenizer's.
+def encode(model: Model, text: Text, *, tokenizer: Any = None) -> Int[np.ndarray, "n_tokens"]:
+    """The tokens of a text: UTF-8 bytes for an embedded model, else those of the model's own tokenizer.
 
-    With the special tokens that the model expects around a text: ``<|endoftext|>`` before it for GPT-2 (as
+    With the special tokens that the model expects around a text: ``<|endoftext|>`` before it for GPT-2 in a bridge (as
     transformer_lens does), ``[CLS]`` before and ``[SEP]`` behind it for BERT. Not cut, however long it is.
 
     Parameters
     ----------
-    model : transformer_lens TransformerBridge
-    text : str
-        Not empty.
+    model : transformer_lens TransformerBridge, model of transformers, or torch module that reads tokens
+    text : str, or integers [n_tokens]
+        Not empty. Tokens are returned as they are.
+    tokenizer : tokenizer of transformers, optional
+        In place of the model's own, with the special tokens that it sets itself. A model of transformers knows none.
 
     Returns
     -------
@@ -26,8 +33,10 @@ def encode(model: TransformerBridge, text: str) -> Int[np.ndarray, "n_tokens"]:
 
     Raises
     ------
+    TypeError
+        The text is no str and no array of integers.
     ValueError
-        The text is empty or no str.
+        The text is empty, the model has no tokenizer, or a token is none of its vocabulary.
 
     See Also
     --------
@@ -39,33 +48,71 @@ def encode(model: TransformerBridge, text: str) -> Int[np.ndarray, "n_tokens"]:
     >>> encode(load_model("nano-ln-relu"), "Twice")
     array([ 84, 119, 105,  99, 101])
     """
-    if not isinstance(text, str) or not text:
-        raise ValueError(f"text: expected a non-empty str, got {text!r}.")
-    if model.tokenizer is None:
+    return _encode(model, text, tokenizer or _tokenizer(model, text), tokenizer is not None)
+
+
+def _encode(model, text, tokenizer, is_given=False):
+    if not isinstance(text, str):
+        return as_tokens(text, "text", size_of_vocabulary(model))
+    if not text:
+        raise ValueError("text: expected a non-empty str, got ''.")
+    if tokenizer is None:
         return np.frombuffer(text.encode(), dtype=np.uint8).astype(np.int64)
-    return model.to_tokens(text, truncate=False)[0].cpu().numpy()
+    if is_bridge(model) and reads_one_way(model) and not is_given:
+        return model.to_tokens(text, truncate=False)[0].cpu().numpy()
+    return np.array(tokenizer(text)["input_ids"], dtype=np.int64)
 
 
-def one_context(model, text):
-    """The tokens of a text, or an array of them as it is: at most one context long, int64 [n_tokens]."""
-    if isinstance(text, (list, tuple)) or hasattr(text, "shape"):
-        tokens = as_tokens(text, "text", model.cfg.d_vocab)
-    else:
-        tokens = encode(model, text)
-    if len(tokens) > model.cfg.n_ctx:
-        raise ValueError(f"text: expected at most {model.cfg.n_ctx} tokens, got {len(tokens)}. Shorten it.")
+def _tokenizer(model, *texts):
+    """What makes tokens of these texts: a model's own tokenizer, or None where bytes or tokens need none."""
+    tokenizer = getattr(model, "tokenizer", None)
+    if not any(isinstance(text, str) for text in texts):
+        return None
+    if tokenizer is None:
+        if is_bridge(model) and not hasattr(model.original_model, "config") and model.cfg.d_vocab == 256:
+            return None  # one of transformer_lens's own kind, as the embedded ones are
+        raise ValueError(
+            "text: expected tokens, integers [n_tokens], for a model without a tokenizer, got a str. Pass the tokens, "
+            "or tokenizer=AutoTokenizer.from_pretrained(...)."
+        )
+    if is_bridge(model) and not reads_one_way(model):
+        return getattr(model, "own_tokenizer", None) or _as_it_was(tokenizer)
+    return tokenizer
+
+
+def _as_it_was(tokenizer):
+    """A tokenizer as its model has it: transformer_lens gives it another end of text, and with it takes BERT's away."""
+    from transformers import AutoTokenizer
+
+    try:
+        return AutoTokenizer.from_pretrained(tokenizer.name_or_path, local_files_only=True, trust_remote_code=False)
+    except Exception:
+        raise ValueError(
+            "text: expected tokens, integers [n_tokens], for a TransformerBridge of an encoder, whose tokenizer is not "
+            "its model's own any more, got a str. Pass tokenizer=AutoTokenizer.from_pretrained(...) as well."
+        ) from None
+
+
+def one_context(model, text, tokenizer=None):
+    """The tokens of a text, as `encode` gives them: at most one context long."""
+    tokens, n_ctx = encode(model, text, tokenizer=tokenizer), context(model)
+    if n_ctx and len(tokens) > n_ctx:
+        raise ValueError(f"text: expected at most {n_ctx} tokens, got {len(tokens)}. Shorten it.")
     return tokens
 
 
-def context_windows(model: TransformerBridge, texts: str | Iterable[str]) -> list[Int[np.ndarray, "_"]]:
+def context_windows(model: Model, texts: Texts, *, tokenizer: Any = None) -> list[Int[np.ndarray, "_"]]:
     """The texts as token arrays, each at most one context long, in order.
 
     A text that is longer is cut, and the special tokens that stand around a text stand around each of its windows.
 
     Parameters
     ----------
-    model : transformer_lens TransformerBridge
-    texts : list of str, or one str
+    model : transformer_lens TransformerBridge, model of transformers, or torch module that reads tokens
+    texts : list of str or of integers [n_tokens], or one of them, or integers [n_texts, n_tokens]
+        Tokens are cut as they are, and nothing is put around them.
+    tokenizer : tokenizer of transformers, optional
+        As for `encode`.
 
     Returns
     -------
@@ -74,8 +121,8 @@ def context_windows(model: TransformerBridge, texts: str | Iterable[str]) -> lis
 
     Raises
     ------
-    ValueError
-        There is no text, or one is empty.
+    TypeError, ValueError
+        There is no text, or `encode` refuses one.
 
     See Also
     --------
@@ -88,47 +135,52 @@ def context_windows(model: TransformerBridge, texts: str | Iterable[str]) -> lis
     >>> [len(window) for window in context_windows(model, ["a" * 300, "b"])], model.cfg.n_ctx
     ([128, 128, 44, 1], 128)
     """
-    texts = [texts] if isinstance(texts, str) else list(texts)
-    if not texts:
-        raise ValueError("texts: expected at least one text, got none.")
-    before, behind = _special_tokens(model)
-    step = model.cfg.n_ctx - before - behind
-    windows = []
+    texts = as_texts(texts, "texts")
+    own = tokenizer or _tokenizer(model, *texts)
+    around = _special_tokens(model, own, tokenizer is not None)
+    n_ctx, windows = context(model), []
     for text in texts:
-        tokens = encode(model, text)
+        tokens = _encode(model, text, own, tokenizer is not None)
+        before, behind = around if isinstance(text, str) else (0, 0)
         head, body, tail = np.split(tokens, [before, len(tokens) - behind])
+        step = (n_ctx or len(tokens)) - before - behind
         windows += [np.concatenate([head, body[k : k + step], tail]) for k in range(0, max(len(body), 1), step)]
     return windows
 
 
-def _special_tokens(model):
+def context(model):
+    """How many tokens a model reads at once; None if nothing says so."""
+    return model.cfg.n_ctx if is_bridge(model) else width_of_context(model)
+
+
+def _special_tokens(model, tokenizer, is_given):
     """How many tokens `encode` adds before and behind a text."""
-    if model.tokenizer is None:
+    if tokenizer is None:
         return 0, 0
-    alone = len(model.tokenizer("a", add_special_tokens=False)["input_ids"])
-    tokens = encode(model, "a")
-    added = len(tokens) - alone
+    alone, tokens = tokenizer("a", add_special_tokens=False)["input_ids"], _encode(model, "a", tokenizer, is_given)
+    added = len(tokens) - len(alone)
+    for before in range(added + 1):
+        if list(tokens[before : before + len(alone)]) == list(alone):
+            return before, added - before
     before = 0
-    while before < added and tokens[before] in model.tokenizer.all_special_ids:
+    while before < added and tokens[before] in tokenizer.all_special_ids:
         before += 1
     return before, added - before
 
 
-def reads_one_way(model):
-    return getattr(model.cfg, "attention_dir", "causal") == "causal"
-
-
-def positions(model: TransformerBridge, texts: str | Iterable[str]) -> Int[np.ndarray, "n_tokens"]:
+def positions(model: Model, texts: Texts, *, tokenizer: Any = None) -> Int[np.ndarray, "n_tokens"]:
     """The position of each row of `residuals` in its window.
 
-    0 is the first token that the model saw: ``<|endoftext|>`` for GPT-2, ``[CLS]`` for BERT, the text's first byte for
-    an embedded model. GPT-2's residual vectors at position 0 are many times longer than all others.
+    0 is the first token that the model saw: ``<|endoftext|>`` for GPT-2 in a bridge, ``[CLS]`` for BERT, the text's
+    first byte for an embedded model. GPT-2's residual vectors at position 0 are many times longer than all others.
 
     Parameters
     ----------
-    model : transformer_lens TransformerBridge
-    texts : list of str, or one str
+    model : transformer_lens TransformerBridge, model of transformers, or torch module that reads tokens
+    texts : list of str or of integers [n_tokens], or one of them, or integers [n_texts, n_tokens]
         Cut as `context_windows` does.
+    tokenizer : tokenizer of transformers, optional
+        As for `encode`.
 
     Returns
     -------
@@ -136,8 +188,8 @@ def positions(model: TransformerBridge, texts: str | Iterable[str]) -> Int[np.nd
 
     Raises
     ------
-    ValueError
-        There is no text, or one is empty.
+    TypeError, ValueError
+        As for `context_windows`.
 
     See Also
     --------
@@ -149,10 +201,11 @@ def positions(model: TransformerBridge, texts: str | Iterable[str]) -> Int[np.nd
     >>> positions(load_model("nano-ln-relu"), ["one", "to"])
     array([0, 1, 2, 0, 1])
     """
-    return np.concatenate([np.arange(len(window)) for window in context_windows(model, texts)])
+    windows = context_windows(model, texts, tokenizer=tokenizer)
+    return np.concatenate([np.arange(len(window)) for window in windows])
 
 
-def distinct_contexts(model: TransformerBridge, texts: str | Iterable[str]) -> Int[np.ndarray, "n"]:
+def distinct_contexts(model: Model, texts: Texts, *, tokenizer: Any = None) -> Int[np.ndarray, "n"]:
     """The rows of `residuals` that are no window's first token and whose token has a context of its own.
 
     A token's vector is made of what the model reads: of all tokens up to it, or in a model that reads both ways of its
@@ -161,9 +214,11 @@ def distinct_contexts(model: TransformerBridge, texts: str | Iterable[str]) -> I
 
     Parameters
     ----------
-    model : transformer_lens TransformerBridge
-    texts : list of str, or one str
+    model : transformer_lens TransformerBridge, model of transformers, or torch module that reads tokens
+    texts : list of str or of integers [n_tokens], or one of them, or integers [n_texts, n_tokens]
         Cut as `context_windows` does.
+    tokenizer : tokenizer of transformers, optional
+        As for `encode`.
 
     Returns
     -------
@@ -172,8 +227,8 @@ def distinct_contexts(model: TransformerBridge, texts: str | Iterable[str]) -> I
 
     Raises
     ------
-    ValueError
-        There is no text, or one is empty.
+    TypeError, ValueError
+        As for `context_windows`.
 
     See Also
     --------
@@ -185,9 +240,9 @@ def distinct_contexts(model: TransformerBridge, texts: str | Iterable[str]) -> I
     >>> distinct_contexts(load_model("nano-ln-relu"), ["one", "once"])  # "on" is seen twice
     array([1, 2, 5, 6])
     """
-    one_way = reads_one_way(model)
+    windows, one_way = context_windows(model, texts, tokenizer=tokenizer), looks_back_only(model)
     seen, rows, row = set(), [], 0
-    for window in context_windows(model, texts):
+    for window in windows:
         whole = window.tobytes()
         for position in range(len(window)):
             context = window[: position + 1].tobytes() if one_way else (whole, position)
