@@ -5,6 +5,7 @@ What stands here needs NumPy and SciPy alone, and is imported here. `lnpoly_help
 are called; importing this package loads none of them.
 """
 
+from .activations import gate
 from .boundaries import (
     RayCrossings,
     boundary_height,
@@ -98,6 +99,7 @@ __all__ = [
     "encode",
     "expected_crossings",
     "fold_layer_norm",
+    "gate",
     "growth_exponents",
     "hamming_distance",
     "jacobian",
