@@ -24,7 +24,7 @@ BESIDE := OMP_NUM_THREADS=1 MPLBACKEND=Agg $(PY) -m pytest -n 2 --dist loadfile
 MATHS := tests/geometry tests/test_*.py lnpoly_helpers
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run lite quick test browser bench seeds lint types maths unit nbval places lab notebooks links clean
+.PHONY: help setup run lite quick test browser bench seeds published lint types maths unit nbval places lab notebooks links clean
 
 help:
 	@echo 'make run                    execute every notebook, write the site (site/index.html), print a table'
@@ -35,6 +35,7 @@ help:
 	@echo 'make browser                the site and its notebooks in a real Chromium; installs it with apt-get if need be'
 	@echo 'make bench                  measure the speed claims, print them, write data/benchmarks.md'
 	@echo 'make seeds SEEDS=folder LADDER=folder  measure networks that data/build.py and data/ladder.py trained'
+	@echo 'make published FILES=folder  compute what is quoted of published neurons, from their tables'
 	@echo 'make places                 run the notebooks as Colab and Binder would'
 	@echo 'make lab                    open the notebooks in JupyterLab'
 	@echo 'make notebooks              execute and normalise the committed notebooks in place'
@@ -121,6 +122,10 @@ bench: $(READY)
 # what the notebooks quote of networks that are not embedded, into data/results/seeds; a quarter of an hour
 seeds: $(READY)
 	@OMP_NUM_THREADS=1 $(PY) data/measure.py $(if $(SEEDS),--seeds '$(SEEDS)') $(if $(LADDER),--ladder '$(LADDER)')
+
+# what the notebooks quote of neurons of real GPT-2s, from tables that somebody else publishes: the script names them
+published: $(READY)
+	@$(PY) data/published_neurons.py '$(FILES)'
 
 clean:
 	rm -rf site screenshots dist build .pytest_cache .ruff_cache .hypothesis .benchmarks

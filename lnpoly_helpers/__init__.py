@@ -53,7 +53,15 @@ from .nulls import (
 )
 from .output_paths import PathProfile, TangentRange, path_profile, tangent_range
 from .rotation import Crossings, angle_between, at_length, crossings, rotate, rotate_residual, steering_angle
-from .series import compare_predictions, predictions, prompts, published, save_results, seed_results
+from .series import (
+    compare_predictions,
+    predictions,
+    prompts,
+    published,
+    published_neurons,
+    save_results,
+    seed_results,
+)
 from .slices import lift, restrict, slice_basis
 from .stats import bootstrap_interval, mean_interval, median_interval, plus_minus
 from .surveys import survey, survey_beside_nulls, survey_interval, survey_network
@@ -132,6 +140,7 @@ __all__ = [
     "predictions",
     "prompts",
     "published",
+    "published_neurons",
     "ray_crossings",
     "residuals",
     "rest_weights",

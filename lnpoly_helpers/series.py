@@ -78,6 +78,61 @@ def published() -> dict[str, Any]:
     return json.loads((data_folder() / "published" / "gpt2_residual_std.json").read_text(encoding="utf-8"))
 
 
+def published_neurons(network: str = "stanford-gpt2-small-a") -> dict[str, Any]:
+    """What the boundaries of real GPT-2s look like, by layer, from published lengths, biases and on-rates of neurons.
+
+    Parameters
+    ----------
+    network : str
+        "stanford-gpt2-small-a" or "stanford-gpt2-medium-a", of OpenAI's shapes and recipe, trained anew by Stanford;
+        or "pythia-160m". Other weights than OpenAI's, so none of them is to be called GPT-2.
+
+    Returns
+    -------
+    dict
+        ``layers`` and ``together``, all layers as one. Each has ``neurons``, their number; ``misses``, how many
+        boundaries miss the sphere; ``highest``, the largest |height|; ``circles``, the mean share of the θ/π law
+        on random great circles (`expected_crossings`); and ``mean`` and ``quartiles`` of four figures: ``height``
+        (`boundary_height`), ``cap_share`` (`cap_share`), ``on``, the share of text on which the neuron is on, and
+        ``rice``, what Rice's formula makes of that (`rice_factor`). In ``layers`` they are float64 [n_layers],
+        quartiles [3, n_layers]; in ``together`` numbers, quartiles [3].
+        Also ``d_model``, ``d_mlp``, ``sha256`` of the table, ``network``, ``what``, ``source``, ``licence``, ``sample``
+        and ``command``.
+
+    Raises
+    ------
+    ValueError
+        The network is another.
+    FileNotFoundError
+        The file that comes with the package is gone.
+
+    Notes
+    -----
+    The neurons are no random sample: 1,533 of 36,864 in GPT-2 small's shape, those that five training seeds share, and
+    they are on in less text than the others. Rounded to four digits. Gurnee et al. 2024, arXiv:2401.12181.
+
+    See Also
+    --------
+    boundary_height, cap_share, rice_factor, meets_sphere : the figures, of any layer.
+    published : residual norms of GPT-2 small.
+
+    Examples
+    --------
+    >>> found = published_neurons()
+    >>> found["together"]["neurons"], found["together"]["misses"], found["layers"]["quartiles"]["height"].shape
+    (1533, 0, (3, 12))
+    """
+    found = json.loads(read_data(data_folder() / "published" / "neurons.json"))
+    networks = found.pop("networks")
+    if network not in networks:
+        raise ValueError(f"network: expected one of {', '.join(networks)}, got {network!r}.")
+    return found | {key: _arrays(value) if key == "layers" else value for key, value in networks[network].items()}
+
+
+def _arrays(found):
+    return {k: _arrays(v) if isinstance(v, dict) else np.array(v, dtype=np.float64) for k, v in found.items()}
+
+
 def seed_results(name: str) -> dict[str, Any]:
     """What `survey` found in networks that do not come with the package: other seeds, checkpoints, widths.
 
