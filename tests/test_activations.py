@@ -47,7 +47,7 @@ def test_gates_are_the_closed_forms():
     np.testing.assert_array_equal(gate("relu", GRID), GRID > 0)
     np.testing.assert_allclose(gate("silu", GRID[:2401]), 1 / (1 + np.exp(-GRID[:2401])), rtol=1e-13)
     np.testing.assert_allclose(gate("gelu", [-1.6448536269514722, 0.0, 1.6448536269514722]), [0.05, 0.5, 0.95])
-    with pytest.raises(ValueError, match="activation: expected one of relu, .*, got 'tanh'"):
+    with pytest.raises(ValueError, match="activation: expected one of 'relu', .*, got 'tanh'"):
         gate("tanh", [0.0])
 
 

@@ -95,6 +95,27 @@ def residuals(
     return x[0] if np.ndim(layer) == 0 else x
 
 
+def reads_and_writes(model, text, layers):
+    """What the norm before each layer's MLP reads, and what the model's own MLP puts out: [n_layers, n_tokens, d] each.
+
+    In one run, of a text of at most one context.
+    """
+    tokens = one_context(model, text)
+    seen = {}
+
+    def keep(key):
+        def look(value, hook):
+            seen[key] = value
+            if key == (max(layers), "mlp.out.hook_out"):
+                raise bridge.Enough
+
+        return look
+
+    names = {k: (f"{norm}.hook_in", "mlp.out.hook_out") for k, (norm, _) in find_norms(model, layers).items()}
+    bridge.run(model, tokens[None], [(f"blocks.{k}.{name}", keep((k, name))) for k in names for name in names[k]])
+    return tuple(np.array([bridge.array(seen[k, names[k][part]])[0] for k in layers]) for part in (0, 1))
+
+
 def _batches(lengths):
     """Split windows into batches of similar lengths, bounded in windows and in tokens; the numbers of the windows."""
     batch = []

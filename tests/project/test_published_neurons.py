@@ -1,4 +1,4 @@
-"""What is said of published neurons follows from their tables: those themselves where they are, and small ones made here."""
+"""What is said of published neurons follows from their tables: themselves where they are, and small ones made here."""
 
 import os
 from pathlib import Path
