@@ -1,7 +1,7 @@
 """What one push does to one layer, in figures: for networks, seeds and nulls side by side."""
 
 import copy
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
