@@ -354,11 +354,8 @@ def looks_back_only(model):
         n_tokens = next(iter(inputs.values())).shape[-1]
         spots.add(all_layers(model, network)[-1], False, 0, lambda value: seen.append(value.reshape(n_tokens, -1)))
         for step in (0, 1):
-            tokens = {
-                name: torch.cat([value[:, :-1], (value[:, -1:] - step).abs()], dim=1) for name, value in inputs.items()
-            }
             with spots.on(network):
-                forward(network, tokens)
+                forward(network, {name: _with_another_last(value, step) for name, value in inputs.items()})
         memory["looks back"] = apart(*(array(value)[:-1] for value in seen)) <= 64 * _rounding(seen[0])
     return memory["looks back"]
 

@@ -10,7 +10,8 @@ from .find import looks_back_only
 from .run import Model, is_bridge, reads_one_way, size_of_vocabulary, width_of_context
 
 Text: TypeAlias = str | Int[ArrayLike, "n_tokens"]
-Texts: TypeAlias = Text | Int[ArrayLike, "n_texts n_tokens"] | Iterable[Text]
+_Tokens: TypeAlias = Int[ArrayLike, "_"]  # of a length of its own
+Texts: TypeAlias = str | _Tokens | Int[ArrayLike, "n_texts _"] | Iterable[str | _Tokens]
 
 
 def encode(model: Model, text: Text, *, tokenizer: Any = None) -> Int[np.ndarray, "n_tokens"]:

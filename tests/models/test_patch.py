@@ -6,9 +6,10 @@ from functools import cache
 import numpy as np
 import pytest
 import torch
+import transformers
 from tiny import GPT2, saved
 
-from lnpoly_helpers import EMBEDDED, capture, encode, load_model, patched_logits, residuals, trace
+from lnpoly_helpers import EMBEDDED, capture, distinct_contexts, encode, load_model, patched_logits, residuals, trace
 from lnpoly_helpers.models import patch
 
 torch.set_num_threads(1)
@@ -117,7 +118,9 @@ def test_tokens_are_taken_as_a_text_is(models):
 
 def test_no_logits_are_made_but_those_that_are_returned():
     model, shapes = load_model("nano-ln-relu"), []
-    model.unembed.register_forward_hook(lambda module, inputs, output: shapes.append(tuple(output.shape)))
+    model.unembed.original_component.register_forward_hook(
+        lambda module, inputs, output: shapes.append(tuple(output.shape))
+    )
     patched_logits(model, TEXT, 1, 5, vectors(model, 1, 3))
     assert shapes[-1] == (3, 1, 256)
 
@@ -139,17 +142,17 @@ BAD = {
     "an empty text": ({"text": ""}, "text: expected a non-empty str, got ''"),
     "a text too long": ({"text": 129 * "a"}, "text: expected at most 128 tokens, got 129. Shorten it"),
     "too many tokens": ({"text": np.zeros(129, dtype=int)}, "text: expected at most 128 tokens, got 129"),
-    "no such token": ({"text": [1, 256]}, r"text: expected a str or an array \[n_tokens\] of integers 0 to 255, got"),
-    "tokens of two texts": ({"text": [[1, 2]]}, r"text: expected .* got int64 \[1, 2\]\. encode\(model, text\) makes"),
-    "floats for tokens": ({"text": [1.0, 2.0]}, "text: expected .* got float64"),
-    "no tokens": ({"text": np.zeros(0, dtype=int)}, r"text: expected .* got int64 \[0\]"),
+    "no such token": ({"text": [1, 256]}, "text: expected tokens of a vocabulary of 256, from 0, got 256"),
+    "tokens of two texts": ({"text": [[1, 2]]}, r"text: expected a str, or tokens: .* got int64 \[1, 2\]"),
+    "floats for tokens": ({"text": [1.0, 2.0]}, "text: expected a str, or tokens: .* got float64"),
+    "no tokens": ({"text": np.zeros(0, dtype=int)}, "text: expected at least one token, got none"),
 }
 
 
 @pytest.mark.parametrize("change, message", BAD.values(), ids=BAD)
 def test_bad_input_is_named(change, message):
     call = {"text": "abc", "layer": 1, "position": 1, "x": np.ones(128)} | change
-    with pytest.raises(ValueError, match=f"^{message}"):
+    with pytest.raises((TypeError, ValueError), match=f"^{message}"):
         patched_logits(shared("nano-ln-relu"), **call)
 
 
@@ -161,7 +164,7 @@ def test_what_enters_a_block_is_what_left_the_one_before(kind, models):
     model = models(kind)
     first, second = (trace(model, TEXT, layer) for layer in (0, 1))
     if kind == "post-norm":
-        with capture(model.original_model.transformer.h[1]) as seen:
+        with capture(model.original_model.transformer.h[1].original_component) as seen:
             trace(model, TEXT, 1)
         np.testing.assert_array_equal(second.block_input, seen.calls[-1][0])
         return
@@ -177,3 +180,32 @@ def test_what_enters_the_first_block_is_the_embedding():
     tokens = encode(model, TEXT)
     expected = model.embed.weight[tokens] + model.pos_embed.weight[: len(tokens)]
     np.testing.assert_allclose(trace(model, TEXT, 0).block_input, expected.detach(), atol=1e-15)
+
+
+# --- models that no bridge holds ---
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_model_of_transformers_itself_is_patched_as_its_bridge(kind, models):
+    bridge = models(kind)
+    path = bridge.original_model.config.name_or_path
+    model = getattr(transformers, KINDS[kind][0]).from_pretrained(path, dtype=torch.float64)
+    tokens = encode(bridge, TEXT)
+    x = vectors(bridge, 1, 3)
+    logits = patched_logits(model, tokens, 1, 4, x)
+    np.testing.assert_allclose(logits, patched_logits(bridge, tokens, 1, 4, x), rtol=0, atol=1e-12)
+    own, theirs = distinct_contexts(model, [tokens, tokens[:5]]), distinct_contexts(bridge, [tokens, tokens[:5]])
+    assert own.tolist() == theirs.tolist() == [*range(1, len(tokens))]  # the second is a part of the first
+
+
+def test_what_reads_both_ways_is_found_by_running_and_a_model_without_a_head_is_refused():
+    config = {"vocab_size": 300} | OTHER
+    bert = transformers.BertForMaskedLM(transformers.BertConfig(**config)).eval()
+    windows = [[5, 6, 7, 8], [5, 6, 7], [5, 6, 7, 8]]
+    assert distinct_contexts(bert, windows).tolist() == [1, 2, 3, 5, 6]
+    with pytest.raises(ValueError, match="^model: expected one that predicts the next token, got one that reads both"):
+        patched_logits(bert, windows[0], 0, 2, np.ones(32))
+    headless = transformers.GPT2Model(transformers.GPT2Config(vocab_size=300, n_embd=32, n_layer=2, n_head=4)).eval()
+    assert distinct_contexts(headless, windows).tolist() == [1, 2, 3]
+    with pytest.raises(ValueError, match="^model: expected .* next token, got a GPT2Model, which has no logits"):
+        patched_logits(headless, windows[0], 0, 2, np.ones(32))
