@@ -9,8 +9,8 @@ from .._inputs import ArrayLike, Int, as_texts, as_tokens
 from .find import looks_back_only
 from .run import Model, is_bridge, reads_one_way, size_of_vocabulary, width_of_context
 
-Text: TypeAlias = str | Int[ArrayLike, "n_tokens"]
-Texts: TypeAlias = Text | Int[ArrayLike, "n_texts n_tokens"] | Iterable[Text]
+Text: TypeAlias = str | Int[ArrayLike, "_"]
+Texts: TypeAlias = Text | Int[ArrayLike, "_ _"] | Iterable[Text]
 
 
 def encode(model: Model, text: Text, *, tokenizer: Any = None) -> Int[np.ndarray, "n_tokens"]:
