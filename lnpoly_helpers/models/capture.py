@@ -339,7 +339,7 @@ def trace(
         rows = of_the_text(value)
         with as_outside(grad):
             edited = as_float64(function(rows), name, shape=rows.shape)
-        return torch.from_numpy(edited).to(value)
+        return torch.tensor(edited).to(value)
 
     def keep(name, value):
         seen[name] = value.clone()

@@ -36,7 +36,6 @@ from lnpoly_helpers import (
 )
 from lnpoly_helpers.models import hub as hub_room
 
-torch.set_num_threads(1)
 NO_LN = "apollo-research/gpt2_noLN"
 TEXT = "the cat sat on the mat and the cat ate"
 ALIAS = {name: f"openai-community/{name}" for name in ("gpt2", "gpt2-medium")}
