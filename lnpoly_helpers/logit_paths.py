@@ -24,7 +24,7 @@ from .layer import normalize
 from .models.capture import residuals
 from .models.patch import patched_runs, unpatched_run, width
 from .models.read import mlp_block
-from .models.run import Model
+from .models.run import Model, known
 from .models.text import Text, Texts, context_windows, distinct_contexts, positions
 from .nulls import look_alikes
 from .rotation import angle_between, rotate_residual
@@ -149,9 +149,17 @@ def logit_path(
     angles = as_float64(angles, "angles", shape=("n_angles",))
     v = as_float64(v, "v", shape=(..., width(model, layer)))
     x, logits = unpatched_run(model, text, layer, position, tokenizer)
-    turned = rotate_residual(x, v[..., None, :], angles, kind=mlp_block(model, layer).kind)
+    turned = rotate_residual(x, v[..., None, :], angles, kind=_kind(model, layer))
     runs = patched_runs(model, text, layer, position, turned.reshape(-1, len(x)), tokenizer)
     return np.concatenate([measure(logits, patched) for patched in runs]).reshape(turned.shape[:-1])
+
+
+def _kind(model, layer):
+    """The kind of norm before a layer's MLP, read once: many paths ask for it."""
+    memory = known(model)
+    if ("kind", layer) not in memory:
+        memory["kind", layer] = mlp_block(model, layer).kind
+    return memory["kind", layer]
 
 
 def growth_exponents(
@@ -326,7 +334,7 @@ def logit_survey(
     usable = np.unique(window)
     if len(usable) < n_paths:
         raise ValueError(f"texts: expected at least n_paths = {n_paths} windows, got {len(usable)}. Pass more texts.")
-    kind = "layernorm" if mlp_block(model, layer).kind == "layernorm" else "rmsnorm"
+    kind = "layernorm" if _kind(model, layer) == "layernorm" else "rmsnorm"
     z = normalize(residuals(model, windows, layer)[rows], kind=kind)
     starts = [rng.choice(np.flatnonzero(window == k)) for k in rng.choice(usable, n_paths, replace=False)]
     if towards == "points":
