@@ -14,7 +14,7 @@ READY := $(VENV)/.ready
 # a python3 kernel that a reader has elsewhere must not run the notebooks
 export JUPYTER_PREFER_ENV_PATH := 1
 # The saved outputs show the models that setup installs, so the same are shown here, whatever else this machine has.
-# Another model for notebooks 06 and 07: make run MODEL=gpt2 (or a folder).
+# Another model for notebooks 06 to 08: make run MODEL=gpt2 (or a folder).
 MODEL :=
 MODELS := $(if $(MODEL),LNPOLY_MODEL='$(MODEL)',HF_HUB_OFFLINE=1 HF_HUB_CACHE=$(CURDIR)/$(VENV)/no-hub LNPOLY_MODEL=auto)
 
@@ -28,7 +28,7 @@ MATHS := tests/geometry tests/test_*.py lnpoly_helpers
 
 help:
 	@echo 'make run                    execute every notebook, write the site (site/index.html), print a table'
-	@echo 'make run MODEL=gpt2         the same, with GPT-2 small (or a folder) in 06 and 07'
+	@echo 'make run MODEL=gpt2         the same, with GPT-2 small (or a folder) in 06 to 08'
 	@echo 'make lite                   the page that runs notebooks 1 to 4 in a browser (site/lite); needs npm'
 	@echo 'make quick                  lint, types and the maths, while you work'
 	@echo 'make test                   every test but those in the browser; CI runs both'

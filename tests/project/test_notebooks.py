@@ -121,11 +121,28 @@ def test_readme_shows_the_figure_that_its_notebook_shows():
     assert f"](notebooks/{name})" in (ROOT / "README.md").read_text(encoding="utf-8")
 
 
-def test_the_table_at_the_top_of_notebook_07_is_what_its_cells_print():
-    cells = nbformat.read(ROOT / "notebooks" / "07_adding_a_direction.ipynb", as_version=4).cells
+def decimals(text):
+    return set(re.findall(r"(?<![\w./])\d+\.\d+(?![\w/])", text.replace("−", "-")))
+
+
+def unprinted(cells):
+    """Decimal numbers of the prose that no cell prints."""
     printed = "".join(output.get("text", "") for cell in cells for output in cell.get("outputs", []))
-    rows = [line for line in cells[0].source.splitlines() if line.startswith("| ") and "±" in line]
-    assert len(rows) == 5 and all(f"{row}\n" in printed for row in rows)
+    prose = "\n".join(cell.source for cell in cells if cell.cell_type == "markdown")
+    return decimals(re.sub(r"\]\([^)]*\)", "]", prose)) - decimals(printed)
+
+
+@pytest.mark.parametrize("name", ["07_adding_a_direction", "08_same_direction_other_contexts"])
+def test_every_number_in_the_prose_is_printed(name):
+    cells = nbformat.read(ROOT / "notebooks" / f"{name}.ipynb", as_version=4).cells
+    assert unprinted(cells) <= {"0.5", "1.5"}  # half of the way, and what is derived in the text
+
+
+def test_that_a_number_nobody_prints_is_found():
+    cells = [new_markdown_cell("It is 0.25, not −3.75 ([so](https://arxiv.org/abs/1234.56789)).")]
+    assert unprinted(cells) == {"0.25", "3.75"}
+    cells.append(new_code_cell("print(0.25)", outputs=[new_output("stream", name="stdout", text="-3.75 0.25\n")]))
+    assert unprinted(cells) == set()
 
 
 # --- that the check can fail -------------------------------------------------------------------------------------
