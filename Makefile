@@ -128,7 +128,7 @@ bench: $(READY)
 
 # what the notebooks quote of networks that are not embedded, into data/results/seeds; a quarter of an hour
 seeds: $(READY)
-	@OMP_NUM_THREADS=1 $(PY) data/measure.py $(if $(SEEDS),--seeds '$(SEEDS)') $(if $(LADDER),--ladder '$(LADDER)')
+	@OMP_NUM_THREADS=1 $(PY) data/measure.py $(if $(SEEDS),--seeds '$(SEEDS)') $(if $(LADDER),--ladder '$(LADDER)') --pretrained
 
 # what the notebooks quote of neurons of real GPT-2s, from tables that somebody else publishes: the script names them
 published: $(READY)

@@ -1,12 +1,14 @@
 """Measure what the notebooks quote of seeds, checkpoints and widths that are not embedded; write data/results/seeds.
 
-usage: python data/measure.py [--seeds FOLDER] [--ladder FOLDER] [--only FILE ...] [--out FOLDER]
+usage: python data/measure.py [--seeds FOLDER] [--ladder FOLDER] [--pretrained] [--only FILE ...] [--out FOLDER]
 
 --seeds holds what ``data/build.py --seed ...`` writes, ``NAME.seedS[.stepN].npz``, loose or in tar files; --ladder what
 ``data/ladder.py`` writes. Every layer is measured by `survey`, 30 degrees towards other tokens, four times: as it was
 trained ("trained"); its `matched_layer` ("matched"); with its own W_in and random W_out ("W_out random"); and, but for
 the ladder, the layer of a network of that design with fresh weights ("untrained"), at its own points. One file a
 design [seed, layer], seed 0 the embedded model; ``checkpoints`` and ``widths`` [network, layer], ``ladder`` [network].
+--pretrained is for the networks that come in pip packages, every third layer and the last of SmolLM2, every one of
+MiniLM: one file each, [layer].
 
 Points are residual vectors of every third text of ``data/prompts.txt``, one for each distinct context and no text's
 first token. Where there is no norm they are taken at their median length (`at_length`). Networks and draws are in
@@ -34,6 +36,7 @@ from lnpoly_helpers import (  # noqa: E402
     FoldedMLP,
     load_model,
     model_card,
+    model_name,
     prompts,
     survey_beside_nulls,
     survey_network,
@@ -43,7 +46,8 @@ from lnpoly_helpers.models.load import boot_native  # noqa: E402
 TEXTS = prompts()[::3]
 SETTINGS = {"n_paths": 96, "n_contexts": 32, "n_directions": 24}
 DIGITS = 4  # significant
-FILES = (*EMBEDDED, "checkpoints", "widths", "ladder")
+PRETRAINED = {"minilm": "minilm", "smollm2-4bit": "smollm2"}  # file: name to load
+FILES = (*EMBEDDED, "checkpoints", "widths", "ladder", *PRETRAINED)
 NAME = re.compile(r"(nano|w(?P<width>\d+))-(?P<design>[a-z]+-[a-z]+)\.seed(?P<seed>\d+)(\.step(?P<step>\d+))?\.npz")
 
 
@@ -183,6 +187,16 @@ def measure_ladder(folder):
     return [about[k] for k in order], stack([found[k] for k in order])
 
 
+def measure_pretrained(name):
+    model = load_model(PRETRAINED[name])
+    if model_name(model) != name:
+        sys.exit(f"{name}: expected its package, got {model_name(model)}. make setup installs it.")
+    n_layers = model.cfg.n_layers
+    layers = list(range(n_layers)) if n_layers < 12 else [*range(0, n_layers - 1, 3), n_layers - 1]
+    found = survey_network(model, TEXTS, layers, seed=0, **SETTINGS)
+    return [{"d_model": model.cfg.d_model, "layers": layers}], found
+
+
 def rounded(value):
     """Nested lists to DIGITS significant digits; what is not finite as a text."""
     if isinstance(value, list):
@@ -192,7 +206,7 @@ def rounded(value):
 
 def write(path, about, figures, command):
     """One line for each figure of each kind; standard errors of paths only where there is no seed to tell more."""
-    singles = path.stem == "ladder"
+    singles = path.stem in ("ladder", *PRETRAINED)
     lines = [f'"command": {json.dumps(command)}', f'"settings": {json.dumps({"degrees": 30, **SETTINGS})}']
     lines.append('"networks": [\n' + ",\n".join("  " + json.dumps(one) for one in about) + "]")
     for name, values in figures.items():
@@ -207,11 +221,12 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seeds", type=Path, metavar="FOLDER")
     parser.add_argument("--ladder", type=Path, metavar="FOLDER")
+    parser.add_argument("--pretrained", action="store_true")
     parser.add_argument("--only", nargs="+", choices=FILES, default=FILES, metavar="FILE", help=", ".join(FILES))
     parser.add_argument("--out", type=Path, default=HERE / "results" / "seeds", metavar="FOLDER")
     args = parser.parse_args()
-    if not (args.seeds or args.ladder):
-        parser.error("expected a folder to measure: --seeds, --ladder, or both (make seeds SEEDS=... LADDER=...)")
+    if not (args.seeds or args.ladder or args.pretrained):
+        parser.error("expected what to measure: --seeds, --ladder, --pretrained (make seeds SEEDS=... LADDER=...)")
     for folder in filter(None, (args.seeds, args.ladder)):
         if not folder.is_dir():
             parser.error(f"{folder}: expected a folder, got none.")
@@ -219,17 +234,19 @@ def main():
     if args.seeds and not networks:
         parser.error(f"{args.seeds}: expected networks named {NAME.pattern}, loose or in tar files, got none.")
     for name in args.only:
-        if not (args.ladder if name == "ladder" else args.seeds):
+        if not (args.ladder if name == "ladder" else args.pretrained if name in PRETRAINED else args.seeds):
             continue
         start = time.monotonic()
         if name == "ladder":
             measured = measure_ladder(args.ladder)
+        elif name in PRETRAINED:
+            measured = measure_pretrained(name)
         elif name in EMBEDDED:
             measured = measure_design(name, networks)
         else:
             measured = (measure_checkpoints if name == "checkpoints" else measure_widths)(networks)
-        option = "--ladder" if name == "ladder" else "--seeds"
-        write(args.out / f"{name}.json", *measured, f"python data/measure.py {option} FOLDER --only {name}")
+        option = "--ladder FOLDER" if name == "ladder" else "--pretrained" if name in PRETRAINED else "--seeds FOLDER"
+        write(args.out / f"{name}.json", *measured, f"python data/measure.py {option} --only {name}")
         print(f"{name}: {len(measured[0])} networks in {time.monotonic() - start:.0f} s", flush=True)
 
 

@@ -5,6 +5,7 @@ What stands here needs NumPy and SciPy alone, and is imported here. `lnpoly_help
 are called; importing this package loads none of them.
 """
 
+from .activations import gate
 from .boundaries import (
     RayCrossings,
     boundary_height,
@@ -23,6 +24,7 @@ from .changes import (
     context_share,
     jacobian,
     opposition,
+    output_in_region,
     own_share,
     rest_weights,
     split_change,
@@ -63,7 +65,14 @@ from .series import (
 )
 from .slices import lift, restrict, slice_basis
 from .stats import bootstrap_interval, mean_interval, median_interval, plus_minus
-from .surveys import survey, survey_beside_nulls, survey_interval, survey_network
+from .surveys import (
+    NetworkReading,
+    read_network,
+    survey,
+    survey_beside_nulls,
+    survey_interval,
+    survey_network,
+)
 
 __version__ = "0.1.0"
 
@@ -76,6 +85,7 @@ __all__ = [
     "ContextEffect",
     "Crossings",
     "FoldedMLP",
+    "NetworkReading",
     "NormedMLP",
     "PathProfile",
     "PatternCounter",
@@ -106,6 +116,7 @@ __all__ = [
     "encode",
     "expected_crossings",
     "fold_layer_norm",
+    "gate",
     "growth_exponents",
     "hamming_distance",
     "jacobian",
@@ -126,6 +137,7 @@ __all__ = [
     "n_regions",
     "normalize",
     "opposition",
+    "output_in_region",
     "own_share",
     "partition_circle",
     "partition_plane",
@@ -140,6 +152,7 @@ __all__ = [
     "published",
     "published_neurons",
     "ray_crossings",
+    "read_network",
     "residuals",
     "rest_weights",
     "restrict",

@@ -5,6 +5,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from ._inputs import ArrayLike, Float, Real, as_float64, one_of
+
 Pointwise = Callable[[np.ndarray], np.ndarray]
 
 
@@ -63,6 +65,43 @@ ACTIVATIONS = {
     "quick_gelu": _sigmoid_gated(1.702),
     "relu2": Activation(value=lambda h: _relu(h) ** 2, slope=lambda h: 2.0 * _relu(h)),
 }
+
+
+def gate(activation: str, pre: Real[ArrayLike, "..."] | float) -> Float[np.ndarray | np.float64, "..."]:
+    """What an activation multiplies a pre-activation h by: value(h) / h, at 0 its limit there.
+
+    ReLU's jumps from 0 to 1, GELU's is Phi(h), the normal distribution, SiLU's 1 / (1 + exp(-h)).
+
+    Parameters
+    ----------
+    activation : str
+        As in `NormedMLP`.
+    pre : array_like [...]
+        Pre-activations.
+
+    Returns
+    -------
+    gate : float64 [...]
+
+    Raises
+    ------
+    ValueError
+        The activation is unknown, or a number is NaN or infinite.
+
+    See Also
+    --------
+    activation_pattern : the signs alone.
+
+    Examples
+    --------
+    >>> gate("relu", [-1.0, 2.0]).tolist(), gate("silu", 0.0).item()
+    ([0.0, 1.0], 0.5)
+    """
+    act = ACTIVATIONS[one_of(activation, tuple(ACTIVATIONS), "activation")]
+    pre = as_float64(pre, "pre", shape=(...,))
+    at_zero = pre == 0
+    return (np.where(at_zero, act.slope(pre), act.value(pre) / np.where(at_zero, 1.0, pre)) + 0.0)[()]  # no -0
+
 
 # other libraries' names for ours
 OTHER_NAMES = {

@@ -70,11 +70,59 @@ def affine_map(
             f"mlp: expected activation 'relu', got {found}: it is not piecewise linear, so no region has "
             f"an affine map. jacobian(mlp, x) gives its tangent map at a point."
         )
+    pattern = _one_pattern(mlp, pattern)
+    on = mlp.W_out[pattern]
+    return mlp.W_in[:, pattern] @ on, mlp.b_in[pattern] @ on + mlp.b_out
+
+
+def output_in_region(
+    mlp: FoldedMLP, pattern: Bool[ArrayLike, "m"], z: Real[ArrayLike, "... d"]
+) -> Float[np.ndarray, "... d_out"]:
+    """Output with sharp gates held as a pattern says: an affine map of z in a plain layer, a quadratic one if gated.
+
+    The neurons of the pattern put out h_i, or h_i u_i in a gated layer, u = z @ W_up + b_up; the others 0. For ReLU
+    this is the layer itself wherever the pattern holds; of a smooth activation it is what a ReLU in its place would do.
+
+    Parameters
+    ----------
+    mlp : FoldedMLP
+    pattern : bool [m]
+    z : array_like [..., d]
+        As for ``mlp.output``: on the sphere or inside.
+
+    Returns
+    -------
+    y : float64 [..., d_out]
+
+    Raises
+    ------
+    ValueError
+        The pattern has another length, or z cannot come out of the norm.
+
+    See Also
+    --------
+    affine_map : the affine map, of a plain ReLU layer.
+
+    Examples
+    --------
+    >>> mlp = FoldedMLP(np.eye(2), [0.0, 0.0], np.eye(2), [0.0, 0.0], "silu", 0.0, "none", W_up=np.eye(2))
+    >>> output_in_region(mlp, [True, False], [[1.0, 1.0], [2.0, 1.0]]).tolist()  # twice the input, four times as much
+    [[1.0, 0.0], [4.0, 0.0]]
+    """
+    require_folded(mlp)
+    pattern = _one_pattern(mlp, pattern)
+    z = as_normalised(z, "z", mlp)
+    hidden = z @ mlp.W_in[:, pattern] + mlp.b_in[pattern]
+    if mlp.W_up is not None and mlp.b_up is not None:
+        hidden *= z @ mlp.W_up[:, pattern] + mlp.b_up[pattern]
+    return hidden @ mlp.W_out[pattern] + mlp.b_out
+
+
+def _one_pattern(mlp, pattern):
     pattern = as_bits(pattern, "pattern")
     if pattern.shape != (mlp.n_neurons,):
         raise ValueError(f"pattern: expected shape [{mlp.n_neurons}], got {list(pattern.shape)}.")
-    on = mlp.W_out[pattern]
-    return mlp.W_in[:, pattern] @ on, mlp.b_in[pattern] @ on + mlp.b_out
+    return pattern
 
 
 def jacobian(mlp: FoldedMLP, x: Real[ArrayLike, "... d"]) -> Float[np.ndarray, "... d d_out"]:

@@ -1,19 +1,33 @@
 """What one push does to one layer, in figures: for networks, seeds and nulls side by side."""
 
 import copy
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from ._inputs import ArrayLike, Real, as_angle, as_float64, one_of, positive_integer, require_on_sphere, require_sphere
+from ._inputs import (
+    ArrayLike,
+    Bool,
+    Float,
+    Real,
+    as_angle,
+    as_float64,
+    freeze,
+    one_of,
+    positive_integer,
+    require_on_sphere,
+    require_sphere,
+)
 from .changes import coherence_of, context_share, split_weights
-from .layer import FoldedMLP, fold_layer_norm, normalize
-from .models.capture import residuals
+from .layer import FoldedMLP, direction, fold_layer_norm, normalize
+from .models.capture import reads_and_writes, residuals
 from .models.find import all_layers
+from .models.load import model_name
 from .models.read import mlp_block
 from .models.run import Model, network_of
-from .models.text import Texts, context_windows, distinct_contexts
+from .models.text import Texts, context_windows, distinct_contexts, positions
 from .nulls import jostle, look_alikes, matched_layer, rice_factor
 from .output_paths import tangent_range
 from .rotation import angle_between, at_length, crossings, rotate
@@ -364,6 +378,133 @@ def survey_network(
             mlp = at_length(mlp, float(np.median(np.linalg.norm(x, axis=1))))
         found.append(survey_beside_nulls(mlp, mlp.to_sphere(x), [seed, layer], **options))
     return {kind: {key: [one[kind][key] for one in found] for key in found[0][kind]} for kind in found[0]}
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class NetworkReading:
+    """What is kept of a network once it was read: some layers, folded, and the vectors that texts make there.
+
+    Attributes
+    ----------
+    name : str
+    n_layers : int
+        Of the whole network.
+    layers : tuple of int
+        Those that were read, k of them; ``depth``: where they stand, float64 [k], from 0, the first, to 1, the last.
+    mlps : tuple of FoldedMLP
+    x : float64 [k, n, d]
+        Residual vectors, without first tokens and without repeated contexts (`distinct_contexts`).
+    sizes : float64 [k, n_tokens]
+        What the norm divides by at eps = 0, of all tokens: the standard deviation, or the root mean square.
+    first : bool [n_tokens]
+        Which of all tokens stand first in their window.
+    fold_errors, own_errors : float64 [k]
+        Of the token with the largest: |folded - other| / |other|, other the stored block's output, or the model's own.
+
+    See Also
+    --------
+    read_network : makes it.
+
+    Examples
+    --------
+    >>> from lnpoly_helpers import load_model
+    >>> read_network(load_model("nano-rms-relu"), ["Twice two is four."])
+    nano-rms-relu: 4 of 4 layers, d = 128, 512 neurons, relu, rmsnorm, ε = 1e-05, 17 tokens
+    """
+
+    name: str
+    n_layers: int
+    layers: tuple[int, ...]
+    mlps: tuple[FoldedMLP, ...]
+    x: Float[np.ndarray, "k n d"]
+    sizes: Float[np.ndarray, "k n_tokens"]
+    first: Bool[np.ndarray, "n_tokens"]
+    fold_errors: Float[np.ndarray, "k"]
+    own_errors: Float[np.ndarray, "k"]
+
+    def __post_init__(self):
+        freeze(self)
+
+    @property
+    def depth(self) -> Float[np.ndarray, "k"]:
+        """Where the layers stand, from 0, the network's first, to 1, its last."""
+        return np.array(self.layers) / max(self.n_layers - 1, 1)
+
+    @property
+    def z(self) -> list[np.ndarray]:
+        """The points of each layer's sphere, float64 [n, d]; x itself where there is no norm."""
+        return [mlp.to_sphere(x) for mlp, x in zip(self.mlps, self.x, strict=True)]
+
+    def each(self, function: Callable[[FoldedMLP, np.ndarray], Any]) -> list[float]:
+        """The number that function(mlp, z) gives of each layer and its points."""
+        return [float(function(mlp, z)) for mlp, z in zip(self.mlps, self.z, strict=True)]
+
+    def __repr__(self) -> str:
+        mlp = self.mlps[0]
+        return (
+            f"{self.name}: {len(self.layers)} of {self.n_layers} layers, d = {mlp.d_model}, {mlp.n_neurons} "
+            f"{'gated ' if mlp.is_gated else ''}neurons, {mlp.activation}, {mlp.kind}, ε = {mlp.eps:g}, "
+            f"{self.x.shape[1]:,} tokens"
+        )
+
+
+def read_network(model: Model, texts: Texts, layers: Sequence[int] | None = None) -> NetworkReading:
+    """Read some layers of a network and check them, so that the network itself is no longer needed.
+
+    Parameters
+    ----------
+    model : transformer_lens TransformerBridge, model of transformers, or torch module that reads tokens
+    texts : list of str, or one str
+        On the first window of them (`context_windows`) the folded layers are compared with the model's own.
+    layers : list of int, optional
+        By default all of a network with up to 12, six of any other, evenly spread from the first to the last.
+
+    Returns
+    -------
+    NetworkReading
+
+    Raises
+    ------
+    ValueError
+        As for `residuals` and `mlp_block`.
+
+    Notes
+    -----
+    Memory: the layers', and 8 k n d bytes for the vectors of n tokens.
+
+    See Also
+    --------
+    residuals, mlp_block, fold_layer_norm, distinct_contexts : what it calls.
+
+    Examples
+    --------
+    >>> from lnpoly_helpers import load_model, prompts
+    >>> found = read_network(load_model("nano-ln-relu"), prompts()[:3], [0, 3])
+    >>> found.layers, found.depth.tolist(), bool(found.own_errors.max() < 1e-9)
+    ((0, 3), [0.0, 1.0], True)
+    """
+    n = len(all_layers(model, network_of(model)))
+    if layers is None:
+        layers = range(n) if n <= 12 else np.linspace(0, n - 1, 6).round().astype(int).tolist()
+    layers = tuple(int(layer) for layer in layers)
+    x = residuals(model, texts, layers)
+    read, written = reads_and_writes(model, context_windows(model, texts)[0], layers)
+    mlps, sizes, errors = [], [], []
+    for layer, vectors, inside, outside in zip(layers, x, read, written, strict=True):
+        block = mlp_block(model, layer)
+        mlp = fold_layer_norm(block)
+        sizes.append(direction(vectors, mlp.kind)[1][:, 0])
+        errors.append((_worst(mlp(inside), block(inside)), _worst(mlp(inside), outside)))
+        mlps.append(mlp)
+    first, rows = positions(model, texts) == 0, distinct_contexts(model, texts)
+    fold_errors, own_errors = np.array(errors).T
+    return NetworkReading(
+        model_name(model), n, layers, tuple(mlps), x[:, rows], np.array(sizes), first, fold_errors, own_errors
+    )
+
+
+def _worst(found, true):
+    return (np.linalg.norm(found - true, axis=-1) / np.linalg.norm(true, axis=-1)).max()
 
 
 def survey_interval(found: Mapping[str, Any], figure: str) -> tuple[float, float | None]:

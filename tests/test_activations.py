@@ -10,7 +10,7 @@ import pytest
 import torch
 from oracles import torch_activations
 
-from lnpoly_helpers.activations import ACTIVATIONS
+from lnpoly_helpers.activations import ACTIVATIONS, gate
 
 TORCHS = torch_activations()
 GRID = np.concatenate([np.linspace(-12, 12, 2401), [-1e3, -40, 40, 1e3]])
@@ -32,6 +32,23 @@ def test_the_slope_is_the_limit_of_differences_of_the_value(name):
     h, step = h[np.abs(h) > 0.005], 1e-6
     act = ACTIVATIONS[name]
     np.testing.assert_allclose(act.slope(h), (act.value(h + step) - act.value(h - step)) / (2 * step), atol=1e-8)
+
+
+@pytest.mark.parametrize("name", ACTIVATIONS)
+def test_the_gate_is_what_a_preactivation_is_multiplied_by(name):
+    found = gate(name, np.append(GRID, 0.0))
+    np.testing.assert_allclose(found[:-1] * GRID, ACTIVATIONS[name].value(GRID), rtol=1e-13, atol=1e-14)
+    if name != "relu":  # which jumps at 0, where our slope is 0
+        near = gate(name, [-1e-7, 1e-7])
+        np.testing.assert_allclose(found[-1], near.mean(), atol=1e-7)
+
+
+def test_gates_are_the_closed_forms():
+    np.testing.assert_array_equal(gate("relu", GRID), GRID > 0)
+    np.testing.assert_allclose(gate("silu", GRID[:2401]), 1 / (1 + np.exp(-GRID[:2401])), rtol=1e-13)
+    np.testing.assert_allclose(gate("gelu", [-1.6448536269514722, 0.0, 1.6448536269514722]), [0.05, 0.5, 0.95])
+    with pytest.raises(ValueError, match="activation: expected one of 'relu', .*, got 'tanh'"):
+        gate("tanh", [0.0])
 
 
 def exact_normal_cdf(h):
@@ -60,7 +77,7 @@ def test_the_exact_gelu_has_every_digit():
 def test_scipy_is_loaded_when_a_gelu_runs_and_not_before():
     code = """
 import sys, numpy, lnpoly_helpers
-from lnpoly_helpers.activations import ACTIVATIONS
+from lnpoly_helpers.activations import ACTIVATIONS, gate
 before = "scipy.special" in sys.modules
 ACTIVATIONS["gelu"].value(numpy.ones(1))
 print(before, "scipy.special" in sys.modules)

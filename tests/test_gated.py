@@ -8,6 +8,7 @@ import torch
 from oracles import dense_scan, random_block, random_mlp, random_points, torch_block
 
 from lnpoly_helpers import (
+    activation_pattern,
     affine_map,
     at_length,
     boundary_margin,
@@ -16,6 +17,7 @@ from lnpoly_helpers import (
     fold_layer_norm,
     jacobian,
     normalize,
+    output_in_region,
     partition_circle,
     path_profile,
     ray_crossings,
@@ -154,3 +156,19 @@ def test_flips_of_a_gated_path_are_those_of_a_dense_scan(rng):
         mine = found.paths == path
         seen = dense_scan(lambda t, k=path: mlp.preactivations(rotate(z0[k], z1[k], t)), 0, found.ends[path], 2000)
         assert [neuron for *_, neuron, _ in seen] == found.neurons[mine].tolist()
+
+
+@pytest.mark.parametrize("gated", [False, True])
+def test_with_its_pattern_kept_a_plain_layer_is_affine_and_a_gated_one_quadratic(rng, gated):
+    mlp = random_mlp(rng, 10, 30, kind="rmsnorm", activation="relu", gated=gated)
+    z0, z1 = mlp.to_sphere(rng.normal(size=(2, 10)))
+    pattern = activation_pattern(mlp.preactivations(z0))
+    np.testing.assert_allclose(output_in_region(mlp, pattern, z0), mlp.output(z0), atol=1e-12)
+    y = output_in_region(mlp, pattern, z0 + np.linspace(0, 1, 7)[:, None] * (z1 - z0))
+    assert (np.abs(np.diff(y, n=2, axis=0)).max() > 1e-3) == gated
+    assert np.abs(np.diff(y, n=3, axis=0)).max() < 1e-12
+    if not gated:
+        A, c = affine_map(mlp, pattern)
+        np.testing.assert_allclose(y[-1], z1 @ A + c, atol=1e-12)
+    with pytest.raises(ValueError, match=r"pattern: expected shape \[30\], got \[29\]"):
+        output_in_region(mlp, pattern[:29], z0)

@@ -18,7 +18,9 @@ from lnpoly_helpers import (
     mean_interval,
     mlp_block,
     normalize,
+    positions,
     prompts,
+    read_network,
     residuals,
     rice_factor,
     survey,
@@ -231,3 +233,42 @@ def test_a_network_is_surveyed_layer_by_layer(name):
         for kind, figures in one.items():
             assert {key: values[k] for key, values in found[kind].items()} == figures
     assert all(len(v) == 4 for v in survey_network(model, texts, **options)["trained"].values())
+
+
+# --- a network, read ---
+
+
+@pytest.mark.parametrize("name", ["nano-ln-relu", "nano-rms-relu", "nano-none-relu"])
+def test_a_reading_holds_what_the_single_functions_give(name):
+    model, texts = load_model(name), prompts()[:4]
+    found = read_network(model, texts, [0, 2])
+    x = residuals(model, texts, [0, 2])
+    np.testing.assert_array_equal(found.x, x[:, distinct_contexts(model, texts)])
+    np.testing.assert_array_equal(found.first, positions(model, texts) == 0)
+    centred = x - x.mean(axis=-1, keepdims=True) if found.mlps[0].kind == "layernorm" else x
+    np.testing.assert_allclose(found.sizes, np.sqrt((centred**2).mean(axis=-1)), rtol=1e-12)
+    for k, layer in enumerate(found.layers):
+        np.testing.assert_array_equal(found.mlps[k].W_in, fold_layer_norm(mlp_block(model, layer)).W_in)
+    np.testing.assert_array_equal(found.depth, [0, 2 / 3])
+    squares = [(mlp.to_sphere(x) ** 2).sum() for mlp, x in zip(found.mlps, found.x, strict=True)]
+    assert found.each(lambda mlp, z: (z**2).sum()) == squares
+    assert max(*found.fold_errors, *found.own_errors) < 1e-9
+
+
+def test_a_reading_measures_errors_token_by_token(monkeypatch):
+    """One token that is off by a tenth of its own output, however small that is, is found."""
+    import lnpoly_helpers.surveys as surveys
+
+    real = surveys.reads_and_writes
+
+    def planted(*arguments):
+        read, written = real(*arguments)
+        written[0, 2] *= 1e-6
+        written[1, 3] *= 1.1
+        return read, written
+
+    model = load_model("nano-ln-relu")
+    monkeypatch.setattr(surveys, "reads_and_writes", planted)
+    found = read_network(model, prompts()[:2], [0, 2, 3])
+    assert found.own_errors[0] > 1e5 and found.own_errors[1] == pytest.approx(1 / 11) and found.own_errors[2] < 1e-9
+    assert found.fold_errors.max() < 1e-9

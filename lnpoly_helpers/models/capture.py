@@ -117,6 +117,34 @@ def by_text(x, is_tokens_first, shape):
     return x.reshape(n_texts, n_tokens, -1)
 
 
+def reads_and_writes(model, text, layers):
+    """What the norm before each layer's MLP reads, and what the model's own MLP puts out: [n_layers, n_tokens, d] each.
+
+    In one run, of a text of at most one context.
+    """
+    network = network_of(model)
+    found, tokens = places(model, network, layers), one_context(model, text)
+    seen, spots = {}, Spots()
+
+    def keep(key, value):
+        seen[key] = array(value)
+        if len(seen) == 2 * len(found):
+            raise Enough
+
+    for layer, where in found.items():
+        spots.add(where.norm, True, 0, partial(keep, (layer, 0)))
+        spots.add(where.last, False, 0, partial(keep, (layer, 1)))
+    with spots.on(network):
+        forward(network, tokens[None])
+    shape = (1, len(tokens))
+    return tuple(
+        np.array(
+            [by_text(seen[k, part], found[k].is_tokens_first and seen[k, part].ndim == 3, shape)[0] for k in layers]
+        )
+        for part in (0, 1)
+    )
+
+
 def _batches(lengths):
     """Windows in batches of one length, bounded in windows and in tokens; the numbers of the windows."""
     order = sorted(range(len(lengths)), key=lambda k: lengths[k])
@@ -311,7 +339,7 @@ def trace(
         rows = of_the_text(value)
         with as_outside(grad):
             edited = as_float64(function(rows), name, shape=rows.shape)
-        return torch.from_numpy(edited).to(value)
+        return torch.tensor(edited).to(value)
 
     def keep(name, value):
         seen[name] = value.clone()

@@ -17,7 +17,7 @@ from .style import GREY, INK, reference_lines, series_styles
 
 @styled
 def plot_lines(
-    x: ArrayLike,
+    x: ArrayLike | Mapping[str, ArrayLike],
     series: Mapping[str, ArrayLike],
     *,
     xlabel: str,
@@ -31,7 +31,8 @@ def plot_lines(
 
     Parameters
     ----------
-    x : array_like [n]
+    x : array_like [n], or dict
+        Or one for each curve and reference, by its name: networks that have different numbers of layers.
     series : dict
         Name: values [n], or fewer for a curve that ends early. Up to four.
     xlabel, ylabel, title : str
@@ -48,7 +49,7 @@ def plot_lines(
     Raises
     ------
     ValueError
-        More curves or references than there are styles.
+        More curves or references than there are styles, or a dict x that lacks one of them.
 
     See Also
     --------
@@ -57,20 +58,31 @@ def plot_lines(
     >>> plot_lines([0, 1], {"a": [1, 2], "b": [3, 0]}, xlabel="x", ylabel="y").alt
     'y against x: a from 1 to 2; b from 3 to 0.'
     """
-    x, series = np.asarray(x), {name: np.asarray(values) for name, values in series.items()}
+    series = {name: np.asarray(values) for name, values in series.items()}
     styles, grey = series_styles(series, "series"), reference_lines(references or {}, "references")
+    places = _places(x, [*series, *(references or {})])
     ax = axes_or_new(ax)
     for (name, values), (color, marker, line) in zip(series.items(), styles, strict=True):
-        ax.plot(x[: len(values)], values, color=color, marker=marker, ls=line, ms=5, label=name)
+        ax.plot(places[name][: len(values)], values, color=color, marker=marker, ls=line, ms=5, label=name)
     for name, values in (references or {}).items():
         series[name] = np.asarray(values)
-        ax.plot(x[: len(series[name])], values, color=GREY, lw=1.1, ls=grey[name], label=name, zorder=1)
+        ax.plot(places[name][: len(series[name])], values, color=GREY, lw=1.1, ls=grey[name], label=name, zorder=1)
     ax.legend(**({"loc": "upper left", "bbox_to_anchor": (1, 1)} if len(series) > 3 else {}))
     ax.set(xlabel=xlabel, ylabel=ylabel)
     log_axes(ax, log)
     ax.set_title(title)
     ends = "; ".join(f"{name} from {short(v[0])} to {short(v[-1])}" for name, v in series.items())
     return describe(ax, f"{ylabel} against {xlabel}: {ends}.", title)
+
+
+def _places(x, names):
+    """Where the values of each curve stand: {name: x}."""
+    if not isinstance(x, Mapping):
+        return dict.fromkeys(names, np.asarray(x))
+    missing = [name for name in names if name not in x]
+    if missing:
+        raise ValueError(f"x: expected one for each curve and reference, got none for {', '.join(missing)}. Add it.")
+    return {name: np.asarray(x[name]) for name in names}
 
 
 @styled

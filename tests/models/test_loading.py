@@ -36,7 +36,6 @@ from lnpoly_helpers import (
 )
 from lnpoly_helpers.models import hub as hub_room
 
-torch.set_num_threads(1)
 NO_LN = "apollo-research/gpt2_noLN"
 TEXT = "the cat sat on the mat and the cat ate"
 ALIAS = {name: f"openai-community/{name}" for name in ("gpt2", "gpt2-medium")}
@@ -239,6 +238,25 @@ def test_what_a_model_has_no_choice_of_is_refused(name, options, says):
 def test_what_is_no_name_is_refused(name):
     with pytest.raises(ValueError, match="name: expected one of nano-ln-relu, .*minilm, smollm2, auto, .* the path of"):
         load_model(name)
+
+
+def test_a_home_folder_that_nobody_knows_is_no_path(monkeypatch, tiny):
+    says = "expected the path of a folder, got '{}', and there is no home folder for '{}' on this .* Write the path in"
+    for call, argument in ((load_model, "name"), (lambda name: load_model(tiny, tokenizer=name), "tokenizer")):
+        with pytest.raises(
+            ValueError, match=f"{argument}: {says.format('~nobody of this name/x', '~nobody of this name')}"
+        ):
+            call("~nobody of this name/x")
+    monkeypatch.delenv("HOME", raising=False)
+    monkeypatch.delenv("USERPROFILE", raising=False)
+    monkeypatch.setattr(Path, "expanduser", without_home)
+    with pytest.raises(ValueError, match=f"name: {says.format('~/x', '~')}"):
+        load_model("~/x")
+
+
+def without_home(path):
+    """As pathlib has it for a user that the system does not know, in a container say."""
+    raise RuntimeError("Could not determine home directory.")
 
 
 # --- architectures ---

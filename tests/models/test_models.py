@@ -47,8 +47,6 @@ from lnpoly_helpers._inputs import require_installed
 from lnpoly_helpers.models import hub, load
 from lnpoly_helpers.series import data_folder
 
-torch.set_num_threads(1)  # models this small gain nothing from more, and lose a lot where the cores are busy
-
 TINY = {
     "d_model": 32,
     "d_head": 8,

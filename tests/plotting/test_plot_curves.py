@@ -65,6 +65,18 @@ def test_references_are_grey_lines_without_marks_named_in_the_legend():
     assert figure.alt == "boundaries against angle: a from 1 to 5; θ/π law from 1 to 8; Rice from 0.5 to 4."
 
 
+def test_curves_may_each_have_an_x_of_their_own():
+    depth = {"six layers": np.linspace(0, 1, 6), "three": [0, 0.5, 1], "published": [0.1, 0.9], "not drawn": [7]}
+    values = {"six layers": np.arange(6) ** 2, "three": [5, 6, 7]}
+    figure = plot_lines(depth, values, references={"published": [1, 3]}, xlabel="depth", ylabel="length")
+    (ax,) = figure.axes
+    for line, (name, y) in zip(ax.lines, (values | {"published": [1, 3]}).items(), strict=True):
+        np.testing.assert_array_equal(line.get_xydata(), np.c_[depth[name], y])
+    assert figure.alt == "length against depth: six layers from 0 to 25; three from 5 to 7; published from 1 to 3."
+    with pytest.raises(ValueError, match="x: expected one for each curve and reference, got none for more, law"):
+        plot_lines(depth, {"more": [1], "three": [2]}, references={"law": [1]}, xlabel="x", ylabel="y")
+
+
 # --- more than there are styles ----------------------------------------------------------------------------------
 
 
