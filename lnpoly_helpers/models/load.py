@@ -146,7 +146,7 @@ def load_model(
         return _load_embedded(name, dtype)
     other = None if tokenizer is None else _tokenizer_folder(tokenizer)
     if is_path:
-        return _load_path(Path(name).expanduser(), other, dtype)
+        return _load_path(_at_home(name, "name"), other, dtype)
     remedy = f"(The folder of this name is ./{name}.)" if Path(name).is_dir() else ""
     needs = hub.WHOLE if other is None else (hub.WEIGHTS,)
     check = functools.partial(bridge.architecture, who=name)
@@ -158,6 +158,17 @@ def _is_path(name):
     if not isinstance(name, str):
         return isinstance(name, os.PathLike)
     return bool(re.match(r"[/~.]|\w:|.*\\|.*\.gguf$", name)) or ("/" in name and Path(name).is_dir())
+
+
+def _at_home(name, argument):
+    """A path with ~ and ~user as the folders that they stand for."""
+    try:
+        return Path(name).expanduser()
+    except RuntimeError:
+        raise ValueError(
+            f"{argument}: expected the path of a folder, got {str(name)!r}, and there is no home folder for "
+            f"{Path(name).parts[0]!r} on this machine. Write the path in full."
+        ) from None
 
 
 def _is_hub_name(name):
@@ -179,7 +190,7 @@ def _check_revision(revision, name, on_hub):
 def _tokenizer_folder(name):
     """The folder with the tokenizer of another model: on this machine, in the cache, or fetched without its weights."""
     if _is_path(name):
-        folder = Path(name).expanduser().resolve()
+        folder = _at_home(name, "tokenizer").resolve()
         if not folder.is_dir():
             raise FileNotFoundError(f"{folder}: expected a folder with a tokenizer, got none. Check the path.")
     elif _is_hub_name(name) and name not in EMBEDDED:

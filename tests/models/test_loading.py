@@ -240,6 +240,25 @@ def test_what_is_no_name_is_refused(name):
         load_model(name)
 
 
+def test_a_home_folder_that_nobody_knows_is_no_path(monkeypatch, tiny):
+    says = "expected the path of a folder, got '{}', and there is no home folder for '{}' on this .* Write the path in"
+    for call, argument in ((load_model, "name"), (lambda name: load_model(tiny, tokenizer=name), "tokenizer")):
+        with pytest.raises(
+            ValueError, match=f"{argument}: {says.format('~nobody of this name/x', '~nobody of this name')}"
+        ):
+            call("~nobody of this name/x")
+    monkeypatch.delenv("HOME", raising=False)
+    monkeypatch.delenv("USERPROFILE", raising=False)
+    monkeypatch.setattr(Path, "expanduser", without_home)
+    with pytest.raises(ValueError, match=f"name: {says.format('~/x', '~')}"):
+        load_model("~/x")
+
+
+def without_home(path):
+    """As pathlib has it for a user that the system does not know, in a container say."""
+    raise RuntimeError("Could not determine home directory.")
+
+
 # --- architectures ---
 
 KINDS = {

@@ -193,7 +193,8 @@ def test_a_model_of_transformers_itself_is_patched_as_its_bridge(kind, models):
     tokens = encode(bridge, TEXT)
     x = vectors(bridge, 1, 3)
     logits = patched_logits(model, tokens, 1, 4, x)
-    np.testing.assert_allclose(logits, patched_logits(bridge, tokens, 1, 4, x), rtol=0, atol=1e-12)
+    # GPT-J keeps a rotary table in float32 where it was loaded so
+    np.testing.assert_allclose(logits, patched_logits(bridge, tokens, 1, 4, x), rtol=0, atol=1e-6)
     own, theirs = distinct_contexts(model, [tokens, tokens[:5]]), distinct_contexts(bridge, [tokens, tokens[:5]])
     assert own.tolist() == theirs.tolist() == [*range(1, len(tokens))]  # the second is a part of the first
 
