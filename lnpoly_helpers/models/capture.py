@@ -361,8 +361,8 @@ def trace(
         spots.add(all_layers(model, network)[-1], False, 0, partial(keep, "logits"))
     with spots.on(network):
         seen.setdefault("logits", output(forward(network, tokens[None])))
-    parts = (seen.get("block_input"), seen["residual"], seen["mlp_output"], seen["logits"])
-    return Trace(*(None if part is None else of_the_text(part) for part in parts))
+    parts = {name: of_the_text(part) for name, part in seen.items()}
+    return Trace(parts.get("block_input"), parts["residual"], parts["mlp_output"], parts["logits"])
 
 
 def where_it_passes(model, network, layer):

@@ -7,7 +7,7 @@ module that made what they read.
 
 from contextlib import contextmanager
 from copy import copy, deepcopy
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from itertools import takewhile
 from typing import Any, NamedTuple
@@ -35,10 +35,10 @@ class Call:
     place: Place
     module: Any
     start: int
-    args: tuple
-    kwargs: dict
+    args: Any
+    kwargs: Any
     read: list  # of these the tensors of numbers, and those of the result
-    made: list = ()
+    made: list = field(default_factory=list)
     end: int = -1
     double: Any = None  # the module in float64, while it is run again
 
@@ -466,7 +466,7 @@ def _together(before, last):
 
 
 def is_linear(call):
-    weight = getattr(call.module, "weight", None)
+    weight: Any = getattr(call.module, "weight", None)
     if getattr(weight, "ndim", 0) != 2 or len(call.read) != 1 or len(call.made) != 1:
         return False
     ends = (call.read[0].shape[-1], call.made[0].shape[-1])
@@ -523,7 +523,7 @@ def _part(call, rows):
     import torch
 
     W, b = read_linear(call.module, call.name, Runner(call.module))
-    part = torch.nn.utils.skip_init(torch.nn.Linear, len(W), len(rows), dtype=torch.float64)
+    part: Any = torch.nn.utils.skip_init(torch.nn.Linear, len(W), len(rows), dtype=torch.float64)
     with torch.no_grad():
         part.weight.copy_(torch.from_numpy(W.T[rows]))
         part.bias.copy_(torch.from_numpy(b[rows]))

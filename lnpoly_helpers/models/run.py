@@ -149,7 +149,7 @@ def _components(inner):
     return found
 
 
-def _configs(network):
+def _configs(network) -> list[Any]:
     found = [getattr(module, "config", None) for module in network.modules()]
     parts = [config for config in found if hasattr(config, "to_dict")]
     for config in parts:
@@ -181,7 +181,7 @@ def precision(network):
     return next(p.dtype for p in network.parameters() if p.dtype.is_floating_point)
 
 
-def forward(network, inputs):
+def forward(network, inputs) -> Any:
     """The output of a network for tokens [n_texts, n_tokens], or for named inputs; None if a hook has seen enough."""
     import torch
 
@@ -204,7 +204,7 @@ def named(network, tokens):
     return {"input_ids": tokens} | ({"decoder_input_ids": tokens} if "decoder_input_ids" in takes else {})
 
 
-def output(result):
+def output(result) -> Any:
     """The logits of a run, or the last layer's output of a network without a head."""
     if hasattr(result, "shape"):
         return result
@@ -214,14 +214,13 @@ def output(result):
     )
 
 
-def width_of_context(network):
+def width_of_context(network) -> int | None:
     """How many tokens a network reads at once, as its config or its table of positions says; None if nothing does."""
     for module in network.modules():  # RoBERTa's positions begin behind its padding token
-        table = getattr(module, "position_embeddings", None)
+        table: Any = getattr(module, "position_embeddings", None)
         if isinstance(getattr(table, "padding_idx", None), int):
             return len(table.weight) - table.padding_idx - 1
-    config = getattr(network, "config", None)
-    config = config.get_text_config() if hasattr(config, "get_text_config") else config
+    config = _text_config(network)
     names = ("max_position_embeddings", "n_positions", "n_ctx", "max_seq_len", "max_sequence_length", "seq_length")
     return next((n for name in names if isinstance(n := getattr(config, name, None), int) and n > 0), None)
 
@@ -230,10 +229,13 @@ def size_of_vocabulary(model):
     """How many tokens a model knows, by its config or its first table of embeddings; None if it reads no tokens."""
     if is_bridge(model):
         return model.cfg.d_vocab
-    config = getattr(model, "config", None)
-    config = config.get_text_config() if hasattr(config, "get_text_config") else config
     tables = (getattr(module, "num_embeddings", None) for module in model.modules())
-    return getattr(config, "vocab_size", None) or next((n for n in tables if n), None)
+    return getattr(_text_config(model), "vocab_size", None) or next((n for n in tables if n), None)
+
+
+def _text_config(model) -> Any:
+    config: Any = getattr(model, "config", None)
+    return config.get_text_config() if hasattr(config, "get_text_config") else config
 
 
 def probe(network):
@@ -241,7 +243,7 @@ def probe(network):
     import torch
 
     draw = np.random.default_rng(0)
-    config = getattr(network, "config", None)
+    config: Any = getattr(network, "config", None)
     if getattr(network, "main_input_name", "input_ids") == "pixel_values":
         side = config.image_size if isinstance(config.image_size, int) else config.image_size[0]
         shape = (1, config.num_channels, side, side)

@@ -149,7 +149,7 @@ def context_windows(model: Model, texts: Texts, *, tokenizer: Any = None) -> lis
     return windows
 
 
-def context(model):
+def context(model: Any) -> int | None:
     """How many tokens a model reads at once; None if nothing says so."""
     return model.cfg.n_ctx if is_bridge(model) else width_of_context(model)
 

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 from architectures import ARCHITECTURES, N_LAYERS, inputs
+from environments import ROOT
 
 from lnpoly_helpers import fold_layer_norm, mlp_block, residuals
 
@@ -33,6 +34,7 @@ def own_run(model, parts):
 
 def test_there_are_enough():
     assert len(READ) >= 40 and len(NOT_READ) >= 10
+    assert f"[{len(ARCHITECTURES)} architectures](tests/architectures.py)" in (ROOT / "README.md").read_text("utf-8")
     print(*(f"{name}: {row.refused or 'read'}" for name, row in ARCHITECTURES.items()), sep="\n")
 
 

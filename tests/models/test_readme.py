@@ -51,7 +51,7 @@ def test_modules_in_four_lines(llama, capsys):
 
 
 def check(llama, mlp, printed):
-    """Neurons that are on at one token and off at the other are crossed an odd number of times, by the model's signs."""
+    """Neurons on at one token and off at the other, by the model itself, are crossed an odd number of times."""
     layer, seen = llama.model.layers[5], []
     hook = layer.mlp.gate_proj.register_forward_hook(lambda module, read, made: seen.append(made[0].double().numpy()))
     with torch.no_grad():
