@@ -26,7 +26,7 @@ from .models.capture import reads_and_writes, residuals
 from .models.find import all_layers
 from .models.load import model_name
 from .models.read import mlp_block
-from .models.run import Model, network_of
+from .models.run import Model, is_bridge, network_of
 from .models.text import Texts, context_windows, distinct_contexts, positions
 from .nulls import jostle, look_alikes, matched_layer, rice_factor
 from .output_paths import tangent_range
@@ -484,9 +484,8 @@ def read_network(model: Model, texts: Texts, layers: Sequence[int] | None = None
     ((0, 3), [0.0, 1.0], True)
     """
     n = len(all_layers(model, network_of(model)))
-    if layers is None:
-        layers = range(n) if n <= 12 else np.linspace(0, n - 1, 6).round().astype(int).tolist()
-    layers = tuple(int(layer) for layer in layers)
+    some = range(n) if n <= 12 else np.linspace(0, n - 1, 6).round().astype(int).tolist()
+    layers = tuple(int(layer) for layer in (some if layers is None else layers))
     x = residuals(model, texts, layers)
     read, written = reads_and_writes(model, context_windows(model, texts)[0], layers)
     mlps, sizes, errors = [], [], []
@@ -498,8 +497,10 @@ def read_network(model: Model, texts: Texts, layers: Sequence[int] | None = None
         mlps.append(mlp)
     first, rows = positions(model, texts) == 0, distinct_contexts(model, texts)
     fold_errors, own_errors = np.array(errors).T
+    named: Any = model
+    name = model_name(named) if is_bridge(model) else type(model).__name__
     return NetworkReading(
-        model_name(model), n, layers, tuple(mlps), x[:, rows], np.array(sizes), first, fold_errors, own_errors
+        name, n, layers, tuple(mlps), x[:, rows], np.array(sizes), first, fold_errors, own_errors
     )
 
 
@@ -536,18 +537,19 @@ def survey_interval(found: Mapping[str, Any], figure: str) -> tuple[float, float
 
     Examples
     --------
-    >>> survey_interval({"on": [[0.1, 0.3], [0.2, 0.4], [0.3, 0.5]]}, "on")[0].round(3)
-    np.float64(0.3)
+    >>> survey_interval({"on": [[0.1, 0.3], [0.2, 0.4], [0.3, 0.5]]}, "on")[0]
+    0.3
     >>> survey_interval({"kappa": [1.0, 2.0], "kappa_se": [0.3, 0.4]}, "kappa")
-    (np.float64(1.5), np.float64(0.49))
+    (1.5, 0.49)
     """
     one_of(figure, list(found), "figure")
     values = np.asarray(found[figure], dtype=np.float64)
     if values.ndim == 2:
-        return mean_interval(np.nanmean(values, axis=1))
+        mean, half = mean_interval(np.nanmean(values, axis=1))
+        return float(mean), float(half)
     errors = found.get(f"{figure}_se")
     values = np.atleast_1d(values)
     if errors is None:
-        return values.mean(), None
+        return float(values.mean()), None
     errors = np.atleast_1d(np.asarray(errors, dtype=np.float64))
-    return values.mean(), 1.96 * np.sqrt((errors**2).sum()) / len(errors)
+    return float(values.mean()), 1.96 * float(np.sqrt((errors**2).sum())) / len(errors)
