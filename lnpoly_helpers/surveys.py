@@ -484,7 +484,7 @@ def read_network(model: Model, texts: Texts, layers: Sequence[int] | None = None
     ((0, 3), [0.0, 1.0], True)
     """
     n = len(all_layers(model, network_of(model)))
-    some = range(n) if n <= 12 else np.linspace(0, n - 1, 6).round().astype(int).tolist()
+    some = range(n) if n <= 12 else [*np.linspace(0, n - 1, 6).round().astype(int)]
     layers = tuple(int(layer) for layer in (some if layers is None else layers))
     x = residuals(model, texts, layers)
     read, written = reads_and_writes(model, context_windows(model, texts)[0], layers)
@@ -499,9 +499,7 @@ def read_network(model: Model, texts: Texts, layers: Sequence[int] | None = None
     fold_errors, own_errors = np.array(errors).T
     named: Any = model
     name = model_name(named) if is_bridge(model) else type(model).__name__
-    return NetworkReading(
-        name, n, layers, tuple(mlps), x[:, rows], np.array(sizes), first, fold_errors, own_errors
-    )
+    return NetworkReading(name, n, layers, tuple(mlps), x[:, rows], np.array(sizes), first, fold_errors, own_errors)
 
 
 def _worst(found, true):
