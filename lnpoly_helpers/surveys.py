@@ -484,7 +484,7 @@ def read_network(model: Model, texts: Texts, layers: Sequence[int] | None = None
     ((0, 3), [0.0, 1.0], True)
     """
     n = len(all_layers(model, network_of(model)))
-    some = range(n) if n <= 12 else [*np.linspace(0, n - 1, 6).round().astype(int)]
+    some: Sequence[Any] = range(n) if n <= 12 else np.linspace(0, n - 1, 6).round().tolist()
     layers = tuple(int(layer) for layer in (some if layers is None else layers))
     x = residuals(model, texts, layers)
     read, written = reads_and_writes(model, context_windows(model, texts)[0], layers)
