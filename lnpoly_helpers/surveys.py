@@ -309,7 +309,8 @@ def survey_beside_nulls(
     >>> list(found), found["trained"]["own_share"]  # each neuron writes to a coordinate of its own
     (['trained', 'matched', 'W_out random'], 1.0)
     """
-    numbers = [seed] if np.ndim(seed) == 0 else list(seed)
+    several: Any = [seed] if np.ndim(seed) == 0 else seed
+    numbers = list(several)
     draws, match, rewrite = (np.random.default_rng([*numbers, k]) for k in range(3))
     layers = {
         "trained": mlp,
