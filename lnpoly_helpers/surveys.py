@@ -26,7 +26,7 @@ from .models.capture import reads_and_writes, residuals
 from .models.find import all_layers
 from .models.load import model_name
 from .models.read import mlp_block
-from .models.run import Model, is_bridge, network_of
+from .models.run import Model, network_of
 from .models.text import Texts, context_windows, distinct_contexts, positions
 from .nulls import jostle, look_alikes, matched_layer, rice_factor
 from .output_paths import tangent_range
@@ -309,8 +309,7 @@ def survey_beside_nulls(
     >>> list(found), found["trained"]["own_share"]  # each neuron writes to a coordinate of its own
     (['trained', 'matched', 'W_out random'], 1.0)
     """
-    several: Any = [seed] if np.ndim(seed) == 0 else seed
-    numbers = list(several)
+    numbers = np.atleast_1d(seed).tolist()
     draws, match, rewrite = (np.random.default_rng([*numbers, k]) for k in range(3))
     layers = {
         "trained": mlp,
@@ -449,7 +448,9 @@ class NetworkReading:
         )
 
 
-def read_network(model: Model, texts: Texts, layers: Sequence[int] | None = None) -> NetworkReading:
+def read_network(
+    model: Model, texts: Texts, layers: Sequence[int] | None = None, *, tokenizer: Any = None
+) -> NetworkReading:
     """Read some layers of a network and check them, so that the network itself is no longer needed.
 
     Parameters
@@ -459,6 +460,8 @@ def read_network(model: Model, texts: Texts, layers: Sequence[int] | None = None
         On the first window of them (`context_windows`) the folded layers are compared with the model's own.
     layers : list of int, optional
         By default all of a network with up to 12, six of any other, evenly spread from the first to the last.
+    tokenizer : tokenizer of transformers, optional
+        For texts, where the model has none; as for `encode`.
 
     Returns
     -------
@@ -485,22 +488,24 @@ def read_network(model: Model, texts: Texts, layers: Sequence[int] | None = None
     ((0, 3), [0.0, 1.0], True)
     """
     n = len(all_layers(model, network_of(model)))
-    some: Sequence[Any] = range(n) if n <= 12 else np.linspace(0, n - 1, 6).round().tolist()
-    layers = tuple(int(layer) for layer in (some if layers is None else layers))
-    x = residuals(model, texts, layers)
-    read, written = reads_and_writes(model, context_windows(model, texts)[0], layers)
+    if layers is None:
+        layers = list(range(n)) if n <= 12 else [round(k * (n - 1) / 5) for k in range(6)]
+    chosen = tuple(int(layer) for layer in layers)
+    windows = context_windows(model, texts, tokenizer=tokenizer)
+    x = residuals(model, windows, chosen)
+    read, written = reads_and_writes(model, windows[0], chosen)
     mlps, sizes, errors = [], [], []
-    for layer, vectors, inside, outside in zip(layers, x, read, written, strict=True):
+    for layer, vectors, inside, outside in zip(chosen, x, read, written, strict=True):
         block = mlp_block(model, layer)
         mlp = fold_layer_norm(block)
         sizes.append(direction(vectors, mlp.kind)[1][:, 0])
         errors.append((_worst(mlp(inside), block(inside)), _worst(mlp(inside), outside)))
         mlps.append(mlp)
-    first, rows = positions(model, texts) == 0, distinct_contexts(model, texts)
+    first, rows = positions(model, windows) == 0, distinct_contexts(model, windows)
     fold_errors, own_errors = np.array(errors).T
-    named: Any = model
-    name = model_name(named) if is_bridge(model) else type(model).__name__
-    return NetworkReading(name, n, layers, tuple(mlps), x[:, rows], np.array(sizes), first, fold_errors, own_errors)
+    return NetworkReading(
+        model_name(model), n, chosen, tuple(mlps), x[:, rows], np.array(sizes), first, fold_errors, own_errors
+    )
 
 
 def _worst(found, true):
@@ -544,8 +549,8 @@ def survey_interval(found: Mapping[str, Any], figure: str) -> tuple[float, float
     one_of(figure, list(found), "figure")
     values = np.asarray(found[figure], dtype=np.float64)
     if values.ndim == 2:
-        mean, half = mean_interval(np.nanmean(values, axis=1))
-        return float(mean), float(half)
+        interval: Any = mean_interval(np.nanmean(values, axis=1))  # of one number, not an array
+        return interval
     errors = found.get(f"{figure}_se")
     values = np.atleast_1d(values)
     if errors is None:
