@@ -432,6 +432,9 @@ def test_any_module_that_reads_tokens_will_do():
         x, _ = own_run(model, block.norm, tokens)
         np.testing.assert_allclose(residuals(model, tokens, layer), x, rtol=1e-6)
     assert token_embeddings(model).shape == (20, 16)
+    compiled = torch.compile(model)  # which nobody runs here
+    np.testing.assert_array_equal(residuals(compiled, tokens, 1), residuals(model, tokens, 1))
+    assert repr(mlp_block(compiled, 1)) == repr(mlp_block(model, 1))
 
 
 def test_one_bad_value_does_not_hide_behind_a_large_one():
