@@ -549,8 +549,8 @@ def survey_interval(found: Mapping[str, Any], figure: str) -> tuple[float, float
     one_of(figure, list(found), "figure")
     values = np.asarray(found[figure], dtype=np.float64)
     if values.ndim == 2:
-        interval: Any = mean_interval(np.nanmean(values, axis=1))  # of one number, not an array
-        return interval
+        mean, half = mean_interval(np.nanmean(values, axis=1))
+        return float(mean), float(half)
     errors = found.get(f"{figure}_se")
     values = np.atleast_1d(values)
     if errors is None:
