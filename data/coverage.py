@@ -4,8 +4,8 @@ usage: python data/coverage.py [--only NAME ...] [--out FILE]
 
 The architectures are those of tests/architectures.py, whose tests compare each block with the model's own run. Nothing
 here is taken from a name: whether a model is causal is asked of its output, what the layer forgets and whether it is
-made of affine pieces of layer 0's block, at epsilon 0. Where `mlp_block` refuses, its words are kept as they are. It
-takes about a minute on one core.
+made of affine pieces of layer 0's block, at epsilon 0. Where `mlp_block` refuses, its words are kept as they are. All
+of it takes about a minute on one core.
 """
 
 import argparse

@@ -309,7 +309,7 @@ def survey_beside_nulls(
     >>> list(found), found["trained"]["own_share"]  # each neuron writes to a coordinate of its own
     (['trained', 'matched', 'W_out random'], 1.0)
     """
-    numbers = [seed] if np.ndim(seed) == 0 else list(seed)
+    numbers = np.atleast_1d(seed).tolist()
     draws, match, rewrite = (np.random.default_rng([*numbers, k]) for k in range(3))
     layers = {
         "trained": mlp,
@@ -448,7 +448,9 @@ class NetworkReading:
         )
 
 
-def read_network(model: Model, texts: Texts, layers: Sequence[int] | None = None) -> NetworkReading:
+def read_network(
+    model: Model, texts: Texts, layers: Sequence[int] | None = None, *, tokenizer: Any = None
+) -> NetworkReading:
     """Read some layers of a network and check them, so that the network itself is no longer needed.
 
     Parameters
@@ -458,6 +460,8 @@ def read_network(model: Model, texts: Texts, layers: Sequence[int] | None = None
         On the first window of them (`context_windows`) the folded layers are compared with the model's own.
     layers : list of int, optional
         By default all of a network with up to 12, six of any other, evenly spread from the first to the last.
+    tokenizer : tokenizer of transformers, optional
+        For texts, where the model has none; as for `encode`.
 
     Returns
     -------
@@ -485,21 +489,22 @@ def read_network(model: Model, texts: Texts, layers: Sequence[int] | None = None
     """
     n = len(all_layers(model, network_of(model)))
     if layers is None:
-        layers = range(n) if n <= 12 else np.linspace(0, n - 1, 6).round().astype(int).tolist()
-    layers = tuple(int(layer) for layer in layers)
-    x = residuals(model, texts, layers)
-    read, written = reads_and_writes(model, context_windows(model, texts)[0], layers)
+        layers = list(range(n)) if n <= 12 else [round(k * (n - 1) / 5) for k in range(6)]
+    chosen = tuple(int(layer) for layer in layers)
+    windows = context_windows(model, texts, tokenizer=tokenizer)
+    x = residuals(model, windows, chosen)
+    read, written = reads_and_writes(model, windows[0], chosen)
     mlps, sizes, errors = [], [], []
-    for layer, vectors, inside, outside in zip(layers, x, read, written, strict=True):
+    for layer, vectors, inside, outside in zip(chosen, x, read, written, strict=True):
         block = mlp_block(model, layer)
         mlp = fold_layer_norm(block)
         sizes.append(direction(vectors, mlp.kind)[1][:, 0])
         errors.append((_worst(mlp(inside), block(inside)), _worst(mlp(inside), outside)))
         mlps.append(mlp)
-    first, rows = positions(model, texts) == 0, distinct_contexts(model, texts)
+    first, rows = positions(model, windows) == 0, distinct_contexts(model, windows)
     fold_errors, own_errors = np.array(errors).T
     return NetworkReading(
-        model_name(model), n, layers, tuple(mlps), x[:, rows], np.array(sizes), first, fold_errors, own_errors
+        model_name(model), n, chosen, tuple(mlps), x[:, rows], np.array(sizes), first, fold_errors, own_errors
     )
 
 
@@ -536,18 +541,19 @@ def survey_interval(found: Mapping[str, Any], figure: str) -> tuple[float, float
 
     Examples
     --------
-    >>> survey_interval({"on": [[0.1, 0.3], [0.2, 0.4], [0.3, 0.5]]}, "on")[0].round(3)
-    np.float64(0.3)
+    >>> survey_interval({"on": [[0.1, 0.3], [0.2, 0.4], [0.3, 0.5]]}, "on")[0]
+    0.3
     >>> survey_interval({"kappa": [1.0, 2.0], "kappa_se": [0.3, 0.4]}, "kappa")
-    (np.float64(1.5), np.float64(0.49))
+    (1.5, 0.49)
     """
     one_of(figure, list(found), "figure")
     values = np.asarray(found[figure], dtype=np.float64)
     if values.ndim == 2:
-        return mean_interval(np.nanmean(values, axis=1))
+        mean, half = mean_interval(np.nanmean(values, axis=1))
+        return float(mean), float(half)
     errors = found.get(f"{figure}_se")
     values = np.atleast_1d(values)
     if errors is None:
-        return values.mean(), None
+        return float(values.mean()), None
     errors = np.atleast_1d(np.asarray(errors, dtype=np.float64))
-    return values.mean(), 1.96 * np.sqrt((errors**2).sum()) / len(errors)
+    return float(values.mean()), 1.96 * float(np.sqrt((errors**2).sum())) / len(errors)

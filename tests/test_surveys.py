@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import transformers
 from oracles import random_mlp
 from scipy.stats import norm
 
@@ -272,3 +273,14 @@ def test_a_reading_measures_errors_token_by_token(monkeypatch):
     found = read_network(model, prompts()[:2], [0, 2, 3])
     assert found.own_errors[0] > 1e5 and found.own_errors[1] == pytest.approx(1 / 11) and found.own_errors[2] < 1e-9
     assert found.fold_errors.max() < 1e-9
+
+
+def test_a_model_of_transformers_itself_is_surveyed_by_tokens(rng):
+    config = transformers.GPT2Config(vocab_size=50, n_embd=16, n_layer=2, n_head=2, initializer_range=0.2)
+    model = transformers.GPT2LMHeadModel(config).double().eval()
+    texts = list(rng.integers(50, size=(6, 12)))
+    found = read_network(model, [*texts, texts[0][:5]])
+    assert (found.name, found.n_layers, found.layers) == ("GPT2LMHeadModel", 2, (0, 1))
+    assert found.own_errors.max() < 1e-9 and found.x.shape == (2, 6 * 11, 16)
+    figures = survey_network(model, texts, n_paths=4, n_contexts=4, n_directions=2)
+    assert len(figures["trained"]["on"]) == 2 and np.isfinite(figures["trained"]["on"]).all()

@@ -12,6 +12,7 @@ from .._inputs import one_of, require_installed
 from ..series import data_folder, read_data
 from . import bridge, hub
 from .bridge import TransformerBridge
+from .run import Model, is_bridge
 
 LIBRARIES = ("torch", "transformers", "transformer_lens", "safetensors", "huggingface_hub")
 EMBEDDED = ("nano-ln-relu", "nano-ln-gelu", "nano-rms-relu", "nano-none-relu")
@@ -271,12 +272,12 @@ def _load_files(path, name, tokenizer, dtype):
     return model
 
 
-def model_name(model: TransformerBridge) -> str:
+def model_name(model: Model) -> str:
     """What a model really is, for titles and tables.
 
     Parameters
     ----------
-    model : transformer_lens TransformerBridge
+    model : transformer_lens TransformerBridge, model of transformers, or torch module
 
     Returns
     -------
@@ -284,7 +285,8 @@ def model_name(model: TransformerBridge) -> str:
         An embedded model's name; ``"gpt2"``, ``"minilm"`` or ``"smollm2-4bit"`` for weights with the published sha256,
         wherever they were loaded from; the hub's name for other models of the hub, and ``"NAME@REVISION"`` for a
         revision that was asked for; ``"NAME (folder)"`` for what a folder of that name held, ``"NAME (file)"`` for a
-        GGUF file. For a bridge that `load_model` did not make, the name it was made with.
+        GGUF file. For a bridge that `load_model` did not make, the name it was made with; for one of
+        transformers the name that it was loaded by, for another module its class.
 
     See Also
     --------
@@ -295,7 +297,11 @@ def model_name(model: TransformerBridge) -> str:
     >>> model_name(load_model("nano-rms-relu"))
     'nano-rms-relu'
     """
-    name = str(model.cfg.model_name)
+    stated: Any = model
+    if is_bridge(model):
+        name = str(stated.cfg.model_name)
+    else:
+        name = getattr(getattr(model, "config", None), "name_or_path", "") or type(model).__name__
     return Path(name).name if Path(name).is_absolute() else name
 
 
