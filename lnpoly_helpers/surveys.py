@@ -541,19 +541,19 @@ def survey_interval(found: Mapping[str, Any], figure: str) -> tuple[float, float
 
     Examples
     --------
-    >>> survey_interval({"on": [[0.1, 0.3], [0.2, 0.4], [0.3, 0.5]]}, "on")[0].round(3)
-    np.float64(0.3)
+    >>> survey_interval({"on": [[0.1, 0.3], [0.2, 0.4], [0.3, 0.5]]}, "on")[0]
+    0.3
     >>> survey_interval({"kappa": [1.0, 2.0], "kappa_se": [0.3, 0.4]}, "kappa")
-    (np.float64(1.5), np.float64(0.49))
+    (1.5, 0.49)
     """
     one_of(figure, list(found), "figure")
     values = np.asarray(found[figure], dtype=np.float64)
     if values.ndim == 2:
-        interval: Any = mean_interval(np.nanmean(values, axis=1))  # of one number, not an array
-        return interval
+        mean, half = mean_interval(np.nanmean(values, axis=1))
+        return float(mean), float(half)
     errors = found.get(f"{figure}_se")
     values = np.atleast_1d(values)
     if errors is None:
-        return values.mean(), None
+        return float(values.mean()), None
     errors = np.atleast_1d(np.asarray(errors, dtype=np.float64))
-    return values.mean(), 1.96 * np.sqrt((errors**2).sum()) / len(errors)
+    return float(values.mean()), 1.96 * float(np.sqrt((errors**2).sum())) / len(errors)
