@@ -24,7 +24,7 @@ BESIDE := OMP_NUM_THREADS=1 MPLBACKEND=Agg $(PY) -m pytest -n 2 --dist loadfile
 MATHS := tests/geometry tests/test_*.py lnpoly_helpers
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run lite quick test walls browser bench seeds published lint types maths unit nbval places lab notebooks links clean
+.PHONY: help setup run lite quick test walls browser bench seeds published coverage lint types maths unit nbval places lab notebooks links clean
 
 help:
 	@echo 'make run                    execute every notebook, write the site (site/index.html), print a table'
@@ -37,6 +37,7 @@ help:
 	@echo 'make bench                  measure the speed claims, print them, write data/benchmarks.md'
 	@echo 'make seeds SEEDS=folder LADDER=folder  measure networks that data/build.py and data/ladder.py trained'
 	@echo 'make published FILES=folder  compute what is quoted of published neurons, from their tables'
+	@echo 'make coverage               say of each architecture of the tests what is read in it: data/results/coverage.json'
 	@echo 'make places                 run the notebooks as Colab and Binder would'
 	@echo 'make lab                    open the notebooks in JupyterLab'
 	@echo 'make notebooks              execute and normalise the committed notebooks in place'
@@ -133,6 +134,10 @@ seeds: $(READY)
 # what the notebooks quote of neurons of real GPT-2s, from tables that somebody else publishes: the script names them
 published: $(READY)
 	@$(PY) data/published_neurons.py '$(FILES)'
+
+# what notebook 9 lists of the architectures of the tests; a minute
+coverage: $(READY)
+	@OMP_NUM_THREADS=1 $(PY) data/coverage.py
 
 clean:
 	rm -rf site screenshots dist build .pytest_cache .ruff_cache .hypothesis .benchmarks

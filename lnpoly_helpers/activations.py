@@ -109,7 +109,6 @@ OTHER_NAMES = {
     "gelu_fast": "gelu_new",
     "gelu_accurate": "gelu_new",
     "gelu_python": "gelu",
-    "gelu_10": "gelu",
     "swish": "silu",
     "relu_squared": "relu2",
 }

@@ -12,6 +12,7 @@ from transformers.models.llama.modeling_llama import LlamaRMSNorm
 from transformers.pytorch_utils import Conv1D
 
 from lnpoly_helpers import NormedMLP, crossings, fold_layer_norm
+from lnpoly_helpers.activations import ACTIVATIONS, OTHER_NAMES
 
 D, M = 24, 40
 
@@ -141,6 +142,17 @@ def test_an_activation_is_the_one_whose_values_it_has(name):
     modules = parts(nn.LayerNorm(D))
     assert NormedMLP.from_modules(*modules, ACT2FN[name]).activation == FOUND[name]
     assert NormedMLP.from_modules(*modules, lambda h: ACT2FN[name](h)).activation == FOUND[name]
+
+
+@pytest.mark.parametrize("name", [*ACTIVATIONS, *OTHER_NAMES])
+def test_a_name_stands_for_the_values_that_transformers_gives_it(name):
+    """gelu_10, say, is gelu up to 10 and no further."""
+    h = torch.linspace(-40, 40, 4001, dtype=torch.float64)
+    ours = ACTIVATIONS[OTHER_NAMES.get(name, name)].value(h.numpy())
+    theirs = {"relu_squared": "relu2"}.get(name, name)
+    np.testing.assert_allclose(ACT2FN[theirs](h).numpy(), ours, rtol=1e-9, atol=1e-9)
+    with pytest.raises(ValueError, match="activation: expected one of"):
+        NormedMLP.from_modules(*parts(nn.LayerNorm(D)), ACT2FN["gelu_10"])
 
 
 def test_what_computes_something_else_is_refused_with_what_it_is():

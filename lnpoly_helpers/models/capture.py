@@ -237,7 +237,8 @@ class Trace:
     residual : float64 [n_tokens, d]
         What entered the norm before the MLP. In parallel blocks it is the block's input.
     mlp_output : float64 [n_tokens, d]
-        What the MLP added to the residual stream.
+        What the MLP's last matrix puts out: what is added to the residual stream, where no norm (Gemma 2) and no factor
+        (Granite) stands behind it.
     logits : float64 [n_tokens, d_vocab]
         What the network made of it. For BERT and MiniLM, which predict no next token: the last layer's output
         [n_tokens, d].

@@ -120,7 +120,7 @@ def alone(model, *, by_default=True):
     a cache of past tokens, with the attention that transformers takes by default (or as it is). Nothing of the model
     is changed, and no weight is copied.
     """
-    inner = getattr(model, "original_model", model)
+    inner = getattr(model, "original_model", getattr(model, "_orig_mod", model))  # of a bridge, of torch.compile
     ours = {id(tensor): tensor for owner in (model, inner) for tensor in (*owner.parameters(), *owner.buffers())}
     for component, original in reversed(_components(inner)):  # the innermost first
         ours[id(component)] = deepcopy(original, ours)

@@ -262,6 +262,16 @@ def test_tokens_are_taken_wherever_texts_are(kind):
         trace(model, tokens[2], 0)
 
 
+@pytest.mark.parametrize("name", ["GPT-2", "OPT", "BLOOM", "BERT", "RoBERTa", "XLNet", "T5", "Falcon"])
+def test_what_runs_beside_a_text_changes_nothing(name):
+    """Some networks have tokens first and some all texts in a row; ALiBi and encoders would look at padding."""
+    model = ARCHITECTURES[name].build()
+    texts = [list(np.random.default_rng(k).integers(2, 40, size=n)) for k, n in enumerate((4, 7, 4, 3, 7, 4))]
+    together = residuals(model, texts, [0, 1])
+    alone = np.concatenate([residuals(model, text, [0, 1]) for text in texts], axis=1)
+    np.testing.assert_allclose(together, alone, rtol=0, atol=2e-6 * np.abs(alone).max())
+
+
 # --- embeddings ---
 
 
@@ -388,6 +398,17 @@ class Block(torch.nn.Module):
         return x + self.down(self.act(self.up(self.norm(x))))
 
 
+class Renamed(torch.nn.Module):
+    """A block with its norm elsewhere."""
+
+    def __init__(self, block):
+        super().__init__()
+        self.inner = torch.nn.Sequential(block.norm, block.up, block.act, block.down)
+
+    def forward(self, x):
+        return x + self.inner(x)
+
+
 class BlockReader(Reader):
     def block(self, norm, d):
         return Block(super().block(norm, d))
@@ -411,6 +432,9 @@ def test_any_module_that_reads_tokens_will_do():
         x, _ = own_run(model, block.norm, tokens)
         np.testing.assert_allclose(residuals(model, tokens, layer), x, rtol=1e-6)
     assert token_embeddings(model).shape == (20, 16)
+    compiled = torch.compile(model)  # which nobody runs here
+    np.testing.assert_array_equal(residuals(compiled, tokens, 1), residuals(model, tokens, 1))
+    assert repr(mlp_block(compiled, 1)) == repr(mlp_block(model, 1))
 
 
 def test_one_bad_value_does_not_hide_behind_a_large_one():
@@ -470,6 +494,10 @@ def test_what_is_known_of_a_model_ends_with_its_modules():
     assert apart(residuals(model, TOKENS, 1), before) > 1e-3
     model.transformer.h[1].ln_2 = torch.nn.RMSNorm(32, eps=1e-3)
     assert (mlp_block(model, 1).kind, mlp_block(model, 1).eps) == ("rmsnorm", 1e-3)
+    own = tiny.random_weights(BlockReader())
+    residuals(own, [1, 2], 1)
+    own.blocks[1] = tiny.random_weights(Renamed(own.block(torch.nn.LayerNorm, 16)))
+    assert residuals(own, [1, 2], 1).shape == (2, 16)
     with torch.no_grad():
         model.transformer.h[0].attn.c_proj.weight *= 2
     np.testing.assert_array_equal(residuals(model, TOKENS, 1), residuals(copy.deepcopy(model), TOKENS, 1))

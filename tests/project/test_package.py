@@ -42,7 +42,7 @@ def wheels(tmp_path_factory):
 def test_wheel_holds_the_package_its_data_and_nothing_else(wheels):
     from lnpoly_helpers import EMBEDDED, __version__
 
-    data = ["manifest.json", "prompts.txt", "predictions/gpt2.json"]
+    data = ["manifest.json", "prompts.txt", "predictions/gpt2.json", "results/coverage.json"]
     data += ["published/gpt2_residual_std.json", "published/neurons.json"]
     data += [path.relative_to(ROOT / "data").as_posix() for path in (ROOT / "data" / "results").glob("*/*.json")]
     data += [name + ending for name in EMBEDDED for ending in (".safetensors", ".md")]
