@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import torch
 import transformers
-from tiny import random_weights
+from tiny import random_weights, seeded
 
 N_TOKENS, N_LAYERS = 40, 2
 VOCABULARY = {"vocab_size": N_TOKENS, "pad_token_id": 0, "bos_token_id": 0, "eos_token_id": 0}
@@ -59,9 +59,10 @@ class Architecture:
         """The model, for evaluation."""
         cls = getattr(transformers, self.kind)
         known = {} if "image_size" in self.config or "n_words" in self.config else VOCABULARY
-        model = cls(cls.config_class(**known | self.config))
-        if self.change:
-            self.change(model)
+        with seeded():
+            model = cls(cls.config_class(**known | self.config))
+            if self.change:
+                self.change(model)
         return random_weights(model).to(dtype)
 
     def parts(self, model, layer):

@@ -1,10 +1,20 @@
 """Tiny transformers of random weights, in folders as transformers writes them."""
 
+from contextlib import contextmanager
+
 import torch
 import transformers
 
 END = "<|endoftext|>"
 GPT2 = {"n_layer": 2, "n_embd": 32, "n_head": 4, "n_positions": 32}
+
+
+@contextmanager
+def seeded(seed=0):
+    """Whatever a library draws for a new model is the same in every run, and nobody else's random numbers change."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        yield
 
 
 def random_weights(model, seed=0):
@@ -32,7 +42,8 @@ def saved(folder, kind, **config):
     """A random model of a transformers class in a folder, by its own save_pretrained; returns the model."""
     sizes = {"vocab_size": 40, "bos_token_id": 0, "eos_token_id": 0, "pad_token_id": 0}
     cls = getattr(transformers, kind)
-    model = random_weights(cls(cls.config_class(**sizes | config)))
+    with seeded():
+        model = random_weights(cls(cls.config_class(**sizes | config)))
     model.save_pretrained(folder)
     small_tokenizer().save_pretrained(folder)
     return model

@@ -59,5 +59,5 @@ def check(llama, mlp, printed):
     hook.remove()
     n_flipped = int((np.sign(seen[0][1]) != np.sign(seen[0][5])).sum())
     count = int(re.search(r"\d+", printed).group())
-    assert count >= n_flipped > 5 and (count - n_flipped) % 2 == 0
+    assert count >= n_flipped > 0 and (count - n_flipped) % 2 == 0
     assert mlp.is_gated
