@@ -17,7 +17,8 @@ from lnpoly_helpers.models import load
 
 ROOT = Path(__file__).resolve().parents[2]
 FOLDER = ROOT / "data" / "results" / "seeds"
-FILES = (*EMBEDDED, "checkpoints", "widths", "ladder")
+PRETRAINED = ("minilm", "smollm2-4bit")
+FILES = (*EMBEDDED, "checkpoints", "widths", "ladder", *PRETRAINED)
 KINDS = ("trained", "matched", "W_out random", "untrained")
 
 
@@ -48,7 +49,8 @@ def test_every_figure_has_a_number_for_every_network_and_layer(name):
     for kind in kinds:
         assert found[kind].keys() == found["trained"].keys() >= {"on", "crossed_law", "kappa", "share_tokens"}
         for figure, values in found[kind].items():
-            assert values.shape == ((n,) if name == "ladder" else (n, 4)), (kind, figure)
+            layers = len(found["networks"][0]["layers"]) if name in PRETRAINED else n
+            assert values.shape == ((layers,) if name in ("ladder", *PRETRAINED) else (n, 4)), (kind, figure)
             assert not np.isnan(values).any(), (kind, figure)
 
 
@@ -98,7 +100,7 @@ def test_checkpoints_begin_and_end_where_the_seeds_do():
 
 
 def test_a_wrong_name_is_named():
-    with pytest.raises(ValueError, match="name: expected one of checkpoints, ladder, nano-ln-gelu, .*got 'gpt2'"):
+    with pytest.raises(ValueError, match="name: expected one of checkpoints, ladder, minilm, .*got 'gpt2'"):
         seed_results("gpt2")
 
 
