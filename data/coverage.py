@@ -9,7 +9,6 @@ of it takes about a minute on one core.
 """
 
 import argparse
-import json
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -19,9 +18,10 @@ import torch
 
 HERE = Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE.parent), str(HERE.parent / "tests")]
-from architectures import ARCHITECTURES, inputs  # noqa: E402
+from architectures import ARCHITECTURES, N_TOKENS, inputs  # noqa: E402
 
 from lnpoly_helpers import fold_layer_norm, mlp_block  # noqa: E402
+from lnpoly_helpers.series import text_of  # noqa: E402
 
 SAME = 1e-9  # of the largest output
 
@@ -34,7 +34,7 @@ def kind_of(model):
     if "input_ids" not in given:
         return "all tokens"
     other = given["input_ids"].clone()
-    other[0, -1] = (other[0, -1] + 1) % 40
+    other[0, -1] = (other[0, -1] + 1) % N_TOKENS
     with torch.no_grad():
         first, second = (model(input_ids=tokens)[0][0, :-1] for tokens in (given["input_ids"], other))
     return "causal" if (first - second).abs().max() < 1e-4 * first.abs().max() else "all tokens"
@@ -60,7 +60,6 @@ def in_pieces(block):
 def verdict(name):
     """One row of the table."""
     row = ARCHITECTURES[name]
-    torch.manual_seed(0)  # for parameters that a class draws itself
     model = row.build()
     found = {"class": row.kind, "kind": kind_of(model)}
     try:
@@ -78,12 +77,6 @@ def verdict(name):
         "forgets_offset": offset,
         "affine_pieces": in_pieces(block),
     }
-
-
-def text_of(rows):
-    """JSON, one architecture a line."""
-    lines = (f" {json.dumps(name, ensure_ascii=False)}: {json.dumps(row)}" for name, row in rows.items())
-    return "{\n" + ",\n".join(lines) + "\n}\n"
 
 
 def main():

@@ -141,11 +141,11 @@ def layer_arrays(weights, config, layer, k, x):
 def write_layers(out, weights, config, seeds, encoder):
     windows = [encoder.encode(text).ids[:N_CTX] for text in prompts()]
     x = residuals(weights, config, windows)
+    n_layers, shape = config["n_layers"], f"{config['act_fn']}.d{config['d_model']:03}.L{config['n_layers']}"
     for k, seed in enumerate(seeds):
-        for layer in range(config["n_layers"]):
-            shape = f"{config['act_fn']}.d{config['d_model']:03}.L{config['n_layers']}"
-            arrays = layer_arrays(weights, config, layer, k, x[layer][k])
-            np.savez(out / f"{shape}.seed{seed}.layer{layer:02}.npz", seed=seed, layer=layer, **arrays)
+        for layer in range(n_layers):
+            arrays = layer_arrays(weights, config, layer, k, x[layer][k]) | {"seed": seed, "layer": layer}
+            np.savez(out / f"{shape}.seed{seed}.layer{layer:02}.npz", layers=n_layers, **arrays)
 
 
 def main():

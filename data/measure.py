@@ -122,11 +122,15 @@ def measure_twin(config):
 
 def stack(rows):
     """A list of {name: {figure: value}} as {name: {figure: [values]}}."""
+    if not rows:
+        sys.exit("expected networks of this kind in the folder, got none. --only names the kinds that are there.")
     return {name: {key: [row[name][key] for row in rows] for key in rows[0][name]} for name in rows[0]}
 
 
 def measure_design(name, networks):
     chosen = [n for n in networks if n.design == name and n.step is None and n.width is None and n.seed]
+    if not chosen:  # what is committed has nine
+        sys.exit(f"{name}: expected other seeds of it in the folder, got none. --only names the kinds that are there.")
     card = model_card(name)
     found = [measure_network(load_model(name), 0) | measure_twin(card["config"])]
     about = [{"seed": 0, "held_back_loss": rounded(card["training"]["held_back_loss"]), "sha256": card["sha256"]}]
@@ -141,7 +145,7 @@ def measure_checkpoints(networks):
     """From fresh weights (step 0) to the end, of every seed of which steps on the way were kept."""
     about, found = [], []
     last = model_card("nano-ln-relu")["training"]["steps"]
-    for design, seed in dict.fromkeys((n.design, n.seed) for n in networks if n.step is not None):
+    for design, seed in dict.fromkeys((n.design, n.seed) for n in networks if n.step is not None and n.width is None):
         run = [n for n in networks if (n.design, n.seed, n.width) == (design, seed, None)]
         models = [(0, boot_native(run[0].config(), "float64"), None)]
         models += [(n.step or last, *n.load()) for n in run]
@@ -153,7 +157,7 @@ def measure_checkpoints(networks):
 
 def measure_widths(networks):
     about, found = [], []
-    for network in (n for n in networks if n.width is not None):
+    for network in (n for n in networks if n.width is not None and n.step is None):
         model, sha256 = network.load()
         found.append(measure_network(model, network.seed) | measure_twin(network.config()))
         known = {"design": network.design, "d_model": network.width, "seed": network.seed}

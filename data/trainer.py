@@ -84,13 +84,13 @@ def losses(weights, rows, config, *, autocast=False):
 
 
 @torch.no_grad()
-def held_back_losses(weights, rows, config, *, autocast=False):
+def held_back_losses(weights, rows, config):
     """The same [S] over rows [n, T + 1] that all seeds share, some at a time."""
     n_seeds = len(weights["embed.weight"])
     total = 0.0
     for part in rows.split(64):
         part = part.to(device())
-        total = total + losses(weights, part.expand(n_seeds, *part.shape), config, autocast=autocast) * len(part)
+        total = total + losses(weights, part.expand(n_seeds, *part.shape), config) * len(part)
     return (total / len(rows)).tolist()
 
 

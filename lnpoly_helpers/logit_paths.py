@@ -27,9 +27,8 @@ from .models.read import mlp_block
 from .models.run import Model, known
 from .models.text import Text, Texts, context_windows, distinct_contexts, positions
 from .nulls import look_alikes
-from .rotation import angle_between, rotate_residual
+from .rotation import apart, rotate_residual
 
-_CLOSEST = np.radians(1.0)  # points nearer than that, or to an antipode, are the same token again: no path
 _ROUNDING = 1e-20  # nats: two predictions this near are the same
 
 
@@ -338,8 +337,7 @@ def logit_survey(
     z = normalize(residuals(model, windows, layer)[rows], kind=kind)
     starts = [rng.choice(np.flatnonzero(window == k)) for k in rng.choice(usable, n_paths, replace=False)]
     if towards == "points":
-        apart = [np.flatnonzero(np.sin(angle_between(z[start], z)) > np.sin(_CLOSEST)) for start in starts]
-        targets = [z[rng.choice(others)] for others in apart]
+        targets = [z[rng.choice(np.flatnonzero(apart(z, z[start])))] for start in starts]
     elif towards == "look-alikes":
         targets = look_alikes(z, n_paths, rng, kind=kind)
     else:

@@ -33,6 +33,7 @@ from .geometry._angles import on_arcs, turn
 from .layer import FoldedMLP
 from .layer import direction as parts_of
 
+_APART = np.cos(np.radians(1.0))
 CLOSEST = 1e-10  # radians: nearer to each other, or to being antipodes, two points have no safe great circle
 _AT_ONCE = 2**17  # pre-activations in flight: what is worked on stays in the processor's cache
 
@@ -249,6 +250,14 @@ def _unit_and_size(x, name, kind):
         what = "constant (a multiple of the ones vector)" if kind == "layernorm" else "zero"
         raise ValueError(f"{name}: expected vectors with a direction, got one that is {what}. Leave it out.")
     return unit / np.linalg.norm(unit, axis=-1, keepdims=True), size[..., 0]
+
+
+def apart(z, point):
+    """Which points z [..., d] of the sphere are a degree or more from a point [d], and from its antipode.
+
+    The others are the same token again: a path between them is none.
+    """
+    return np.abs(z @ point) < len(point) * _APART
 
 
 def _unit_pair(z0, z1, d, kind=None):

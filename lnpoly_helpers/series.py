@@ -75,7 +75,7 @@ def published() -> dict[str, Any]:
     >>> dict(zip(numbers["layers"], numbers["later positions"], strict=True))[0]
     1.21
     """
-    return json.loads((data_folder() / "published" / "gpt2_residual_std.json").read_text(encoding="utf-8"))
+    return json.loads(read_data(data_folder() / "published" / "gpt2_residual_std.json"))
 
 
 def published_neurons(network: str = "stanford-gpt2-small-a") -> dict[str, Any]:
@@ -133,7 +133,7 @@ def _arrays(found):
     return {k: _arrays(v) if isinstance(v, dict) else np.array(v, dtype=np.float64) for k, v in found.items()}
 
 
-def seed_results(name: str) -> dict[str, Any]:
+def seed_results(name: str, **which: Any) -> dict[str, Any]:
     """What `survey` found in networks that do not come with the package: other seeds, checkpoints, widths.
 
     Parameters
@@ -141,7 +141,10 @@ def seed_results(name: str) -> dict[str, Any]:
     name : str
         "nano-ln-relu", "nano-ln-gelu", "nano-rms-relu" or "nano-none-relu": nine seeds of that design, the first the
         embedded model. "checkpoints": seeds at steps from 0, fresh weights, to the end. "widths": nano-ln-relu with 64
-        and 256 in place of 128 dimensions. "ladder": single layers of larger networks, 64 to 768 dimensions.
+        and 256 in place of 128 dimensions. "ladder": single layers of larger networks, 64 to 768 dimensions. "minilm",
+        "smollm2-4bit": layers of these networks.
+    **which
+        Only the networks of which this is known, such as ``activation="relu", d_model=768``.
 
     Returns
     -------
@@ -150,12 +153,13 @@ def seed_results(name: str) -> dict[str, Any]:
         byte) and the ``sha256`` of its weights.
         ``trained``, ``matched`` (`matched_layer`), ``W_out random`` (``matched_layer(..., keep="W_in")``) and, where
         they were measured, ``untrained`` (fresh weights): each a dict of the figures of `survey`, float64
-        [network, layer], in the ladder [network]. ``settings`` and ``command``: how they were measured.
+        [network, layer], in the ladder [network], of a single network [layer]. ``settings`` and ``command``: how they
+        were measured.
 
     Raises
     ------
     ValueError
-        The name is another.
+        The name is another, or no network is one of these.
     FileNotFoundError
         The file that comes with the package is gone.
 
@@ -176,17 +180,14 @@ def seed_results(name: str) -> dict[str, Any]:
     >>> found["trained"]["crossed_law"].shape, len(found["networks"])
     ((9, 4), 9)
     """
-    folder = data_folder() / "results" / "seeds"
-    names = sorted(path.stem for path in folder.glob("*.json"))
-    if name not in names:
-        raise ValueError(f"name: expected one of {', '.join(names)}, got {name!r}.")
-    found = json.loads(read_data(folder / f"{name}.json"))
-    return {
-        key: value
-        if key in ("command", "settings", "networks")
-        else {figure: np.array(values, dtype=np.float64) for figure, values in value.items()}
-        for key, value in found.items()
-    }
+    found = _named("results/seeds", name, "name")
+    about, networks = {key: found.pop(key) for key in ("command", "settings")}, found.pop("networks")
+    chosen = [k for k, one in enumerate(networks) if which.items() <= one.items()]
+    if not chosen:
+        raise ValueError(f"which: expected what is known of a network in {name}, as {networks[0]}, got {which}.")
+    rows = chosen if len(chosen) < len(networks) else slice(None)  # a single network's figures are by layer
+    figures = {kind: {figure: values[rows] for figure, values in of.items()} for kind, of in _arrays(found).items()}
+    return about | {"networks": [networks[k] for k in chosen]} | figures
 
 
 def predictions(model: str = "gpt2") -> dict[str, Any]:
@@ -219,11 +220,16 @@ def predictions(model: str = "gpt2") -> dict[str, Any]:
     >>> predictions("gpt2")["predictions"][0]["figure"]
     'on'
     """
-    folder = data_folder() / "predictions"
+    return _named("predictions", model, "model", " Nothing was predicted of others.")
+
+
+def _named(kind, name, argument, remedy=""):
+    """One of the JSON files in a folder of the data, by its name."""
+    folder = data_folder() / kind
     names = sorted(path.stem for path in folder.glob("*.json"))
-    if model not in names:
-        raise ValueError(f"model: expected one of {', '.join(names)}, got {model!r}. Nothing was predicted of others.")
-    return json.loads(read_data(folder / f"{model}.json"))
+    if names and name not in names:  # without any, reading says what is gone
+        raise ValueError(f"{argument}: expected one of {', '.join(names)}, got {name!r}.{remedy}")
+    return json.loads(read_data(folder / f"{name}.json"))
 
 
 def compare_predictions(
@@ -362,5 +368,9 @@ def _agree(a, b):
 
 def _write(path, numbers):
     path.parent.mkdir(parents=True, exist_ok=True)
-    lines = ",\n".join(f" {json.dumps(key)}: {json.dumps(value)}" for key, value in numbers.items())
-    path.write_text("{\n" + lines + "\n}\n", encoding="utf-8")
+    path.write_text(text_of(numbers), encoding="utf-8")
+
+
+def text_of(rows):
+    """JSON, a key a line."""
+    return "{\n" + ",\n".join(f" {json.dumps(key)}: {json.dumps(value)}" for key, value in rows.items()) + "\n}\n"

@@ -30,10 +30,9 @@ from .models.run import Model, network_of
 from .models.text import Texts, context_windows, distinct_contexts, positions
 from .nulls import jostle, look_alikes, matched_layer, rice_factor
 from .output_paths import tangent_range
-from .rotation import angle_between, at_length, crossings, rotate
+from .rotation import angle_between, apart, at_length, crossings, rotate
 from .stats import mean_interval
 
-_CLOSEST = np.radians(1.0)  # points nearer than that, or to an antipode, are the same token again: no path
 _PARTS = 16  # of a path, for the speed
 
 
@@ -156,7 +155,7 @@ class _Draw:
         pairs = []
         for _ in range(100 * n):
             start, target = self.point(), self.direction()
-            if _apart(start, target):
+            if apart(start, target):
                 pairs.append((start, target))
             if len(pairs) == n:
                 return np.swapaxes(pairs, 0, 1)
@@ -164,14 +163,10 @@ class _Draw:
 
     def others(self, n, *points):
         """n points of z, none of them at one of the points."""
-        apart = np.all([_apart(self.z, point) for point in points], axis=0)
-        if apart.sum() < n:
-            raise ValueError(f"z: expected {n} points a degree apart from one of them, got {apart.sum()}.")
-        return self.z[self.rng.choice(np.flatnonzero(apart), n, replace=False)]
-
-
-def _apart(z0, z1):
-    return np.abs(z0 @ z1) < len(z1) * np.cos(_CLOSEST)
+        far = np.all([apart(self.z, point) for point in points], axis=0)
+        if far.sum() < n:
+            raise ValueError(f"z: expected {n} points a degree apart from one of them, got {far.sum()}.")
+        return self.z[self.rng.choice(np.flatnonzero(far), n, replace=False)]
 
 
 def _on_paths(mlp, starts, targets, angle, tolerance):

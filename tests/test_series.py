@@ -5,7 +5,18 @@ import json
 import numpy as np
 import pytest
 
-from lnpoly_helpers import FoldedMLP, compare_predictions, predictions, published, save_results, survey
+from lnpoly_helpers import (
+    FoldedMLP,
+    compare_predictions,
+    predictions,
+    prompts,
+    published,
+    published_neurons,
+    save_results,
+    seed_results,
+    series,
+    survey,
+)
 
 NUMBERS = {"angle": [1.0, 2.5, np.float64(3e-7)], "count": np.int64(7), "none": [np.nan]}
 
@@ -131,3 +142,10 @@ def test_a_network_of_random_weights_is_refuted_where_training_is_claimed():
             assert verdict == "refuted", (figure, of)
         if figure in ("height", "misses"):
             assert verdict == "not measured"
+
+
+@pytest.mark.parametrize("read", [published, published_neurons, predictions, prompts, lambda: seed_results("ladder")])
+def test_what_is_gone_is_named_with_the_remedy(read, tmp_path, monkeypatch):
+    monkeypatch.setattr(series, "data_folder", lambda: tmp_path)
+    with pytest.raises(FileNotFoundError, match=r"expected a file that comes with lnpoly_helpers, got .*Install the"):
+        read()

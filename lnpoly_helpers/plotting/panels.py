@@ -95,7 +95,8 @@ def plot_panels(
         log_axes(ax, log, x, width - 0.7)
         ax.margins(y=0.15 if points else 0.05)  # room for the points' names
     for ax, name in zip(axes.flat, panels, strict=False):  # once all limits are known
-        _name_points(ax, points.get(name, {}), np.array([width - 0.6, 1.45]))
+        if points.get(name):
+            _name_points(ax, points[name], np.array([width - 0.6, 1.45]))
     for ax in axes.flat[len(panels) :]:
         ax.set_axis_off()
     for ax in axes.flat[max(len(panels) - ncols, 0) : len(panels)]:  # the lowest of each column

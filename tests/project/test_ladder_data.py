@@ -7,7 +7,7 @@ import pytest
 import scripts
 import torch
 
-from lnpoly_helpers import FoldedMLP, capture
+from lnpoly_helpers import capture
 from lnpoly_helpers.models import load
 
 TEXTS = ["".join(f"{n} squared is {n * n}, and {n} {'is' if n % 7 else 'is not'} a week. " for n in range(3000))]
@@ -44,6 +44,7 @@ def test_what_it_writes_is_the_network_that_it_trained(ladder, tmp_path, monkeyp
         value += 0.1 * torch.randn(value.shape, generator=torch.Generator().manual_seed(1))
     ladder.write_layers(tmp_path, weights, config, [1, 5], encoder)
     assert len(list(tmp_path.glob("gelu_new.d032.L2.seed*.layer0*.npz"))) == 4
+    read = list(scripts.load("data/measure.py").ladder_layers(tmp_path))  # as make seeds reads them
     windows = [encoder.encode(text).ids[:32] for text in texts]
     for k, seed in enumerate((1, 5)):
         model = load.boot_native(config, "float64")
@@ -55,14 +56,13 @@ def test_what_it_writes_is_the_network_that_it_trained(ladder, tmp_path, monkeyp
         for layer in range(2):
             found = np.load(tmp_path / f"gelu_new.d032.L2.seed{seed}.layer{layer:02}.npz")
             np.testing.assert_allclose(found["std"], x[layer].std(axis=1), rtol=1e-4)
-            W = found["W"].astype(float)
-            mlp = FoldedMLP(W - W.mean(0), found["b"], found["Wo"], np.zeros(32), str(found["act"]), 1e-5, "layernorm")
+            about, mlp, z = read[2 * k + layer]
+            assert about.items() >= {"activation": "gelu_new", "layers": 2, "layer": layer, "seed": seed}.items()
             inside = model.blocks[layer]
             own = inside.mlp(inside.ln2(torch.from_numpy(x[layer])[None]))[0].detach().numpy()
             own = own - weights[f"blocks.{layer}.mlp.out.bias"][k].numpy()
             np.testing.assert_allclose(mlp(x[layer]), own, rtol=0, atol=0.01 * np.abs(own).max())
-            z = found["z"].astype(float)
-            np.testing.assert_allclose(mlp.to_sphere(z), mlp.to_sphere(x[layer]), rtol=0, atol=5e-3)
+            np.testing.assert_allclose(z, mlp.to_sphere(x[layer]), rtol=0, atol=5e-3)
 
 
 def test_the_command_trains_and_says_what_it_trained(ladder, tmp_path, monkeypatch):

@@ -99,6 +99,20 @@ def test_checkpoints_begin_and_end_where_the_seeds_do():
     assert [one["step"] for one in found["networks"]] == 4 * [0, 30, 100, 300, 1000, 3000]
 
 
+def test_networks_are_chosen_by_what_is_known_of_them():
+    whole = seed_results("ladder")
+    rows = [k for k, one in enumerate(whole["networks"]) if (one["activation"], one["d_model"]) == ("relu", 256)]
+    some = seed_results("ladder", activation="relu", d_model=256)
+    assert 0 < len(rows) < len(whole["networks"]) and some["networks"] == [whole["networks"][k] for k in rows]
+    for kind in KINDS[:3]:
+        for figure, values in some[kind].items():
+            np.testing.assert_array_equal(values, whole[kind][figure][rows])
+    whole, same = seed_results("minilm"), seed_results("minilm", d_model=384)  # one network: its layers stay
+    np.testing.assert_array_equal(same["trained"]["on"], whole["trained"]["on"])
+    with pytest.raises(ValueError, match=r"^which: expected what is known of a network in ladder, as \{.*got \{'d': 1"):
+        seed_results("ladder", d=1)
+
+
 def test_a_wrong_name_is_named():
     with pytest.raises(ValueError, match="name: expected one of checkpoints, ladder, minilm, .*got 'gpt2'"):
         seed_results("gpt2")
@@ -188,6 +202,21 @@ def test_networks_are_found_loose_and_in_tar_files(measure, tmp_path):
     weight = model.state_dict()["blocks.2.mlp.in.weight"]
     assert weight.dtype == torch.float64 and torch.equal(weight.half(), load_half(content, "blocks.2.mlp.in.weight"))
     assert loose.load()[0].cfg.d_mlp == 256
+
+
+def test_a_step_on_the_way_is_no_finished_width_and_an_empty_kind_is_named(measure, tmp_path, monkeypatch):
+    for name in ("w064-ln-relu.seed5", "w064-ln-relu.seed5.step1"):
+        (tmp_path / f"{name}.npz").touch()
+    networks, measured = measure.find_networks(tmp_path), []
+    monkeypatch.setattr(measure.Network, "load", lambda network: measured.append(network) or (None, "sha"))
+    for name in ("measure_network", "measure_twin"):
+        monkeypatch.setattr(measure, name, lambda *_: {"trained": {"on": [0.5]}})
+    about, found = measure.measure_widths(networks)
+    assert [network.step for network in measured] == [None] and len(about) == len(found["trained"]["on"]) == 1
+    with pytest.raises(SystemExit, match="expected networks of this kind in the folder, got none"):
+        measure.measure_checkpoints(networks)
+    with pytest.raises(SystemExit, match="^nano-ln-relu: expected other seeds of it in the folder, got none"):
+        measure.measure_design("nano-ln-relu", networks)
 
 
 def load_half(content, key):
