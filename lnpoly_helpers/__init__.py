@@ -56,6 +56,7 @@ from .output_paths import PathProfile, TangentRange, path_profile, tangent_range
 from .rotation import Crossings, angle_between, at_length, crossings, rotate, rotate_residual, steering_angle
 from .series import (
     compare_predictions,
+    coverage,
     predictions,
     prompts,
     published,
@@ -77,13 +78,13 @@ from .surveys import (
 __version__ = "0.1.0"
 
 __all__ = [
-    "EMBEDDED",
     "Arrangement",
     "Captured",
     "CirclePartition",
     "Coherence",
     "ContextEffect",
     "Crossings",
+    "EMBEDDED",
     "FoldedMLP",
     "NetworkReading",
     "NormedMLP",
@@ -111,6 +112,7 @@ __all__ = [
     "context_windows",
     "count_faces",
     "count_patterns",
+    "coverage",
     "crossings",
     "distinct_contexts",
     "encode",

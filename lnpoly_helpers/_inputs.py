@@ -189,9 +189,13 @@ def positive_integer(value, name, *, multiple_of=1):
     return number
 
 
+def is_integer(value):
+    return isinstance(value, (int, np.integer)) and not isinstance(value, bool)
+
+
 def integer_below(value, n, name):
     """Return ``value`` as an int if it is one from 0 to n - 1."""
-    if not (isinstance(value, (int, np.integer)) and 0 <= value < n):
+    if not (is_integer(value) and 0 <= value < n):
         raise ValueError(f"{name}: expected an integer from 0 to {n - 1}, got {value!r}.")
     return int(value)
 

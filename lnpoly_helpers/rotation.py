@@ -244,7 +244,6 @@ def rotate_residual(
 
 def _unit_and_size(x, name, kind):
     """Unit vectors along Px [..., d] and |Px| / sqrt(d) [...]."""
-    kind = "layernorm" if kind == "layernorm" else "rmsnorm"
     unit, size = parts_of(x, kind)
     if not unit.any(axis=-1).all():
         what = "constant (a multiple of the ones vector)" if kind == "layernorm" else "zero"

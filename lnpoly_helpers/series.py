@@ -190,6 +190,33 @@ def seed_results(name: str, **which: Any) -> dict[str, Any]:
     return about | {"networks": [networks[k] for k in chosen]} | figures
 
 
+def coverage() -> dict[str, dict[str, Any]]:
+    """Which of some hundred tiny architectures the helpers read, what each forgets, and why others are refused.
+
+    Returns
+    -------
+    dict
+        Of each architecture its ``class``, ``kind`` ("causal", "all tokens", "encoder and decoder") and whether it is
+        ``read``; where it is, ``norm``, ``place``, ``activation``, ``gated``, ``forgets_scale``, ``forgets_offset`` and
+        ``affine_pieces``; where not, the ``words`` of `mlp_block`. ``make coverage`` measures it.
+
+    Raises
+    ------
+    FileNotFoundError
+        The file that comes with the package is gone.
+
+    See Also
+    --------
+    mlp_block : what reads them.
+
+    Examples
+    --------
+    >>> coverage()["Llama"]["norm"], coverage()["Llama"]["gated"]
+    ('rmsnorm', True)
+    """
+    return json.loads(read_data(data_folder() / "results" / "coverage.json"))
+
+
 def predictions(model: str = "gpt2") -> dict[str, Any]:
     """What was predicted of a network before anyone had measured it, with the rule that decides.
 

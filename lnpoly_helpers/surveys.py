@@ -15,6 +15,7 @@ from ._inputs import (
     as_angle,
     as_float64,
     freeze,
+    integer_below,
     one_of,
     positive_integer,
     require_on_sphere,
@@ -485,7 +486,7 @@ def read_network(
     n = len(all_layers(model, network_of(model)))
     if layers is None:
         layers = list(range(n)) if n <= 12 else [round(k * (n - 1) / 5) for k in range(6)]
-    chosen = tuple(int(layer) for layer in layers)
+    chosen = tuple(integer_below(layer, n, "layer") for layer in layers)
     windows = context_windows(model, texts, tokenizer=tokenizer)
     x = residuals(model, windows, chosen)
     read, written = reads_and_writes(model, windows[0], chosen)

@@ -221,6 +221,12 @@ def test_the_interval_of_a_figure_is_over_seeds_or_over_paths(rng):
         survey_interval({"kappa": values}, "rho")
 
 
+@pytest.mark.parametrize("layer", [1.9, True, 4])
+def test_what_is_no_layer_is_not_read_as_one(layer):
+    with pytest.raises(ValueError, match=f"^layer: expected an integer from 0 to 3, got {layer}"):
+        read_network(load_model("nano-ln-relu"), prompts()[:1], [layer])
+
+
 @pytest.mark.parametrize("name", ["nano-ln-relu", "nano-none-relu"])
 def test_a_network_is_surveyed_layer_by_layer(name):
     model, texts, options = load_model(name), prompts()[:12], {"n_paths": 6, "n_contexts": 8, "n_directions": 3}

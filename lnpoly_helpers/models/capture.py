@@ -81,7 +81,7 @@ def residuals(
     x = np.empty((len(layers), ends[-1], where[layers[0]].d))
     for chunk in _batches([len(window) for window in windows]):
         tokens = np.stack([windows[k] for k in chunk])
-        found = _entering(network, {one: where[one].norm for one in layers}, tokens)
+        found = _seen(network, {one: (where[one].norm, True) for one in layers}, tokens)
         for at, one in enumerate(layers):
             rows = by_text(found[one], where[one].is_tokens_first, tokens.shape)
             for row, k in zip(rows, chunk, strict=True):
@@ -89,17 +89,17 @@ def residuals(
     return x[0] if np.ndim(layer) == 0 else x
 
 
-def _entering(network, norms, tokens):
-    """What enters the norms of some layers while a network reads tokens [n_texts, n_tokens]."""
+def _seen(network, wanted, tokens):
+    """What stands at some places, (place, is_read) by key, while a network reads tokens [n_texts, n_tokens]."""
     found, spots = {}, Spots()
 
-    def keep(layer, value):
-        found[layer] = array(value)
-        if len(found) == len(norms):
+    def keep(key, value):
+        found[key] = array(value)
+        if len(found) == len(wanted):
             raise Enough
 
-    for layer, norm in norms.items():
-        spots.add(norm, True, 0, partial(keep, layer))
+    for key, (place, is_read) in wanted.items():
+        spots.add(place, is_read, 0, partial(keep, key))
     with spots.on(network):
         forward(network, tokens)
     return found
@@ -108,7 +108,7 @@ def _entering(network, norms, tokens):
 def by_text(x, is_tokens_first, shape):
     """What entered a norm as [n_texts, n_tokens, d]: some networks have tokens first, some all texts in a row."""
     n_texts, n_tokens = shape
-    x = x.swapaxes(0, 1) if is_tokens_first else x
+    x = x.swapaxes(0, 1) if is_tokens_first and x.ndim == 3 else x
     if x.size != n_texts * n_tokens * x.shape[-1]:
         raise ValueError(
             f"model: expected a vector for each of {n_tokens} tokens, got an array {list(x.shape)}: this model reads "
@@ -124,24 +124,11 @@ def reads_and_writes(model, text, layers):
     """
     network = network_of(model)
     found, tokens = places(model, network, layers), one_context(model, text)
-    seen, spots = {}, Spots()
-
-    def keep(key, value):
-        seen[key] = array(value)
-        if len(seen) == 2 * len(found):
-            raise Enough
-
-    for layer, where in found.items():
-        spots.add(where.norm, True, 0, partial(keep, (layer, 0)))
-        spots.add(where.last, False, 0, partial(keep, (layer, 1)))
-    with spots.on(network):
-        forward(network, tokens[None])
-    shape = (1, len(tokens))
+    wanted = {(k, 0): (where.norm, True) for k, where in found.items()}
+    wanted |= {(k, 1): (where.last, False) for k, where in found.items()}
+    seen, shape = _seen(network, wanted, tokens[None]), (1, len(tokens))
     return tuple(
-        np.array(
-            [by_text(seen[k, part], found[k].is_tokens_first and seen[k, part].ndim == 3, shape)[0] for k in layers]
-        )
-        for part in (0, 1)
+        np.array([by_text(seen[k, part], found[k].is_tokens_first, shape)[0] for k in layers]) for part in (0, 1)
     )
 
 
@@ -334,7 +321,7 @@ def trace(
     grad, seen, spots = torch.is_grad_enabled(), {}, Spots()
 
     def of_the_text(value):
-        return by_text(array(value), where.is_tokens_first and value.ndim == 3, (1, len(tokens)))[0]
+        return by_text(array(value), where.is_tokens_first, (1, len(tokens)))[0]
 
     def through(function, name, value):
         rows = of_the_text(value)

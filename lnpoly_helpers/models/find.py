@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from .._inputs import integer_below, is_integer
 from .._modules import Runner, read_linear
 from .run import Enough, all_digits, apart, array, forward, is_bridge, known, network_of, probe, reads_one_way
 
@@ -302,13 +303,8 @@ def find_layers(network, layers):
     calls = watch(network, probe(network))
     found = entries(network, calls)
     for layer in layers:
-        if not (_is_integer(layer) and 0 <= layer < len(found)):
-            raise ValueError(f"layer: expected an integer from 0 to {len(found) - 1}, got {layer!r}.")
+        integer_below(layer, len(found), "layer")
     return {layer: _layer(calls, found[layer]) for layer in layers}, calls
-
-
-def _is_integer(layer):
-    return isinstance(layer, (int, np.integer)) and not isinstance(layer, bool)
 
 
 class Places(NamedTuple):
@@ -324,7 +320,7 @@ class Places(NamedTuple):
 def places(model, network, layers):
     """`Places` of some layers of a model, by their numbers: found once."""
     memory = known(model)
-    new = [layer for layer in layers if not (_is_integer(layer) and ("layer", layer) in memory)]
+    new = [layer for layer in layers if not (is_integer(layer) and ("layer", layer) in memory)]
     if new:
         for layer, found in find_layers(network, new)[0].items():
             shape = found.residual.shape

@@ -75,8 +75,8 @@ def load_model(
           embedding to 8), which makes it a network of its own: `model_name` calls it ``"smollm2-4bit"``. Elsewhere from
           the hub, not rounded.
         - ``"gpt2"``, ``"gpt2-medium"``, or the hub's name of any model that TransformerBridge supports and that has a
-          LayerNorm or RMSNorm before an MLP of two matrices: out of the hub's cache, which needs no network, else
-          downloaded with its progress shown.
+          LayerNorm or RMSNorm before an MLP of two or three matrices: out of the hub's cache, which needs no network,
+          else downloaded with its progress shown.
         - a path (with a ``/``, as in ``"./gpt2"``): a folder in Hugging Face format, a GGUF file or a folder with one.
         - ``"auto"``: what the environment variable ``LNPOLY_MODEL`` names; else GPT-2, if the cache holds it or the hub
           answers within seconds; else ``"smollm2"`` where its package is installed, else ``"nano-ln-gelu"``, and a

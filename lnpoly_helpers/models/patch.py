@@ -73,14 +73,9 @@ def patched_logits(
     (2, 256)
     """
     require_installed("patched_logits", "models", "torch")
-    x = as_float64(x, "x", shape=(..., width(model, layer)))
+    x = as_float64(x, "x", shape=(..., places(model, network_of(model), [layer])[layer].d))
     runs = patched_runs(model, text, layer, position, x.reshape(-1, x.shape[-1]), tokenizer)
     return np.concatenate(list(runs)).reshape(*x.shape[:-1], -1)
-
-
-def width(model, layer):
-    """How many numbers a layer's residual vectors have."""
-    return places(model, network_of(model), [layer])[layer].d
 
 
 def patched_runs(model, text, layer, position, x, tokenizer=None):

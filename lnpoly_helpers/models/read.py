@@ -5,7 +5,7 @@ import numpy as np
 from .._inputs import Float, require_installed
 from .._modules import Runner, read_linear
 from ..layer import NormedMLP
-from .find import entries, find_layers, is_linear, same, watch
+from .find import entries, find_layers, is_linear, places, same, watch
 from .run import Model, all_digits, array, network_of, precision, probe
 
 
@@ -122,7 +122,9 @@ def token_embeddings(model: Model) -> Float[np.ndarray, "d_vocab d"]:
     tables = [call for call in calls if call.module is ask()] or [
         c for c in calls if hasattr(c.module, "num_embeddings")
     ]
-    table, d = min(tables, key=lambda call: call.start), entries(network, calls)[0].read[0].shape[-1]
+    table, entry = min(tables, key=lambda call: call.start), entries(network, calls)[0]
+    # a layer that is all of the network reads tokens and no vectors
+    d = entry.read[0].shape[-1] if entry.read else places(model, network, [0])[0].d
     rows = array(table.module.weight)
     if rows.shape[1] == d:
         return rows

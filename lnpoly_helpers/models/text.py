@@ -242,13 +242,13 @@ def distinct_contexts(model: Model, texts: Texts, *, tokenizer: Any = None) -> I
     array([1, 2, 5, 6])
     """
     windows, one_way = context_windows(model, texts, tokenizer=tokenizer), looks_back_only(model)
-    seen, rows, row = set(), [], 0
+    seen, rows, row = {}, [], 0
     for window in windows:
-        whole = window.tobytes()
-        for position in range(len(window)):
-            context = window[: position + 1].tobytes() if one_way else (whole, position)
+        whole, before = window.tobytes(), None
+        for position, token in enumerate(window.tolist()):
+            context = (before, token) if one_way else (whole, position)
             if position and context not in seen:
                 rows.append(row)
-            seen.add(context)
+            before = seen.setdefault(context, len(seen))  # the number of the tokens up to here
             row += 1
     return np.array(rows, dtype=np.int64)

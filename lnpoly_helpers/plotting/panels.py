@@ -105,7 +105,8 @@ def plot_panels(
     columns = legend_columns(named, ncols * width)
     figure.legend(handles=list(named.values()), loc="outside lower center", ncols=columns)
     what = " and ".join(dict.fromkeys(filter(None, labels)))
-    begin = f"{title + '. ' if title else ''}{what or 'curves'} against {xlabel}, with intervals."
+    intervals = ", with intervals" if measured else ""
+    begin = f"{title + '. ' if title else ''}{what or 'curves'} against {xlabel}{intervals}."
     parts = (f"{name.strip()}: {', '.join(_said(panel, points.get(name, {})))}" for name, panel in panels.items())
     where = "; ".join(name.strip() for name in panels)
     describe(axes.flat[0], fitting(f"{begin} {'; '.join(parts)}.", f"{begin} In {where}: {', '.join(named)}."))

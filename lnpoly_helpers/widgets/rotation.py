@@ -3,7 +3,7 @@
 import numpy as np
 
 from .._inputs import ArrayLike, Real, as_float64, require_folded
-from ..changes import tangent_change
+from ..changes import split_change
 from ..layer import FoldedMLP
 from ..plotting import new_figure, plot_path
 from ..rotation import angle_between, crossings, rotate
@@ -40,7 +40,7 @@ def explore_rotation(
 
     See Also
     --------
-    crossings, rotate, tangent_change, explore_slice
+    crossings, rotate, split_change, explore_slice
 
     Examples
     --------
@@ -55,8 +55,8 @@ def explore_rotation(
     step = 0.5
     degrees = np.minimum(step * np.arange(np.ceil(whole / step) + 1), whole)  # every place where the slider can be
     path = rotate(z0, z1, np.radians(degrees))
-    change, first = mlp.output(path) - mlp.output(z0), tangent_change(mlp, z0, path)
-    parts = {"output moved": change, "the first map alone": first, "the rest": change - first}
+    first, rest = split_change(mlp, z0, path)
+    parts = {"output moved": first + rest, "the first map alone": first, "the rest": rest}
     curves = {name: np.linalg.norm(part, axis=-1) for name, part in parts.items()}
     figure, ax = new_figure(7.2, 3.8)
 

@@ -439,6 +439,28 @@ def test_any_module_that_reads_tokens_will_do():
     assert repr(mlp_block(compiled, 1)) == repr(mlp_block(model, 1))
 
 
+class OneBlock(torch.nn.Module):
+    """All of the network is one layer, with no module of its own: the layer reads tokens."""
+
+    def __init__(self, d=16):
+        super().__init__()
+        self.embed, self.norm = torch.nn.Embedding(20, d), torch.nn.LayerNorm(d)
+        self.up, self.act, self.down = torch.nn.Linear(d, 3 * d), torch.nn.ReLU(), torch.nn.Linear(3 * d, d)
+        self.out = torch.nn.Linear(d, 20)
+
+    def forward(self, tokens):
+        x = self.embed(tokens)
+        return self.out(x + self.down(self.act(self.up(self.norm(x)))))
+
+
+def test_a_network_that_is_one_layer_has_its_embeddings():
+    with tiny.seeded():
+        model = tiny.random_weights(OneBlock())
+    assert mlp_block(model, 0).kind == "layernorm"
+    np.testing.assert_array_equal(token_embeddings(model), model.embed.weight.detach().numpy())
+    np.testing.assert_allclose(residuals(model, np.array([3, 1]), 0), token_embeddings(model)[[3, 1]], rtol=1e-6)
+
+
 def test_one_bad_value_does_not_hide_behind_a_large_one():
     """Without a norm outputs are as long as inputs: token 0 is 1e7 times as long as token 1, where one value is off."""
     with tiny.seeded():

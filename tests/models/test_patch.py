@@ -136,6 +136,7 @@ BAD = {
     "position too high": ({"position": 3}, "position: expected an integer from 0 to 2, got 3"),
     "position negative": ({"position": -1}, "position: expected an integer from 0 to 2, got -1"),
     "position a float": ({"position": 1.0}, r"position: expected an integer from 0 to 2, got 1\.0"),
+    "position a truth": ({"position": True}, "position: expected an integer from 0 to 2, got True"),
     "no such layer": ({"layer": 4}, "layer: expected an integer from 0 to 3, got 4"),
     "a vector too short": ({"x": np.ones(127)}, r"x: expected shape \[\.\.\., 128\], got \[127\]"),
     "a vector that is not finite": ({"x": np.full(128, np.inf)}, "x: expected finite numbers, got 128 NaN or infinite"),

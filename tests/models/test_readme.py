@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import tiny
 import torch
+import transformers
 from architectures import GPT, GROUPED, Architecture
 from environments import ROOT
 
@@ -32,9 +33,10 @@ def test_a_loaded_model(tmp_path, monkeypatch, capsys):
     assert found["x"].shape == (7, 32)
 
 
-def test_a_model_of_transformers_in_four_lines(llama, capsys):
+def test_a_model_of_transformers_in_four_lines(llama, monkeypatch, capsys):
     automatic = SimpleNamespace(from_pretrained=lambda name: llama)
-    exec(EXAMPLES[1], found := {"AutoModelForCausalLM": automatic, "tokens": TOKENS})
+    monkeypatch.setattr(transformers, "AutoModelForCausalLM", automatic)
+    exec(EXAMPLES[1], found := {"tokens": TOKENS})
     between = EXAMPLES[1].split("from_pretrained")[1].strip().splitlines()[1:]
     assert len(between) <= 4 and "crossings(" in between[-1]
     check(llama, found["mlp"], capsys.readouterr().out)

@@ -179,3 +179,9 @@ def test_more_curves_than_styles_are_refused_counted_over_all_panels():
         plot_panels([1, 2], many(5, [0.1, 0.1]), xlabel="x", ylabel="y")
     with pytest.raises(ValueError, match="^panels: expected at most 2 references, .* got 3 "):
         plot_panels([1, 2], many(3, None), xlabel="x", ylabel="y")
+
+
+def test_a_panel_without_curves_is_left_empty_and_laws_alone_have_no_intervals():
+    figure = plot_panels([0, 1], {"a": {"law": ([1, 2], None)}, "b": {}}, xlabel="x", ylabel="y")
+    assert [len(ax.lines) for ax in figure.axes] == [1, 0]
+    assert figure.alt.startswith("y against x. a: law 1 to 2")
