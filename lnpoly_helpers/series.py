@@ -129,7 +129,7 @@ def published_neurons(network: str = "stanford-gpt2-small-a") -> dict[str, Any]:
     return found | {key: _arrays(value) if key == "layers" else value for key, value in networks[network].items()}
 
 
-def _arrays(found):
+def _arrays(found) -> dict[str, Any]:
     return {k: _arrays(v) if isinstance(v, dict) else np.array(v, dtype=np.float64) for k, v in found.items()}
 
 

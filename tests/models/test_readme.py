@@ -1,7 +1,6 @@
 """The README's examples, run as they stand there, on tiny models in place of those that they name."""
 
 import re
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -34,8 +33,7 @@ def test_a_loaded_model(tmp_path, monkeypatch, capsys):
 
 
 def test_a_model_of_transformers_in_four_lines(llama, monkeypatch, capsys):
-    automatic = SimpleNamespace(from_pretrained=lambda name: llama)
-    monkeypatch.setattr(transformers, "AutoModelForCausalLM", automatic)
+    monkeypatch.setattr(transformers.AutoModelForCausalLM, "from_pretrained", lambda name: llama)
     exec(EXAMPLES[1], found := {"tokens": TOKENS})
     between = EXAMPLES[1].split("from_pretrained")[1].strip().splitlines()[1:]
     assert len(between) <= 4 and "crossings(" in between[-1]

@@ -58,7 +58,7 @@ def test_two_references_have_two_kinds_of_line_and_the_legend_shows_which():
     law, null = figure.axes[0].lines  # whose get_linestyle() is "--" for every pattern
     assert law._dash_pattern != null._dash_pattern
     assert figure.legends[0].legend_handles[1]._dash_pattern == null._dash_pattern
-    assert figure.alt.startswith("y against x, with intervals. a: law 1, null 2")
+    assert figure.alt == "y against x. a: law 1, null 2."
 
 
 def test_panels_stand_in_one_row_unless_told_otherwise():
