@@ -5,8 +5,8 @@
     explorer.biases                 in a later cell: where the reader left it
     explorer.biases = (0, 0, 0.5)   and the picture follows
 
-It is shown by JupyterLab, Notebook, VS Code, Colab and JupyterLite, with ipywidgets 7.7 or 8, through anywidget. What the
-reader touches is `NAME.js` in this folder, and what explorers share is `common.js`. The site shows the same modules
+It is shown by JupyterLab, Notebook, VS Code, Colab and JupyterLite, with ipywidgets 7.7 or 8, through anywidget. What
+the reader touches is `NAME.js` in this folder, and what explorers share is `common.js`. The site shows the same modules
 without a kernel, from the state that stands in an output's metadata.
 """
 
@@ -23,7 +23,7 @@ _HERE = Path(__file__).parent
 
 
 def module(name: str) -> str:
-    """The one ES module that a front end takes: what explorers share, and then `NAME.js`, without the line between them.
+    """The one ES module that a front end takes: what explorers share and `NAME.js`, without the line that imports it.
 
     >>> "export default" in module("circle"), "import {" in module("circle")
     (True, False)
@@ -61,7 +61,7 @@ def _range(low, high):
 
 
 def numbers(name, n, low=float("-inf"), high=float("inf")):
-    """A `State` of n numbers from low to high, a tuple; n is a number or what the explorer's attribute of that name says.
+    """A `State` of n numbers from low to high, a tuple; n may be the name of the explorer's attribute that has it.
 
     >>> numbers("x", 2).check([1, 2], None)
     (1.0, 2.0)
