@@ -120,7 +120,7 @@ class CircleExplorer(Explorer):
         arrangement, circle, arcs, k, _ = self._cut(**values)
         marks = {} if k is None else {f"boundary {k}": float(circle.angles[k])}
         if self._has_moved(values) and any(values["x"]):
-            marks["z" if values["layernorm"] else "x"] = float(np.arctan2(*values["x"][::-1]))
+            marks["z" if values["layernorm"] else "x"] = float(np.arctan2(*values["x"][::-1]) % (2 * np.pi))
         figure, axes = new_figure(8.4, 4.3, ncols=2)
         plane = partition_plane(arrangement, half_width=1.7)
         plot_plane(plane, circle=True, marks=marks, title="the plane and the circle", ax=axes[0])
