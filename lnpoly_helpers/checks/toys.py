@@ -69,7 +69,7 @@ def check_size_needed(size_needed: Callable) -> None:
     --------
     >>> check_size_needed(np.multiply)
     Traceback (most recent call last):
-    lnpoly_helpers._answers.CheckFailed: With gap = 0.5, eps = 0.1 your s = 0.05 leaves a gap of 0.844.
+    lnpoly_helpers._answers.CheckFailed: With gap = 0.4, eps = 0.1 your s = 0.04 leaves a gap of 0.875.
     """
     with exercise(size_needed, "size_needed") as f:
         z = sphere_points(np.random.default_rng(21), 1, 5)[0]
@@ -78,7 +78,7 @@ def check_size_needed(size_needed: Callable) -> None:
             x = s * z + 3
             return 1 - np.linalg.norm((x - x.mean()) / np.sqrt(x.var() + eps)) / np.sqrt(len(x))
 
-        for gap, eps in ((0.5, 0.1), (0.02, 0.1), (0.9, 2.0), (1e-5, 1e-5)):
+        for gap, eps in ((0.4, 0.1), (0.02, 0.1), (0.9, 2.0), (1e-5, 1e-5)):
             s = f.array(gap, eps, shape=())
             given = f"With gap = {gap:g}, eps = {eps:g}"
             expect(s > 0, f"{given} your s is {s:.4g}: expected a positive number.")
@@ -238,13 +238,13 @@ def check_patterns_around(patterns_around: Callable) -> None:
             first = wanted[-1].copy()
             rows = f.array(first, neurons, shape=(len(neurons), m))
             expect(np.isin(rows, (0, 1)).all(), "Your patterns hold numbers other than 0 and 1: 0 flips to 1, 1 to 0.")
-            expect(
-                not np.array_equal(rows[0], first),
-                "Your first row is first itself: row 0 is the pattern behind crossing 0.",
-            )
             alike = (rows == rows[0]).all()
             expect(
                 not alike, "All your rows are the same: keep a copy of each, p.copy(), or one array changes them all."
+            )
+            expect(
+                not np.array_equal(rows[0], first),
+                "Your first row is first itself: row 0 is the pattern behind crossing 0.",
             )
             flipped = (rows != np.concatenate([first[None], rows[:-1]])).sum(axis=1)
             k = int(np.argmax(flipped != 1))

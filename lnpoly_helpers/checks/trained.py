@@ -174,7 +174,7 @@ def check_rest(rest: Callable) -> None:
 
 
 def check_strength(strength: Callable) -> None:
-    """Notebook 7: how much of a direction to add to a vector for LayerNorm to see it turned by an angle.
+    """Notebook 8: how much of a direction to add to a vector for LayerNorm to see it turned by an angle.
 
     Parameters
     ----------
@@ -258,7 +258,7 @@ def check_common_share(common_share: Callable) -> None:
         expect(not near(found, 0.5), "You find half of it: a pair j, k and the pair k, j both count among n (n - 1).")
         expect(not near(found, 0.8), "You divide by n^2: without a change's pairs with itself there are n (n - 1).")
         expect(near(found, 1), f"Five equal changes have everything in common: 1, not {found:.4g}.")
-        for changes in (np.stack([v, -v]), np.eye(4), rng.normal(size=(5, 6)) + 1, 30 * rng.normal(size=(12, 3)) ** 3):
+        for changes in (rng.normal(size=(5, 6)) + 1, np.stack([v, -v]), np.eye(4), 30 * rng.normal(size=(12, 3)) ** 3):
             n, found = len(changes), f.array(changes, shape=())
             pairs = [changes[j] @ changes[k] for j in range(n) for k in range(n) if j != k]
             square = np.mean([change @ change for change in changes])
