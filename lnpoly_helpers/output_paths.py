@@ -137,8 +137,9 @@ def path_profile(
         else:
             curves = [_smooth_curve(mlp, *path, resolution) for path in zip(A, B, up, stops, strict=True)]
         rows += [(whole, m, largest, error) for m, (whole, largest, error) in zip(moved, curves, strict=True)]
-    *lengths, error = np.reshape(np.transpose(rows), (4, *ends.shape))
-    return PathProfile(ends, *np.ldexp(lengths, exponent), error)
+    columns = np.reshape(np.transpose(rows), (4, *ends.shape))
+    columns[:3] = np.ldexp(columns[:3], exponent)
+    return PathProfile(ends, *columns)
 
 
 def _at_unit_output(mlp):
