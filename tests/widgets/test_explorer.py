@@ -15,12 +15,12 @@ from modules import answers
 from nbformat.v4 import new_code_cell, new_notebook, new_output
 
 from lnpoly_helpers.plotting.style import ROLES
-from lnpoly_helpers.widgets import Explorer, explore_circle
+from lnpoly_helpers.widgets import Explorer, explore_circle, explore_layernorm
 from lnpoly_helpers.widgets.explorer import module
 
 ROOT = Path(__file__).resolve().parents[2]
 WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"
-MAKERS = [explore_circle]
+MAKERS = [explore_circle, explore_layernorm]
 each_explorer = pytest.mark.parametrize("make", MAKERS, ids=lambda make: make.__name__)
 
 # --- state ---------------------------------------------------------------------------------------------------------

@@ -23,7 +23,7 @@ from nbformat.v4 import new_code_cell, new_notebook, new_output
 from oracles import random_mlp
 
 from lnpoly_helpers import normalize
-from lnpoly_helpers.widgets import explore_layernorm, explore_rotation, explore_slice, explore_sphere
+from lnpoly_helpers.widgets import explore_rotation, explore_slice, explore_sphere
 from lnpoly_helpers.widgets.sliders import Sliders
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -44,7 +44,7 @@ def rotation():
     return explore_rotation(mlp, *normalize(x[:2]))
 
 
-MAKERS = [explore_layernorm, explore_sphere, slices, rotation]
+MAKERS = [explore_sphere, slices, rotation]
 each_explorer = pytest.mark.parametrize("make", MAKERS, ids=lambda make: make.__name__)
 
 
@@ -82,45 +82,6 @@ def choices(control):
 
 
 # --- the numbers -------------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("scale", [-2.0, -0.3, 0.1, 1.0, 2.0])
-@pytest.mark.parametrize("offset", [-1.5, 0.0, 1.1])
-@pytest.mark.parametrize("eps", [0.0, 0.01, 1.0])
-def test_layernorm_numbers(scale, offset, eps):
-    text = explore_layernorm((1.4, 0.5, -0.7)).render(scale=scale, offset=offset, eps=eps)[1]
-    x = np.array([1.4, 0.5, -0.7])
-    moved = scale * x + offset
-    z = (moved - moved.mean()) / np.sqrt(moved.var() + eps)
-    first, second, third = text.splitlines()
-    place = ", ".join(f"{v:.2f}" for v in np.round(moved, 2) + 0.0)
-    mean, std = offset + 0.4 * scale + 0.0, np.sqrt(np.mean((moved - offset - 0.4 * scale) ** 2))
-    assert first == f"a·x + c·1 = ({place}): mean {mean:.2f}, standard deviation {std:.3f}"
-    assert np.abs(np.array(numbers(second)[:3]) - z).max() < 0.6e-4
-    assert f"‖z‖/√3 = {np.linalg.norm(z) / np.sqrt(3):.4f}" in second
-    apart = np.linalg.norm(z - (x - x.mean()) / x.std())
-    if eps == 0 and scale > 0:
-        assert third == "z is where x itself is sent"
-    else:
-        assert third == f"z is {apart:.4f} away from where x itself is sent"
-
-
-def test_the_point_does_not_move_on_the_picture():
-    """The red of the point and its name: where it is while a > 0 and ε = 0, and elsewhere otherwise."""
-    explorer = explore_layernorm()
-
-    def place(**values):
-        move(explorer, **values)
-        red = np.abs(pixels(explorer) - np.array([0xD5, 0x5E, 0]) / 255).max(axis=-1) < 0.02
-        assert red.sum() > 50
-        return np.argwhere(red).mean(axis=0)
-
-    start = place(scale=1.0, offset=0.0, eps=0.0)
-    for scale in (0.4, 1.0, 1.7, 2.0):
-        for offset in (-1.5, -0.4, 1.0):
-            assert np.abs(place(scale=scale, offset=offset) - start).max() < 8, "but for what covers its name"
-    assert np.linalg.norm(place(scale=-1.0, offset=0.3) - start) > 100
-    assert np.linalg.norm(place(scale=0.4, offset=0.3, eps=1.0) - start) > 20
 
 
 def test_sphere_numbers():
@@ -235,7 +196,7 @@ def test_all_ends_of_all_sliders_without_a_word(make, capfd):
         for name, control in explorer.controls.items():
             for value in choices(control):
                 text = move(explorer, **{name: value})
-                expected = ("scale", "first", "second")  # 0·x has no image, the same vector twice no circle
+                expected = ("first", "second")  # the same vector twice has no circle
                 assert not text.startswith("No picture") or name in expected, (name, value, text)
             move(explorer, **start)
     assert capfd.readouterr() == ("", "")
@@ -277,21 +238,21 @@ def test_redraws_keep_nothing():
 
 
 def test_an_error_is_one_clear_line_and_passes(capfd):
-    explorer = explore_layernorm()
+    explorer = slices()
     before = explorer.picture.value
-    text = move(explorer, scale=0.0)
-    assert text.startswith("No picture for these settings; the one below is from before. x: expected a vector with")
+    text = move(explorer, second=0)
+    assert text.startswith(
+        "No picture for these settings; the one below is from before. first and second: expected two"
+    )
     assert "\n" not in text and explorer.picture.value == before
-    move(explorer, eps=0.1)  # with which LayerNorm has an image
-    assert "z = (0.0000, 0.0000, 0.0000)" in shown(explorer) and explorer.picture.value != before
-    text = move(slices(), second=0)
-    assert "expected two different vectors, got 0 twice" in text and "\n" not in text
+    move(explorer, second=3)
+    assert "No picture" not in shown(explorer) and explorer.picture.value != before
     assert capfd.readouterr() == ("", "")
 
 
 def test_numbers_are_text_not_markup():
     def render(k):
-        figure = explore_layernorm().render(1.0, 0.0, 0.0)[0]
+        figure = new_figure()[0]
         if k:
             raise RuntimeError("<b>a\nb</b>")
         return figure, "1 < 2 & <i>3</i>"
@@ -305,8 +266,6 @@ def test_numbers_are_text_not_markup():
 @pytest.mark.parametrize(
     ("call", "message"),
     [
-        (lambda: explore_layernorm((1, 2)), r"x: expected shape \[3\], got \[2\]"),
-        (lambda: explore_layernorm((2, 2, 2)), "x: expected a vector with a direction"),
         (lambda: explore_sphere(0), "n: expected an integer from 1 to 24, got 0"),
         (lambda: explore_sphere(3, seed=1.5), "seed: expected an integer from 0 to 20, got 1.5"),
         (lambda: explore_slice([], np.ones((0, 2, 4))), "mlps: expected one or more layers"),
@@ -369,8 +328,6 @@ CELLS = """
 import numpy as np
 from lnpoly_helpers import FoldedMLP, normalize
 from lnpoly_helpers.widgets import *
-explore_layernorm()
-###
 explore_sphere()
 ###
 rng = np.random.default_rng(0)
@@ -394,7 +351,7 @@ def test_notebook_with_all_explorers_runs_through_again_and_again():
     for _ in range(2):
         NotebookClient(nb, timeout=300, kernel_name="python3").execute()  # ends, though widgets are never closed
         *shows, last = [cell.outputs for cell in nb.cells]
-        assert [[output.output_type for output in outputs] for outputs in shows] == [["execute_result"]] * 4
+        assert [[output.output_type for output in outputs] for outputs in shows] == [["execute_result"]] * 3
         assert last == []
         for (output,) in shows:
             assert set(output.data) == {"image/png", "text/plain", WIDGET_VIEW}
