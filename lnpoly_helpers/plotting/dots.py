@@ -70,7 +70,8 @@ def plot_dots(
     ncols = min(ncols, len(panels))
     nrows, head = -(-len(panels) // ncols), 0.9 if lines else 0.0
     names = 0.4 + 0.085 * max(map(len, rows))
-    width = min(names + (2.1 * ncols if ncols > 1 else 3.2), 5.3)  # words stay readable on a phone
+    width = names + (2.1 * ncols if ncols > 1 else 3.2)
+    width = min(width, 5.3) if ncols < 3 else width  # so narrow, words stay readable on a phone
     height = 0.7 + nrows * (0.65 + 0.25 * (len(rows) + head))
     figure, axes = new_figure(width, height, nrows=nrows, ncols=ncols, squeeze=False, sharey=True)
     for ax, (name, panel) in zip(axes.flat, panels.items(), strict=False):  # the last row may be left unfilled

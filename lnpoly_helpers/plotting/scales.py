@@ -76,7 +76,7 @@ def _labels(ticks, width):
     for number, at in zip(ticks[::-1], inches[::-1], strict=True):
         half = 0.05 * len(f"{number:g}")
         labels.append(f"{number:g}" if at + half <= free else "")
-        free = at - half - 0.05 if labels[-1] else free
+        free = at - half - 0.01 if labels[-1] else free
     return labels[::-1]
 
 

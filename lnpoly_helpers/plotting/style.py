@@ -31,7 +31,7 @@ ROLES = {
     "boundary": Role("#222222", "#DFE3E6"),
     "visited": Role("#A9C3D8", "#4A6A86"),  # fills: regions that the circle or a path meets, and those that it does not
     "unvisited": Role("#ECEEEA", "#20262D"),
-    "even": Role("#DCE7F0", "#44698A"),  # fills: two tones for more than 16 patterns, by the number of neurons on;
+    "even": Role("#C9DAE8", "#44698A"),  # fills: two tones for more than 16 patterns, by the number of neurons on;
     "odd": Role("#7FA3C4", "#22364A"),  # neighbours always differ
     "nano-ln-relu": Role("#5B4FB3", "#B5A9F5", "o"),
     "nano-ln-gelu": Role("#A8478A", "#F0A0D2", "s"),
@@ -177,7 +177,7 @@ def at_most(n: int, names: Collection[str], argument: str, thing: str) -> None:
 # Fills of patterns in OKLCH, in which equal steps of lightness look equal (Ottosson 2020): (lightness, chroma) for an
 # even and for an odd number of neurons on, the most chroma that every hue has there, on light and on dark ground.
 # On both an odd number is the darker one.
-_FILLS = {"light": ((0.82, 0.09), (0.64, 0.108)), "dark": ((0.50, 0.08), (0.36, 0.06))}
+_FILLS = {"light": ((0.82, 0.085), (0.65, 0.105)), "dark": ((0.49, 0.08), (0.36, 0.06))}
 MANY = 16  # so many patterns have a colour each
 TONES = "darker: an odd number of neurons on"  # what the two tones of more patterns say
 
@@ -213,7 +213,7 @@ def pattern_colors(patterns: ArrayLike, angles: ArrayLike, known: dict[bytes, fl
     tones : for more than 16 patterns.
 
     >>> pattern_colors([[False, False], [True, False], [True, True]], [0, 1, np.pi])
-    ['#F5ACC2', '#BD7A46', '#7ED8C6']
+    ['#F3ADC2', '#BF7E4B', '#83D7C6']
     """
     patterns, angles = np.asarray(patterns, dtype=bool), np.asarray(angles, dtype=float)
     known = {} if known is None else known
@@ -244,7 +244,7 @@ def tones(n_on: ArrayLike) -> np.ndarray:
     """The two fills of more than 16 patterns, by the number of neurons on [...]: the role "even" or "odd".
 
     >>> tones([2, 3]).tolist()
-    ['#DCE7F0', '#7FA3C4']
+    ['#C9DAE8', '#7FA3C4']
     """
     return np.array([ROLES["even"].light, ROLES["odd"].light])[np.asarray(n_on, dtype=int) % 2]
 
