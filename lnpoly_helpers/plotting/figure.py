@@ -4,6 +4,7 @@ import base64
 import functools
 import gzip
 import io
+import itertools
 import re
 import textwrap
 from collections.abc import Callable, Collection
@@ -90,29 +91,20 @@ class LabelledFigure(Figure):
     def _panels(self) -> list[list[int]]:
         """Where each panel is, in pixels of the screen from the top left corner: none, unless each can stand alone."""
         axes = [ax for ax in self.axes if ax.axison or ax.has_data()]
-        alone = len(axes) > 1 and not self.legends and not self._suptitle and not self.subfigs
-        if not alone or any(not ax.get_subplotspec() for ax in axes):
+        places: list[Any] = [ax.get_subplotspec() for ax in axes]
+        if len(axes) < 2 or self.legends or self.get_suptitle() or self.subfigs or not all(places):
             return []
-        boxes = {ax: ax.get_tightbbox() for ax in axes}
-        cuts = []
-        for side in (0, 1):  # columns from the left, rows from the top
-            ends: dict[int, list[float]] = {}
-            for ax, box in boxes.items():
-                place = ax.get_subplotspec()
-                k = (place.colspan if side == 0 else place.rowspan).start
-                low, high = (box.x0, box.x1) if side == 0 else (self.bbox.height - box.y1, self.bbox.height - box.y0)
-                one = ends.setdefault(k, [low, high])
-                ends[k] = [min(one[0], low), max(one[1], high)]
-            size = self.bbox.width if side == 0 else self.bbox.height
-            order = sorted(ends)
-            between = [(ends[a][1] + ends[b][0]) / 2 for a, b in zip(order, order[1:], strict=False)]
-            cuts.append((order, [0, *map(round, between), round(size)]))
-        (columns, x), (rows, y) = cuts
+        boxes: list[Any] = [ax.get_tightbbox() for ax in axes]
+        width, height = self.bbox.size
+        columns = _cut([(place.colspan.start, box.x0, box.x1) for place, box in zip(places, boxes, strict=True)], width)
+        rows = _cut(
+            [(place.rowspan.start, height - box.y1, height - box.y0) for place, box in zip(places, boxes, strict=True)],
+            height,
+        )
         found = []
-        for ax in axes:
-            place = ax.get_subplotspec()
-            i, j = columns.index(place.colspan.start), rows.index(place.rowspan.start)
-            found.append([x[i], y[j], x[i + 1] - x[i], y[j + 1] - y[j]])
+        for place in places:
+            (left, right), (top, bottom) = columns[place.colspan.start], rows[place.rowspan.start]
+            found.append([left, top, right - left, bottom - top])
         return found
 
     def _svg(self) -> bytes:
@@ -146,6 +138,19 @@ class LabelledFigure(Figure):
             FigureCanvasAgg(self).print_png(png, metadata={"Software": None}, pil_kwargs={"compress_level": 1})
         self.set_layout_engine("none")
         return png.getvalue()
+
+
+def _cut(spans, size):
+    """{number: (begin, end)} of pieces of a length, cut in the middle between what has one number and what the next.
+
+    >>> _cut([(0, 5, 40), (1, 50, 90), (0, 10, 44)], 100)
+    {0: (0, 47), 1: (47, 100)}
+    """
+    numbers = sorted({number for number, _, _ in spans})
+    begins = [min(begin for number, begin, _ in spans if number == one) for one in numbers]
+    ends = [max(end for number, _, end in spans if number == one) for one in numbers]
+    between = [round((end + begin) / 2) for end, begin in zip(ends, begins[1:], strict=False)]
+    return dict(zip(numbers, itertools.pairwise([0, *between, round(size)]), strict=True))
 
 
 @styled

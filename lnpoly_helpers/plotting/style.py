@@ -229,7 +229,7 @@ def pattern_colors(patterns: ArrayLike, angles: ArrayLike, known: dict[bytes, fl
             gaps = np.diff(np.append(ends, ends[0] + 2 * np.pi))
             taken.append(float((ends + gaps / 2)[gaps.argmax()] % (2 * np.pi)))
             known[patterns[k].tobytes()] = taken[-1]
-    return [_oklch(*_FILLS["light"][p], known[key.tobytes()]) for key, p in zip(patterns, odd, strict=True)]
+    return [_fill("light", p, known[pattern.tobytes()]) for pattern, p in zip(patterns, odd, strict=True)]
 
 
 def _spread(angles):
@@ -262,7 +262,13 @@ def on_dark(color: str) -> str:
     lightness, chroma, hue = _to_oklch(color)
     if chroma < 0.02:
         return "#15191E" if color == "#FFFFFF" else _oklch(0.21 + 0.93 * (1 - lightness), 0, 0)
-    return _oklch(*_FILLS["dark"][int(lightness < 0.73)], hue)
+    return _fill("dark", int(lightness < 0.73), hue)
+
+
+def _fill(ground, parity, hue):
+    """The fill of a pattern whose number of neurons on has this parity."""
+    lightness, chroma = _FILLS[ground][parity]
+    return _oklch(lightness, chroma, hue)
 
 
 def _oklch(lightness, chroma, hue):

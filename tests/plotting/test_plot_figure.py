@@ -84,9 +84,9 @@ def test_it_draws_into_the_axes_given_and_adds_its_words_to_the_figures(name):
 
 @each_function
 def test_its_look_is_the_series_own_whatever_the_callers_settings_are(name):
-    expected = png(call(name))
+    expected = call(name).quick_png()
     with matplotlib.rc_context({"font.size": 20, "axes.edgecolor": "red", "lines.linewidth": 5, "figure.dpi": 40}):
-        assert png(call(name)) == expected
+        assert call(name).quick_png() == expected
 
 
 def test_a_title_stands_before_the_words():
