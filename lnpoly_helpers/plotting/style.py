@@ -177,7 +177,7 @@ def at_most(n: int, names: Collection[str], argument: str, thing: str) -> None:
 # Fills of patterns in OKLCH, in which equal steps of lightness look equal (Ottosson 2020): (lightness, chroma) for an
 # even and for an odd number of neurons on, the most chroma that every hue has there, on light and on dark ground.
 # On both an odd number is the darker one.
-_FILLS = {"light": ((0.82, 0.085), (0.65, 0.105)), "dark": ((0.49, 0.08), (0.36, 0.06))}
+FILLS = {"light": ((0.82, 0.085), (0.65, 0.105)), "dark": ((0.49, 0.08), (0.36, 0.06))}
 MANY = 16  # so many patterns have a colour each
 TONES = "darker: an odd number of neurons on"  # what the two tones of more patterns say
 
@@ -267,7 +267,7 @@ def on_dark(color: str) -> str:
 
 def _fill(ground, parity, hue):
     """The fill of a pattern whose number of neurons on has this parity."""
-    lightness, chroma = _FILLS[ground][parity]
+    lightness, chroma = FILLS[ground][parity]
     return _oklch(lightness, chroma, hue)
 
 
