@@ -51,9 +51,7 @@ def test_nothing_is_left_at_scale_0():
     explorer.scale = 0
     assert explorer.text.splitlines()[1] == NONE
     data, _ = explorer._repr_mimebundle_()
-    assert "image/png" not in data and data["text/plain"].startswith(
-        "No picture of this state. x: expected a vector with"
-    )
+    assert "image/png" not in data and data["text/plain"].startswith("No picture of this state. x: expected a vector")
     explorer.eps = 0.1
     assert "z = (0.0000, 0.0000, 0.0000)" in explorer.text and "image/png" in explorer._repr_mimebundle_()[0]
 
@@ -202,4 +200,4 @@ def test_what_is_said_is_what_python_says():
         moved = case["scale"] * np.array(case["x"]) + case["offset"]
         assert abs(length - np.sqrt(3) * moved.std()) <= 0.5001e-3
         assert re.sub(r"[\d.]+", "n", third) == re.sub(r"[\d.]+", "n", said[2]), case
-    assert n_none > 5
+    assert n_none >= 5

@@ -23,6 +23,7 @@ from nbformat.v4 import new_code_cell, new_notebook, new_output
 from oracles import random_mlp
 
 from lnpoly_helpers import normalize
+from lnpoly_helpers.plotting import new_figure
 from lnpoly_helpers.widgets import explore_rotation, explore_slice, explore_sphere
 from lnpoly_helpers.widgets.sliders import Sliders
 
@@ -84,48 +85,6 @@ def choices(control):
 # --- the numbers -------------------------------------------------------------------------------------------------
 
 
-<<<<<<< HEAD
-=======
-@pytest.mark.parametrize("scale", [-2.0, -0.3, 0.1, 1.0, 2.0])
-@pytest.mark.parametrize("offset", [-1.5, 0.0, 1.1])
-@pytest.mark.parametrize("eps", [0.0, 0.01, 1.0])
-def test_layernorm_numbers(scale, offset, eps):
-    text = explore_layernorm((1.4, 0.5, -0.7)).render(scale=scale, offset=offset, eps=eps)[1]
-    x = np.array([1.4, 0.5, -0.7])
-    moved = scale * x + offset
-    z = (moved - moved.mean()) / np.sqrt(moved.var() + eps)
-    first, second, third = text.splitlines()
-    place = ", ".join(f"{v:.2f}" for v in np.round(moved, 2) + 0.0)
-    mean, std = offset + 0.4 * scale + 0.0, np.sqrt(np.mean((moved - offset - 0.4 * scale) ** 2))
-    assert first == f"a·x + c·1 = ({place}): mean {mean:.2f}, standard deviation {std:.3f}"
-    assert np.abs(np.array(numbers(second)[:3]) - z).max() < 0.6e-4
-    assert f"‖z‖/√3 = {np.linalg.norm(z) / np.sqrt(3):.4f}" in second
-    apart = np.linalg.norm(z - (x - x.mean()) / x.std())
-    if eps == 0 and scale > 0:
-        assert third == "z is where x itself is sent"
-    else:
-        assert third == f"z is {apart:.4f} away from where x itself is sent"
-
-
-def test_the_point_does_not_move_on_the_picture():
-    """The red of the point and its name: where it is while a > 0 and ε = 0, and elsewhere otherwise."""
-    explorer = explore_layernorm()
-
-    def place(**values):
-        move(explorer, **values)
-        red = np.abs(pixels(explorer) - np.array([0xC7, 0x50, 0]) / 255).max(axis=-1) < 0.02
-        assert red.sum() > 50
-        return np.argwhere(red).mean(axis=0)
-
-    start = place(scale=1.0, offset=0.0, eps=0.0)
-    for scale in (0.4, 1.0, 1.7, 2.0):
-        for offset in (-1.5, -0.4, 1.0):
-            assert np.abs(place(scale=scale, offset=offset) - start).max() < 8, "but for what covers its name"
-    assert np.linalg.norm(place(scale=-1.0, offset=0.3) - start) > 100
-    assert np.linalg.norm(place(scale=0.4, offset=0.3, eps=1.0) - start) > 20
-
-
->>>>>>> main
 def test_sphere_numbers():
     explorer = explore_sphere()
     for n in (1, 2, 7, 24):  # great circles in general position
@@ -283,9 +242,7 @@ def test_an_error_is_one_clear_line_and_passes(capfd):
     explorer = slices()
     before = explorer.picture.value
     text = move(explorer, second=0)
-    assert text.startswith(
-        "No picture for these settings; the one below is from before. first and second: expected two"
-    )
+    assert text.startswith("No picture for these settings; the one below is from before. first and second: expected")
     assert "\n" not in text and explorer.picture.value == before
     move(explorer, second=3)
     assert "No picture" not in shown(explorer) and explorer.picture.value != before
