@@ -99,7 +99,7 @@ function render({ model, el }) {
   const limit = Math.max(2.4 * Math.max(...state.x.map(Math.abs)), 2.2), W = 1.16 * limit, TALL = 0.93 * W;
 
   const label = html("label", { text: "ε" }, bar);
-  const slider = html("input", { type: "range", min: 0, max: EPS.length - 1, step: 1 }, label), said = html("output", { class: "lx-eps" }, label);
+  const slider = html("input", { type: "range", "aria-label": "ε", min: 0, max: EPS.length - 1, step: 1 }, label), said = html("output", { class: "lx-eps" }, label);
   slider.addEventListener("input", () => { state.eps = EPS[slider.value]; state.changed(true); });
   restart(bar, state, names);
 
@@ -241,7 +241,7 @@ function render({ model, el }) {
     const nearest = EPS.map(e => Math.abs(Math.log((e + 1e-7) / (state.eps + 1e-7))));
     slider.value = nearest.indexOf(Math.min(...nearest));
     set(said, { text: state.eps });
-    set(slider, { "aria-valuetext": `ε ${state.eps}` });
+    set(slider, { "aria-valuetext": state.eps });
     say(lines(state, shown));
     for (const one of handles) one.refresh();
   }

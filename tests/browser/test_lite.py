@@ -123,14 +123,6 @@ def run_all(browser, origin, name):
         assert set(asked) <= CHROMIUMS_OWN
 
 
-def move_layernorm(explorer):
-    explorer.press("offset c", "ArrowRight", 3)
-    y = 1.5 * np.array([1.4, 0.5, -0.7]) + 0.5 + 3 * 0.1
-    spread = f"mean {y.mean():.2f}, standard deviation {y.std():.3f}"
-    explorer.says(f"a·x + c·1 = ({y[0]:.2f}, {y[1]:.2f}, {y[2]:.2f}): {spread}")
-    explorer.says("z is where x itself is sent")
-
-
 def move_sphere(explorer):
     explorer.press("neurons n", "ArrowRight", 3)
     rows = np.random.default_rng(0).standard_normal((11, 4))
@@ -139,8 +131,8 @@ def move_sphere(explorer):
     explorer.says(f"{sphere.n_faces} faces, {sphere.n_patterns} patterns")
 
 
-MOVES = {"01": move_layernorm, "04": move_sphere}
-TOUCH = {"03": "circle"}
+MOVES = {"04": move_sphere}
+TOUCH = {"01": "layernorm", "03": "circle"}
 
 
 @pytest.mark.parametrize("name", NAMES)
