@@ -13,7 +13,6 @@ The .ipynb files are the single source: the site, the outputs and their numbers 
 import argparse
 import base64
 import copy
-import json
 import os
 import re
 import sys

@@ -1,8 +1,8 @@
 """The pages of the site, from notebooks that have run: for build.py.
 
-A page needs no network and no server. It reads as a book does: formulas are MathML, what cells print is a table where it
-has columns, helper code is folded, and the answer to each *Predict* stays folded until the reader has one. All that a
-script adds (page.js) is more: without it every page shows all that it has.
+A page needs no network and no server. It reads as a book does: formulas are MathML, what cells print is a table where
+it has columns, helper code is folded, and the answer to each *Predict* stays folded until the reader has one. What a
+script adds (page.js) is no more than search and comfort: without it every page shows all that it has.
 """
 
 import json
@@ -11,6 +11,7 @@ import re
 import shutil
 import subprocess
 import sys
+from html import unescape
 from itertools import takewhile
 from pathlib import Path
 from xml.etree import ElementTree
@@ -31,6 +32,7 @@ TEXTS = [
 # what a notebook installs that runs no network, and so runs in a browser as well: lite.py makes the page for those
 WITHOUT_NETWORKS = "lnpoly-helpers[plot,widgets] @"
 BADGE = re.compile(r"\[!\[[^\]]*\]\([^)]*\)\]\([^)]*\)\n*")  # a page has links of its own in place of it
+TIGHT = {"/", "|", "‖"}  # signs of a formula that keep no distance and do not grow
 DEFINES = re.compile(r"^(?:def|class) (\w+)", re.MULTILINE)
 
 
@@ -231,13 +233,27 @@ def formula(tex, display="inline"):
     ValueError
         A command that latex2mathml does not know, or an argument that is missing: it leaves both in what it makes.
     """
+    from latex2mathml import exceptions
     from latex2mathml.converter import convert_to_element
 
-    made = convert_to_element(" ".join(tex.split()), display=display)
+    refusals = tuple(one for one in vars(exceptions).values() if isinstance(one, type) and issubclass(one, Exception))
+    try:
+        made = convert_to_element(" ".join(tex.split()), display=display)
+    except refusals as error:
+        raise ValueError(f"${tex}$: expected TeX that latex2mathml can read, got {type(error).__name__}.") from error
     wanted = {"mfrac": 2, "msup": 2, "msub": 2, "mover": 2, "munder": 2, "msubsup": 3, "munderover": 3}
     torn = [one.tag for one in made.iter() if len(one) != wanted.get(one.tag, len(one)) or "\\" in (one.text or "")]
     if torn:
         raise ValueError(f"${tex}$: expected TeX that latex2mathml can read, got no whole {torn[0]} of it.")
+    for one in made.iter():
+        one.text = one.text and unescape(one.text)
+        if one.tag == "mi" and not any(map(str.isalpha, one.text)):
+            one.tag = "mo"  # · and ⊙ as they stand in the notebooks: latex2mathml knows their commands alone
+        if one.tag == "mo" and one.text in TIGHT:
+            one.attrib |= {"lspace": "0", "rspace": "0", "stretchy": "false"}
+        elif one.tag == "mi" and len(one.text) > 1:  # sin and the like, which stand apart from their neighbours
+            one.tag = "mo"
+            one.attrib |= {"lspace": "0.17em", "rspace": "0.17em"}
     made.set("alttext", " ".join(tex.split()))
     return ElementTree.tostring(made, encoding="unicode")
 
@@ -291,7 +307,7 @@ def shaped(body, source, pages, files):
         label = f"Link to this place: {heading.get_text()}"
         link = soup.new_tag("a", attrs={"class": "permalink", "href": f"#{heading['id']}", "aria-label": label})
         link.string = "#"
-        heading.append(link)
+        heading.wrap(soup.new_tag("div", attrs={"class": "heading"})).append(link)  # beside it: not part of its name
     return str(soup), sections, found
 
 
@@ -319,6 +335,10 @@ def fold_answer(soup, block):
             if text is not None and text.name == "details":
                 text.summary.decompose()
             parts += [text] if text is not None and text.name in ("details", "p") else []
+            while parts and parts[-1].name == "p" and parts[-1].get_text().rstrip().endswith(":"):
+                if parts[-1].find_next_sibling() is None:
+                    break
+                parts.append(parts[-1].find_next_sibling())
         answer.extend(part.extract() for part in parts)
         for inner in answer("details", recursive=False):
             if not inner.summary:
@@ -329,10 +349,10 @@ def fold_answer(soup, block):
 
 def pieces(soup):
     """(anchor, heading, text) of each piece of a page between two headings that can be linked to."""
-    found = [["", "", []]]
+    left_out, found = {"h1", "h2", "h3", "pre", "summary", "style", "script"}, [["", "", []]]
     for one in soup.descendants:
         if isinstance(one, NavigableString):
-            if not one.find_parent(["h1", "h2", "h3", "pre", "summary", "style", "script"]):
+            if left_out.isdisjoint(parent.name for parent in one.parents):
                 found[-1][2].append(str(one))
         elif one.name in ("h2", "h3") and one.get("id"):
             found.append([one["id"], one.get_text(), []])
