@@ -298,7 +298,8 @@ def test_wide_table_scrolls_by_keyboard_under_its_first_column(browser, site):
 # --- that the checks can fail ------------------------------------------------------------------------------------
 
 PAGE = """<!DOCTYPE html><html lang="en"><head><title>A</title><meta charset="utf-8">
-<meta name="viewport" content="width=device-width"><style>:root {{ color-scheme: light dark }} body {{ background: #fff; color: #222 }}
+<meta name="viewport" content="width=device-width">
+<style>:root {{ color-scheme: light dark }} body {{ background: #fff; color: #222 }}
 @media (prefers-color-scheme: dark) {{ body {{ background: #111; color: #eee }} a {{ color: #9cf }} }}</style></head>
 <body><p id="ε">A page. <a href="a.html#ε">A link.</a></p>{}</body></html>"""
 PIXEL = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAQAAAC1HAwCAAAAC0lEQVR42mNk+A8AAQUBAScY42YAAAAASUVORK5CYII="
