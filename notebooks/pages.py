@@ -16,6 +16,7 @@ from itertools import takewhile
 from pathlib import Path
 from xml.etree import ElementTree
 
+import embed
 import printed
 from bs4 import BeautifulSoup, NavigableString
 
@@ -32,6 +33,7 @@ TEXTS = [
 # what a notebook installs that runs no network, and so runs in a browser as well: lite.py makes the page for those
 WITHOUT_NETWORKS = "lnpoly-helpers[plot,widgets] @"
 BADGE = re.compile(r"\[!\[[^\]]*\]\([^)]*\)\]\([^)]*\)\n*")  # a page has links of its own in place of it
+OPENS_WITH = r'<figure class="explorer" data-explorer="circle">.*?</figure>'  # what the first page lets a reader move
 TIGHT = {"/", "|", "‖"}  # signs of a formula that keep no distance and do not grow
 DEFINES = re.compile(r"^(?:def|class) (\w+)", re.MULTILINE)
 
@@ -93,7 +95,7 @@ def write_site(entries, site, repository, ref):
                     neighbours.append((word, sources[j][1], made[j][2]["title"] or sources[j][1]))
         write(
             page,
-            body,
+            embed.live(body),
             source=source,
             title=title,
             description=summary(about),
@@ -117,9 +119,10 @@ def write_site(entries, site, repository, ref):
             alt=cover[1],
             sections=one["sections"],
         )
+    explorers = [re.search(OPENS_WITH, body, re.DOTALL) for _, body, _ in made]
     write(
         "index.html",
-        "",
+        embed.live(next((found[0] for found in explorers if found), "")),
         "index.html.j2",
         source="notebooks",
         title=TITLE,
@@ -201,7 +204,13 @@ def rendered(nb, site, page):
         extra_template_basedirs=[str(HERE)],
         template_name=TEMPLATE.name,
         template_file="cells.html.j2",
-        filters={"size": png_size, "markdown2html": to_html, "printed": printed.to_html, "helper": helper},
+        filters={
+            "size": png_size,
+            "markdown2html": to_html,
+            "printed": printed.to_html,
+            "helper": helper,
+            "explorer": embed.figure,
+        },
     )
     return nb, exporter.from_notebook_node(nb, resources)[0]
 

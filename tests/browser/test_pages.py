@@ -3,8 +3,6 @@
 import functools
 import http.server
 import itertools
-import subprocess
-import sys
 import threading
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,7 +10,7 @@ from urllib.parse import unquote
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from chromium import launched, opened
+from chromium import opened
 from playwright.sync_api import expect
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -137,21 +135,6 @@ def faults(browser, folder, screenshots=None):
                 found.add(f"{name}: dead link: {target.removeprefix(origin)}#{anchor}")
     size = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
     return sorted(found) + ([f"site: size: {size} bytes"] if size >= 15 * MEGABYTE else [])
-
-
-@pytest.fixture(scope="module")
-def browser():
-    with launched() as one:
-        yield one
-
-
-@pytest.fixture(scope="module")
-def site(tmp_path_factory):
-    """The site with the outputs that are saved in the notebooks."""
-    folder = tmp_path_factory.mktemp("site")
-    command = [sys.executable, ROOT / "notebooks" / "build.py", "--site", folder, "--saved"]
-    subprocess.run(command, check=True, stdout=subprocess.DEVNULL, timeout=60)
-    return folder
 
 
 def test_every_page_can_be_read_by_anyone_anywhere(browser, site):
