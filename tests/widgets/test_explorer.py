@@ -14,7 +14,7 @@ from jupyter_client.manager import start_new_kernel
 from modules import answers
 from nbformat.v4 import new_code_cell, new_notebook, new_output
 
-from lnpoly_helpers.plotting.style import ROLES
+from lnpoly_helpers.plotting.style import FILLS, ROLES
 from lnpoly_helpers.widgets import Explorer, explore_circle
 from lnpoly_helpers.widgets.explorer import module
 
@@ -182,6 +182,8 @@ def test_modules_name_no_other_machine(make):
 def test_colours_are_those_of_the_figures():
     roles = json.loads(json.dumps(answers("circle", "() => ROLES", [0])))[0]
     assert roles == {name: [ROLES[name].light, ROLES[name].dark] for name in roles}
+    fills = answers("circle", "() => FILLS", [0])[0]
+    assert fills == [[list(look) for look in FILLS[ground]] for ground in ("light", "dark")]
     assert {"x", "z", "ones", "boundary", "visited", "unvisited"} <= set(roles)
 
 
