@@ -1,3 +1,5 @@
+import { bind, clamp, count, frame, handle, html, many, number, set, still, svg, view } from "./common.js";
+
 // --- the mathematics: partition_sphere in JavaScript, for some dozens of circles --------------------------------------
 
 const TURN = 2 * Math.PI;
@@ -7,7 +9,7 @@ const POLE = [2, 3, 5].map((x) => Math.sqrt(x / 10)); // where the paths of `joi
 const dot = (u, v) => u[0] * v[0] + u[1] * v[1] + u[2] * v[2];
 const cross = (u, v) => [u[1] * v[2] - u[2] * v[1], u[2] * v[0] - u[0] * v[2], u[0] * v[1] - u[1] * v[0]];
 const combine = (a, u, b, v) => [a * u[0] + b * v[0], a * u[1] + b * v[1], a * u[2] + b * v[2]];
-const unit = (u) => u.map((x) => x / Math.hypot(...u));
+const unitOf = (u) => u.map((x) => x / Math.hypot(...u));
 const wrap = (angle) => {
   const turned = angle - TURN * Math.floor(angle / TURN);
   return turned >= TURN ? 0 : turned;
@@ -208,7 +210,7 @@ function joints(sphere, component) {
   const halfEdge = (i, point, isOn) => 2 * arcAt(sphere, i, angleOf(circles[i], point)) + Number(isOn);
   return nearest.map((i) => {
     const top = onCircle(circles[i], angleOf(circles[i], POLE));
-    const away = unit(combine(1, top, -dot(top, POLE), POLE));
+    const away = unitOf(combine(1, top, -dot(top, POLE), POLE));
     let [last, met] = [-1, -1];
     circles.forEach((c, j) => {
       const [A, B] = [dot(c.axis, POLE), dot(c.axis, away)];
@@ -267,7 +269,7 @@ export function acrossFrom(sphere, face, neuron) {
   const arc = sphere.arcs[edge >> 1];
   const c = sphere.circles[arc.circle];
   const start = onCircle(c, (arc.from + arc.to) / 2);
-  const towards = unit(combine(1, c.axis, -c.level, start)); // at a right angle to the circle, to where the neuron is on
+  const towards = unitOf(combine(1, c.axis, -c.level, start)); // at a right angle to the circle, to where the neuron is on
   const away = edge % 2 ? towards.map((x) => -x) : towards;
   let free = 1; // radians to the next boundary
   for (const o of sphere.circles) {
@@ -281,3 +283,355 @@ export function acrossFrom(sphere, face, neuron) {
   }
   return combine(Math.cos(free / 2), start, Math.sin(free / 2), away);
 }
+
+/** The n-th arrangement of a draw: rows of a normal and a standard normal number, of which the spread makes offsets. */
+export function arrangementOf({ draws, n, seed, spread }) {
+  const bytes = Uint8Array.from(atob(draws.rows), (c) => c.charCodeAt(0));
+  const rows = new Float64Array(bytes.buffer, 8 * 4 * draws.n * seed, 4 * n);
+  const each = Array.from({ length: n }, (_, i) => rows.subarray(4 * i, 4 * i + 4));
+  return { normals: each.map((row) => Array.from(row.subarray(0, 3))), offsets: each.map((row) => spread * row[3]) };
+}
+
+/** Directions in space that point right, up and towards the reader. */
+export function axesOf(longitude, latitude) {
+  const toward = pointAt(longitude, latitude);
+  const lon = (longitude * Math.PI) / 180;
+  const right = [-Math.sin(lon), Math.cos(lon), 0];
+  return [right, cross(toward, right), toward];
+}
+
+const listed = (items) => (items.length > 1 ? `${items.slice(0, -1).join(", ")} or ${items.at(-1)}` : `${items}`);
+const share = (area) => `${number((100 * area) / (2 * TURN), 2)} % of the sphere`;
+
+/** What the explorer says in lines; Python says the same. */
+export function linesOf(sphere, face) {
+  const n = sphere.arrangement.offsets.length;
+  const around = neuronsAround(sphere, face);
+  return [
+    `${count(n, "neuron")}, ${sphere.circles.length} of them cut the sphere: ${count(sphere.nFaces, "face")}, ` +
+      count(sphere.nPatterns, "pattern"),
+    `Great circles, or any ${n} that all cross, would make n² − n + 2 = ${n * n - n + 2} faces`,
+    `In the middle: ${sphere.bits[face]}, ${share(sphere.areas[face])}; ` +
+      (around.length ? `a step away flips neuron ${listed(around)}` : "no neuron flips"),
+  ];
+}
+
+// --- the picture ------------------------------------------------------------------------------------------------------
+
+const SHADES = 24;
+
+const SPHERE_STYLE = `
+.lx-bits { display: flex; flex-wrap: wrap; gap: .25rem; margin: .15rem 0 .6rem; }
+.lx-bits button { font: 600 15px/1 ui-monospace, "DejaVu Sans Mono", monospace; width: 2rem; padding: .3rem 0 .2rem; color: var(--lx-ink);
+  background: transparent; border: 1px solid var(--lx-line); border-radius: 5px; }
+.lx-bits button small { display: block; margin-top: .2rem; font: 400 11px/1 system-ui, sans-serif; color: var(--lx-soft); }
+.lx-bits button:enabled { cursor: pointer; border: 2px solid var(--lx-z); padding: calc(.3rem - 1px) 0 calc(.2rem - 1px); }
+.lx-bits button:enabled:hover { background: color-mix(in srgb, var(--lx-z) 15%, transparent); }
+.lx-bits button.lx-differs { background: var(--lx-ink); color: var(--lx-paper); }
+.lx-bits button.lx-differs small { color: inherit; }
+.lx-side h4 { margin: .2rem 0; font: 600 14px/1.4 system-ui, sans-serif; }
+.lx-side p { margin: 0 0 .5rem; min-height: 1.45em; }
+`;
+
+/** A labelled range with its value beside it; keys are its own, so that a notebook does not take them. */
+function dial(bar, { label, min, max, step, read, write }) {
+  const holder = html("label", {}, bar);
+  html("span", { text: label }, holder);
+  const input = html("input", { type: "range", min, max, step, "aria-label": label }, holder);
+  const output = html("output", {}, holder);
+  input.addEventListener("keydown", (event) => event.stopPropagation());
+  input.addEventListener("input", () => write(Number(input.value), false));
+  input.addEventListener("change", () => write(Number(input.value), true));
+  return () => {
+    if (Number(input.value) !== read()) input.value = read();
+    set(output, { text: step < 1 ? number(read(), 2) : read() });
+  };
+}
+
+/** What colours are here and now: [r, g, b] of each name, on light or on dark ground. */
+function coloursOf(root, names) {
+  const probe = html("span", { hidden: "" }, root);
+  const found = names.map((name) => {
+    probe.style.color = `var(--lx-${name})`;
+    return getComputedStyle(probe).color.match(/[\d.]+/g).slice(0, 3).map(Number);
+  });
+  probe.remove();
+  return found;
+}
+
+function render({ model, el }) {
+  const { root, bar, views, say } = frame(el, {
+    name: "sphere",
+    label: "An ordinary sphere, cut by the boundaries of neurons",
+    help:
+      "Drag the sphere, or use the arrow keys, to turn it: the diamond in the middle is where you are. Click a place to go there. " +
+      "Press a framed bit to cross that neuron’s boundary. Light and dark: an even or odd number of neurons is on.",
+  });
+  html("style", { text: SPHERE_STYLE }, root);
+  const drawing = view(views, { box: [-1.04, -1.04, 2.08, 2.08], label: "The sphere" });
+  const canvas = html("canvas", { "aria-hidden": "true" });
+  drawing.before(canvas);
+  const side = html("div", { class: "lx-side" }, views);
+  html("h4", { text: "In the middle" }, side);
+  const middleBits = html("div", { class: "lx-bits" }, side);
+  const pointedTitle = html("h4", { text: "Under the pointer" }, side);
+  const pointedBits = html("div", { class: "lx-bits" }, side);
+  const pointedText = html("p", {}, side);
+  html("h4", { text: "Along the dashed line" }, side);
+  const strip = view(side, { box: [-90, -14, 180, 34], label: "The dashed line, unrolled: arcs of a great circle" });
+  set(strip, { role: "img" });
+  const stripArcs = many("rect", strip), stripTicks = many("line", strip), stripNames = many("text", strip);
+  svg("path", { d: "M-2.6 7 0 4.4 2.6 7 0 9.6Z", fill: "var(--lx-z)", stroke: "var(--lx-paper)" }, strip);
+
+  svg("line", { x1: -1, x2: 1, stroke: "var(--lx-ink)", "stroke-width": 1, "stroke-dasharray": "4 4" }, drawing);
+  const ball = svg("g", {}, drawing);
+  svg("circle", { r: 1, fill: "transparent" }, ball);
+  svg("circle", { r: 1, class: "lx-rim", fill: "none", stroke: "var(--lx-boundary)", "stroke-width": 1.5 }, ball);
+  svg("circle", { class: "lx-halo" }, ball);
+  const mark = svg("path", { fill: "var(--lx-z)", stroke: "var(--lx-paper)", "stroke-width": 2 }, drawing);
+  set(mark, { style: "pointer-events: none", d: "M-.05 0 0-.05.05 0 0 .05Z" });
+
+  let key = "", sphere = null, pointed = null; // where the pointer is, in the drawing's units
+  const state = bind(model, ["n", "seed", "spread", "longitude", "latitude", "draws"], draw);
+  const dials = [
+    dial(bar, { label: "neurons", min: 1, max: state.draws.n, step: 1, read: () => state.n, write: change("n") }),
+    dial(bar, { label: "bias spread", min: 0, max: 1, step: 0.05, read: () => state.spread, write: change("spread") }),
+    dial(bar, { label: "draw", min: 0, max: state.draws.seeds - 1, step: 1, read: () => state.seed, write: change("seed") }),
+  ];
+  function change(name) {
+    return (value, final) => {
+      state[name] = name === "spread" ? Math.round(20 * value) / 20 : value;
+      state.changed(final);
+    };
+  }
+
+  function turnTo(longitude, latitude) {
+    state.longitude = Math.round(10 * (longitude - 360 * Math.floor((longitude + 180) / 360))) / 10;
+    state.latitude = Math.round(10 * clamp(latitude, -90, 90)) / 10;
+  }
+  let flight = 0;
+  /** Go to a point, along the great circle to it. Rounding to a tenth of a degree could leave a small face: it is not done. */
+  function goTo(target) {
+    cancelAnimationFrame(flight);
+    const arrive = () => {
+      [state.longitude, state.latitude] = placeOf(target);
+      state.changed(true);
+    };
+    const from = pointAt(state.longitude, state.latitude);
+    const angle = arccos(dot(from, target));
+    if (still() || angle < 1e-3 || angle > 3.1) return arrive();
+    const away = unitOf(combine(1, target, -dot(from, target), from));
+    const begin = performance.now(), lasts = 250 + 250 * angle;
+    const fly = (now) => {
+      const part = (now - begin) / lasts;
+      if (part >= 1) return arrive();
+      const t = angle * part * part * (3 - 2 * part);
+      [state.longitude, state.latitude] = placeOf(combine(Math.cos(t), from, Math.sin(t), away));
+      state.request();
+      flight = requestAnimationFrame(fly);
+    };
+    flight = requestAnimationFrame(fly);
+  }
+  /** The point of the sphere that is seen at a place of the drawing; null beside it. */
+  function seen([x, down]) {
+    const depth = 1 - x * x - down * down;
+    if (depth < 0) return null;
+    const [right, up, toward] = axesOf(state.longitude, state.latitude);
+    return combine(1, combine(x, right, -down, up), Math.sqrt(depth), toward);
+  }
+
+  let held = null, grabbed = null;
+  const grip = handle(ball, {
+    label: "the sphere: turn it",
+    value: () => ({
+      now: Math.round(state.longitude), min: -180, max: 180,
+      text: `longitude ${number(state.longitude, 1)}°, latitude ${number(state.latitude, 1)}°, pattern ${sphere?.bits[here()] ?? ""}`,
+    }),
+    drag: ([x, y], start) => {
+      if (held !== start) [held, grabbed] = [start, [state.longitude, state.latitude]];
+      const pull = 1 / Math.max(Math.cos((grabbed[1] * Math.PI) / 180), 0.4); // what is near the middle stays under the finger
+      turnTo(grabbed[0] - (x - start[0]) * pull * (180 / Math.PI), grabbed[1] + (y - start[1]) * (180 / Math.PI));
+    },
+    step: (across, up, fine) => turnTo(state.longitude + across * (fine ? 1 : 5), state.latitude + up * (fine ? 1 : 5)),
+    home: () => turnTo(30, 15),
+    changed: (final) => { cancelAnimationFrame(flight); state.changed(final); },
+  });
+  const here = () => faceAt(sphere, pointAt(state.longitude, state.latitude));
+  let down = null;
+  ball.addEventListener("pointerdown", (event) => (down = [event.clientX, event.clientY]));
+  ball.addEventListener("click", (event) => {
+    if (!down || Math.hypot(event.clientX - down[0], event.clientY - down[1]) > 4) return;
+    const target = seen(placeIn(event));
+    if (target) goTo(target);
+  });
+  const placeIn = (event) => {
+    const { left, top, width } = drawing.getBoundingClientRect();
+    return [event.clientX - left, event.clientY - top].map((pixels) => (2.08 * pixels) / width - 1.04);
+  };
+  ball.addEventListener("pointermove", (event) => {
+    if (event.pointerType === "touch") return;
+    pointed = placeIn(event);
+    state.request();
+  });
+  ball.addEventListener("pointerleave", () => { pointed = null; state.request(); });
+
+  function showBits(holder, pattern, flippable, other) {
+    while (holder.children.length < pattern.length) {
+      const neuron = holder.children.length;
+      const button = html("button", { type: "button" }, holder);
+      html("span", {}, button);
+      html("small", { text: neuron }, button);
+      button.addEventListener("click", () => goTo(acrossFrom(sphere, here(), neuron)));
+      button.addEventListener("keydown", (event) => event.stopPropagation());
+    }
+    while (holder.children.length > pattern.length) holder.lastChild.remove();
+    pattern.forEach((on, neuron) => {
+      const button = holder.children[neuron], may = flippable.includes(neuron);
+      set(button.firstChild, { text: Number(on) });
+      set(button, {
+        disabled: may ? null : "",
+        class: other && other[neuron] !== on ? "lx-differs" : null,
+        "aria-label": `neuron ${neuron} is ${on ? "on" : "off"}${may ? "; flip it: cross its boundary" : ""}`,
+      });
+    });
+  }
+
+  function draw() {
+    const wanted = `${state.n},${state.seed},${state.spread}`;
+    if (wanted !== key) [key, sphere] = [wanted, partitionSphere(arrangementOf(state))];
+    const face = here(), axes = axesOf(state.longitude, state.latitude);
+    const over = pointed && seen(pointed);
+    const other = over ? faceAt(sphere, over) : -1;
+    paint(axes, face, other);
+    for (const refresh of dials) refresh();
+    grip.refresh();
+    say(linesOf(sphere, face));
+    showBits(middleBits, sphere.patterns[face], neuronsAround(sphere, face), null);
+    const shown = other >= 0 ? other : face;
+    showBits(pointedBits, sphere.patterns[shown], [], sphere.patterns[face]);
+    set(pointedTitle, { style: other < 0 ? "opacity: .45" : null });
+    set(pointedBits, { style: other < 0 ? "opacity: .45" : null });
+    const apart = sphere.patterns[shown].filter((on, i) => on !== sphere.patterns[face][i]).length;
+    const differs = apart ? `${count(apart, "neuron")} differ${apart === 1 ? "s" : ""} from the middle` : shown === face ? "the face in the middle" : "another face with the same pattern";
+    set(pointedText, { text: other < 0 ? "Point at a face of the sphere" : `${share(sphere.areas[shown])}; ${differs}` });
+    unroll(axes);
+  }
+
+  /** The great circle through the middle from left to right: notebook 3's picture on this sphere. */
+  function unroll([right, , toward]) {
+    const cuts = [];
+    for (const c of sphere.circles) {
+      const [A, B] = [dot(c.axis, toward), dot(c.axis, right)];
+      const R = Math.hypot(A, B);
+      if (Math.abs(c.level) >= R) continue;
+      const [centre, half] = [Math.atan2(B, A), Math.acos(c.level / R)];
+      for (const angle of [centre - half, centre + half]) {
+        const degrees = (wrap(angle + Math.PI) - Math.PI) * (180 / Math.PI);
+        if (Math.abs(degrees) < 90) cuts.push({ degrees, neuron: c.neuron });
+      }
+    }
+    cuts.sort((p, q) => p.degrees - q.degrees);
+    const edges = [-90, ...cuts.map((cut) => cut.degrees), 90];
+    stripArcs(edges.slice(1).map((stop, k) => {
+      const t = ((edges[k] + stop) / 2) * (Math.PI / 180);
+      const odd = patternAt(sphere.arrangement, combine(Math.cos(t), toward, Math.sin(t), right)).filter(Boolean).length % 2;
+      return { x: edges[k], y: 0, width: stop - edges[k], height: 14, fill: `var(--lx-${odd ? "odd" : "even"})` };
+    }));
+    stripTicks(cuts.map(({ degrees }) => ({ x1: degrees, x2: degrees, y1: -2, y2: 14, stroke: "var(--lx-boundary)", "stroke-width": 1.5 })));
+    let last = -Infinity;
+    const named = cuts.filter(({ degrees }) => degrees - last > 9 && (last = degrees, true));
+    stripNames(named.map(({ degrees, neuron }) => ({ x: degrees, y: -8, text: neuron })));
+  }
+
+  let buffer = null;
+  function paint([right, up, toward], face, other) {
+    const wide = canvas.clientWidth || 400;
+    const size = Math.round(Math.min(wide * Math.min(devicePixelRatio || 1, 2), 900));
+    if (canvas.width !== size) [canvas.width, canvas.height] = [size, size];
+    const cells = Math.min(size, 420); // pixels that are computed; lines are drawn at full size over their edges
+    if (buffer?.width !== cells) buffer = new ImageData(cells, cells);
+    const [even, odd, ink, z, focus, paper] = coloursOf(root, ["even", "odd", "boundary", "z", "focus", "paper"]);
+    const mixed = (tone, tint, part) => tone.map((value, k) => value * (1 - part) + tint[k] * part);
+    const word = ([r, g, b], shade) => (255 << 24) | ((b * shade) << 16) | ((g * shade) << 8) | (r * shade);
+    const tones = [even, odd, mixed(even, z, 0.42), mixed(odd, z, 0.42), mixed(even, focus, 0.35), mixed(odd, focus, 0.35)];
+    const look = tones.map((tone) => Int32Array.from({ length: SHADES + 1 }, (_, k) => word(tone, 0.78 + (0.22 * k) / SHADES)));
+
+    const { normals, offsets } = sphere.arrangement, n = offsets.length;
+    const [A, B, C, row] = [0, 1, 2, 3].map(() => new Float64Array(n));
+    normals.forEach((w, i) => [A[i], B[i], C[i]] = [dot(w, right), dot(w, up), dot(w, toward)]);
+    const code = (pattern) => pattern.reduce((sum, on) => (sum << 1) | on, 0);
+    const mine = code(sphere.patterns[face]), its = other < 0 || other === face ? -1 : code(sphere.patterns[other]);
+    const pixels = new Int32Array(buffer.data.buffer), unitPixel = 2.08 / cells;
+    pixels.fill(0);
+    for (let line = 0; line < cells; line++) {
+      const y = 1.04 - (line + 0.5) * unitPixel;
+      if (y * y >= 1) continue;
+      for (let i = 0; i < n; i++) row[i] = B[i] * y + offsets[i];
+      const half = Math.sqrt(1 - y * y);
+      const first = Math.max(0, Math.ceil((1.04 - half) / unitPixel - 0.5)), stop = cells - first;
+      for (let column = first; column < stop; column++) {
+        const x = (column + 0.5) * unitPixel - 1.04, depth = Math.sqrt(Math.max(0, 1 - x * x - y * y));
+        let pattern = 0, parity = 0;
+        for (let i = 0; i < n; i++) {
+          const on = A[i] * x + C[i] * depth + row[i] > 0 ? 1 : 0;
+          pattern = (pattern << 1) | on;
+          parity ^= on;
+        }
+        const kind = pattern === mine ? 2 : pattern === its ? 4 : 0;
+        pixels[line * cells + column] = look[kind + parity][(depth * SHADES) | 0];
+      }
+    }
+    const pen = canvas.getContext("2d");
+    pen.clearRect(0, 0, size, size);
+    canvas.cells ??= document.createElement("canvas");
+    [canvas.cells.width, canvas.cells.height] = [cells, cells];
+    canvas.cells.getContext("2d").putImageData(buffer, 0, 0);
+    pen.drawImage(canvas.cells, 0, 0, size, size);
+
+    const scale = size / 2.08, css = size / wide;
+    const at = (point) => [(dot(point, right) + 1.04) * scale, (1.04 - dot(point, up)) * scale];
+    const stroke = (c, from, to) => {
+      const steps = Math.max(2, Math.ceil((to - from) / 0.07));
+      let drawn = false;
+      for (let k = 0; k <= steps; k++) {
+        const point = onCircle(c, from + ((to - from) * k) / steps);
+        if (dot(point, toward) < 0) drawn = false;
+        else if (drawn) pen.lineTo(...at(point));
+        else pen.moveTo(...at(point)), (drawn = true);
+      }
+    };
+    const colour = (rgb) => `rgb(${rgb.join(" ")})`;
+    pen.lineJoin = pen.lineCap = "round";
+    pen.beginPath();
+    for (const c of sphere.circles) stroke(c, 0, TURN);
+    [pen.strokeStyle, pen.lineWidth] = [colour(ink), 1.4 * css];
+    pen.stroke();
+    for (const [one, rgb] of [[other === face ? -1 : other, focus], [face, z]]) {
+      if (one < 0) continue;
+      pen.beginPath();
+      for (const edge of edgesOf(sphere, one)) {
+        const arc = sphere.arcs[edge >> 1];
+        stroke(sphere.circles[arc.circle], arc.from, arc.to);
+      }
+      for (const [style, width] of [[paper, 6], [rgb, 3.5]]) {
+        [pen.strokeStyle, pen.lineWidth] = [colour(style), width * css];
+        pen.stroke();
+      }
+    }
+  }
+
+  const dark = matchMedia("(prefers-color-scheme: dark)");
+  dark.addEventListener("change", state.request);
+  const resized = new ResizeObserver(state.request);
+  resized.observe(canvas);
+  draw();
+  return () => {
+    cancelAnimationFrame(flight);
+    dark.removeEventListener("change", state.request);
+    resized.disconnect();
+    state.close();
+    root.remove();
+  };
+}
+
+export default { render };
