@@ -22,7 +22,7 @@ from ._inputs import (
 )
 from .layer import normalize
 from .models.capture import residuals
-from .models.patch import patched_runs, unpatched_run
+from .models.patch import patched_place, patched_runs, unpatched_run
 from .models.read import mlp_block
 from .models.run import Model, known
 from .models.text import Text, Texts, context_windows, distinct_contexts, positions
@@ -146,10 +146,11 @@ def logit_path(
     array([4., 4.])
     """
     angles = as_float64(angles, "angles", shape=("n_angles",))
-    x, logits = unpatched_run(model, text, layer, position, tokenizer)
+    place = patched_place(model, text, layer, position, tokenizer)
+    x, logits = unpatched_run(place)
     v = as_float64(v, "v", shape=(..., len(x)))
     turned = rotate_residual(x, v[..., None, :], angles, kind=_kind(model, layer))
-    runs = patched_runs(model, text, layer, position, turned.reshape(-1, len(x)), tokenizer)
+    runs = patched_runs(place, turned.reshape(-1, len(x)))
     return np.concatenate([measure(logits, patched) for patched in runs]).reshape(turned.shape[:-1])
 
 

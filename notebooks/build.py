@@ -25,6 +25,7 @@ import tomllib
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
 
+import embed
 import nbformat
 
 HERE = Path(__file__).resolve().parent
@@ -267,6 +268,7 @@ def write_site(entries, site):
     for k, (source, page, nb) in enumerate(sources):
         nb, body = rendered(normalise(nb), site, page)
         body, sections = linked(body, source, pages, files)
+        body = embed.live(body)
         about = facts(nb)
         title = about["title"] or Path(page).stem
         neighbours = [
@@ -330,7 +332,7 @@ def rendered(nb, site, page):
         extra_template_basedirs=[str(HERE)],
         template_name=TEMPLATE.name,
         template_file="cells.html.j2",
-        filters={"size": png_size},
+        filters={"size": png_size, "explorer": embed.figure},
     )
     return nb, exporter.from_notebook_node(nb, resources)[0]
 

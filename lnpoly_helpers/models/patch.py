@@ -1,6 +1,6 @@
 """What a network predicts when one token's residual vector is another: activation patching, many vectors at once."""
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -11,6 +11,16 @@ from .run import Model, array, forward, known, network_of, output, probe
 from .text import Text, one_context
 
 _BATCH_TOKENS = 4096  # run through the model at a time: bounds the memory
+
+
+class Place(NamedTuple):
+    """A token of a text at a layer, with the network that has been opened to run to it."""
+
+    model: Any
+    network: Any
+    layer: int
+    where: Any
+    tokens: np.ndarray  # up to this one
 
 
 def patched_logits(
@@ -73,16 +83,16 @@ def patched_logits(
     (2, 256)
     """
     require_installed("patched_logits", "models", "torch")
-    x = as_float64(x, "x", shape=(..., places(model, network_of(model), [layer])[layer].d))
-    runs = patched_runs(model, text, layer, position, x.reshape(-1, x.shape[-1]), tokenizer)
-    return np.concatenate(list(runs)).reshape(*x.shape[:-1], -1)
+    place = patched_place(model, text, layer, position, tokenizer)
+    x = as_float64(x, "x", shape=(..., place.where.d))
+    return np.concatenate(list(patched_runs(place, x.reshape(-1, x.shape[-1])))).reshape(*x.shape[:-1], -1)
 
 
-def patched_runs(model, text, layer, position, x, tokenizer=None):
+def patched_runs(place, x):
     """`patched_logits` of some of the vectors [n, d] at a time."""
     import torch
 
-    network, where, tokens = _read(model, text, layer, position, tokenizer)
+    model, network, layer, where, tokens = place
     passes, step = where_it_passes(model, network, layer), max(1, _BATCH_TOKENS // len(tokens))
     for rows in (x[start : start + step] for start in range(0, len(x), step)):
 
@@ -96,9 +106,9 @@ def patched_runs(model, text, layer, position, x, tokenizer=None):
         yield _last_logits(model, network, np.tile(tokens, (len(rows), 1)), spots)
 
 
-def unpatched_run(model, text, layer, position, tokenizer=None):
-    """The residual vector [d] that the layer reads at a position, and the logits [d_vocab] there."""
-    network, where, tokens = _read(model, text, layer, position, tokenizer)
+def unpatched_run(place):
+    """The residual vector [d] that the layer reads there, and the logits [d_vocab]."""
+    model, network, _, where, tokens = place
     seen, spots = [], Spots()
     spots.add(where.norm, True, 0, lambda value: seen.append(array(_of_last_tokens(value, where, 1))))
     logits = _last_logits(model, network, tokens[None], spots)
@@ -112,13 +122,14 @@ def _of_last_tokens(value, where, n_texts):
     return value.view(n_texts, -1, value.shape[-1])[:, -1]
 
 
-def _read(model, text, layer, position, tokenizer):
-    """The network, the layer's places and the tokens up to a position; refuses what has no next token to predict."""
+def patched_place(model, text, layer, position, tokenizer):
+    """A position of a text at a layer; refuses a model that has no next token to predict."""
     network = network_of(model)
     where = places(model, network, [layer])[layer]
     _require_next_token(model, network)
     tokens = one_context(model, text, tokenizer)
-    return network, where, tokens[: integer_below(position, len(tokens), "position") + 1]
+    tokens = tokens[: integer_below(position, len(tokens), "position") + 1]
+    return Place(model, network, layer, where, tokens)
 
 
 def _require_next_token(model, network):

@@ -1,7 +1,7 @@
 """Colours and sizes of every figure, as plain values: no figure is drawn here and no global state is changed."""
 
 from collections.abc import Collection
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -10,6 +10,42 @@ from numpy.typing import ArrayLike
 BLUE, VERMILION, GREEN, PURPLE = "#0072B2", "#D55E00", "#009E73", "#CC79A7"
 ORANGE, SKY, YELLOW = "#E69F00", "#56B4E9", "#F0E442"
 INK, GREY, PALE = "#222222", "#777777", "#DDDDDD"
+
+
+class Role(NamedTuple):
+    """What one thing looks like in every figure and explorer: its colour on light and on dark ground, marker and line.
+
+    >>> ROLES["z"].light
+    '#C75000'
+    """
+
+    light: str
+    dark: str
+    marker: str = "o"
+    line: Any = "-"
+
+
+# One thing has one colour, whatever stands beside it. What is a line, a mark or a word has 4.5 : 1 against white and
+# against the dark ground of the site; a network also has its marker, since no nine such colours differ for all readers.
+ROLES = {
+    "x": Role("#0072B2", "#6CBBEE"),  # a residual vector
+    "z": Role("#C75000", "#FF9B63", "D"),  # what the norm makes of it
+    "ones": Role("#00805C", "#4CCBA5", line=(0, (4, 3))),  # the all-ones direction
+    "boundary": Role("#222222", "#DFE3E6"),
+    "visited": Role("#A9C3D8", "#4A6A86"),  # fills: regions that the circle or a path meets, and those that it does not
+    "unvisited": Role("#ECEEEA", "#20262D"),
+    "even": Role("#DCE7F0", "#2A3A49"),  # fills: two tones for more than 16 patterns, by the number of neurons on;
+    "odd": Role("#7FA3C4", "#6F9CC6"),  # neighbours always differ
+    "nano-ln-relu": Role("#5B4FB3", "#B5A9F5", "o"),
+    "nano-ln-gelu": Role("#A8478A", "#F0A0D2", "s"),
+    "nano-rms-relu": Role("#00788A", "#5CCBDD", "^"),
+    "nano-none-relu": Role("#A3333D", "#FF9AA0", "X"),
+    "MiniLM": Role("#4A7A1E", "#A5D06A", "v"),
+    "SmolLM2": Role("#7A4A1E", "#D9A97C", "P"),
+    "GPT-2": Role("#3A4A5C", "#C5D2DF", "*"),
+    "matched layer": Role("#946300", "#E8B84A", "s", "--"),  # what a random layer like it does
+    "closed form": Role("#6B7280", "#A3ADB6", "", (0, (5, 3))),  # mathematics, and what others have published
+}
 
 # what is compared side by side keeps its colour and its marker, so that print without colour can be read
 SERIES = [(BLUE, "o", "-"), (VERMILION, "s", "--"), (GREEN, "^", "-."), (PURPLE, "D", ":")]

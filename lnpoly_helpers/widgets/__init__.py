@@ -1,4 +1,4 @@
-"""Explorers: sliders that move the geometry, a picture of it and its numbers.
+"""Explorers: pictures of the geometry to touch, and their numbers.
 
 Each needs the extra "widgets".
 """
@@ -6,7 +6,7 @@ Each needs the extra "widgets".
 # ruff: noqa: E402  (the imports below come after it)
 from .._inputs import require_installed
 
-require_installed("lnpoly_helpers.widgets", "widgets", "ipywidgets")
+require_installed("lnpoly_helpers.widgets", "widgets", "ipywidgets", "anywidget")
 
 from .circle import explore_circle
 from .explorer import Explorer

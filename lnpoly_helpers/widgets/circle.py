@@ -1,5 +1,7 @@
 """An explorer of the circle: boundaries that turn and shift, and the affine maps on both sides of one."""
 
+from typing import Any
+
 import numpy as np
 
 from .._inputs import ArrayLike, Real, as_float64
@@ -9,28 +11,33 @@ from ..geometry.circle import partition_circle
 from ..geometry.plane import partition_plane
 from ..layer import FoldedMLP
 from ..plotting import new_figure, plot_arcs, plot_plane
-from .explorer import Explorer, count, slider, vector
+from .explorer import Explorer, State, count, integer, module, numbers, switch, vector
+
+_W_OUT = np.array([[1, 0], [0, 1], [1, 1], [1, -1], [2, 1], [1, 2]], dtype=float)
+_X = (1.3, 0.6)
 
 
 def explore_circle(
     directions: Real[ArrayLike, "m"] = (30, 150, 260), biases: Real[ArrayLike, "m"] = (0.3, -0.4, 0.6)
 ) -> Explorer:
-    """Turn and shift the boundaries of a few neurons; see the arcs, and the affine maps on both sides of a boundary.
+    """Drag the boundaries of a few neurons, turn them, pull x; see the arcs, and the affine maps on both sides of one.
 
     Neuron i is on at y iff w_i . y + b_i > 0, w_i the unit vector in its direction. It writes to the output with the
-    weights (1, 0), (0, 1), (1, 1), (1, -1) and so on, so that the two maps differ by w_i times these.
+    weights (1, 0), (0, 1), (1, 1), (1, -1) and so on, so that the two maps differ by w_i times these. LayerNorm sends x
+    to the point z of the circle in its own direction; switched off, the layer sees x itself.
 
     Parameters
     ----------
     directions : array_like [m]
-        Where each neuron's weights point at first, in whole degrees.
+        Where each neuron's weights point at first, in degrees.
     biases : array_like [m]
         At first, -1.5 to 1.5. A neuron switches on the circle iff its bias is between -1 and 1.
 
     Returns
     -------
     Explorer
-        Controls ``direction_0``, ``bias_0``, ... and ``boundary``, the number of the crossing that is looked at.
+        With ``directions``, ``biases``, ``x``, ``layernorm`` (whether it is on) and ``boundary``, the number of the
+        crossing that is looked at.
 
     Raises
     ------
@@ -53,21 +60,39 @@ def explore_circle(
             f"directions and biases: expected one of each for up to 6 neurons, biases from -1.5 to 1.5, got "
             f"{len(directions)} directions and biases {biases.tolist()}."
         )
-    m = len(directions)
-    W_out = np.array([[1, 0], [0, 1], [1, 1], [1, -1], [2, 1], [1, 2]], dtype=float)[:m]
-    figure, axes = new_figure(8.4, 4.3, ncols=2)
+    return CircleExplorer(directions, biases)
 
-    def render(boundary, **values):
-        angle = np.radians([values[f"direction_{i}"] for i in range(m)])
-        w, b = np.c_[np.cos(angle), np.sin(angle)], np.array([values[f"bias_{i}"] for i in range(m)])
+
+def _degrees(value, explorer):
+    found = as_float64(value, "directions", shape=(explorer.n_neurons,)) % 360
+    return tuple((found % 360).tolist())  # twice: what is barely negative rounds to 360
+
+
+class CircleExplorer(Explorer):
+    """What `explore_circle` returns."""
+
+    _name, _esm = "circle", module("circle")
+    directions = State(_degrees)
+    biases = numbers("biases", "n_neurons", -1.5, 1.5)
+    x = numbers("x", 2)
+    layernorm = switch("layernorm")
+    boundary = integer("boundary")
+
+    def __init__(self, directions, biases):
+        self.n_neurons = len(directions)
+        super().__init__(directions=directions, biases=biases, x=_X, layernorm=True, boundary=0)
+
+    def _draw(self, **values: Any):
+        angle = np.radians(values["directions"])
+        w, b = np.c_[np.cos(angle), np.sin(angle)], np.array(values["biases"])
         circle = partition_circle(Arrangement(w, b))
-        layer = FoldedMLP(w.T, b, W_out, np.zeros(2), "relu", eps=0, kind="none")
-        crossed = {}
+        layer = FoldedMLP(w.T, b, _W_OUT[: len(b)], np.zeros(2), "relu", eps=0, kind="none")
+        marks = {}
         text = head = f"{count(circle.n_arcs, 'arc')}, {count(circle.n_patterns, 'pattern')}"
         if len(circle.angles):
-            k = boundary % len(circle.angles)
+            k = values["boundary"] % len(circle.angles)
             neuron = circle.neurons[k]
-            crossed = {f"boundary {k}": float(circle.angles[k])}
+            marks = {f"boundary {k}": float(circle.angles[k])}
             arc = circle.arc_after[k]  # not k where neurons share a line
             before, after = circle.patterns()[[arc - 1, arc]]
             text += (
@@ -75,19 +100,12 @@ def explore_circle(
                 f"{np.degrees(circle.angles[k]):.1f}°\n"
                 f"before it, {_map(*affine_map(layer, before))}\nafter it, {_map(*affine_map(layer, after))}"
             )
-        figure.wipe()
+        figure, axes = new_figure(8.4, 4.3, ncols=2)
         plane = partition_plane(Arrangement(w, b), half_width=1.7)
-        plot_plane(plane, circle=True, marks=crossed, title="the plane and the circle", ax=axes[0])
+        plot_plane(plane, circle=True, marks=marks, title="the plane and the circle", ax=axes[0])
         axes[0].set_axis_off()
-        plot_arcs(circle, marks=crossed, title=f"the circle alone: {head}", ax=axes[1])
+        plot_arcs(circle, marks=marks, title=f"the circle alone: {head}", ax=axes[1])
         return figure, text
-
-    controls = {}
-    for i in range(m):
-        controls[f"direction_{i}"] = slider(f"direction {i} (°)", int(directions[i] % 360), 0, 360, 5)
-        controls[f"bias_{i}"] = slider(f"bias {i}", biases[i], -1.5, 1.5, 0.05)
-    controls["boundary"] = slider("boundary", 0, 0, 2 * m - 1)
-    return Explorer(render, controls)
 
 
 def _map(A, c):

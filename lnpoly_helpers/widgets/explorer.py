@@ -1,49 +1,146 @@
-"""Sliders that move the geometry: each explorer is a few controls, a picture and the numbers beside it.
+"""What every explorer is: a widget whose state a cell can read and set, with a picture of it where no kernel runs.
 
-    explore_circle()      as the last line of a cell
+    explorer = explore_circle()
+    explorer                        as the last line of a cell: drag what it shows
+    explorer.biases                 in a later cell: where the reader left it
+    explorer.biases = (0, 0, 0.5)   and the picture follows
 
-shows it in JupyterLab, Notebook, VS Code and Colab, with ipywidgets 7.7 or 8. Where no kernel runs (on GitHub, in an
-exported page) the picture of the starting view stands in its place. What is drawn is a plain function of the controls'
-values: ``explorer.render(**values)`` gives the figure and the numbers without any widget.
+It is shown by JupyterLab, Notebook, VS Code, Colab and JupyterLite, with ipywidgets 7.7 or 8, through anywidget. What
+the reader touches is `NAME.js` in this folder, and what explorers share is `common.js`. The site shows the same modules
+without a kernel, from the state that stands in an output's metadata.
 """
 
-import base64
-import html
-from collections.abc import Callable, Mapping
-from typing import Any
+import re
+from pathlib import Path
+from typing import Any, ClassVar
 
-import ipywidgets
-import numpy as np
+import anywidget
+import traitlets
 
-# A picture's text for screen readers, where no eye sees it: an Image has none of its own, and with a tooltip, which it
-# has in name, ipywidgets 8 fails to show it in the browser
-_UNSEEN = "position: absolute; width: 1px; height: 1px; overflow: hidden; clip-path: inset(50%)"
+from .._inputs import as_float64
+
+_HERE = Path(__file__).parent
 
 
-class Explorer:
-    """Controls, a picture and its numbers, shown together by a notebook.
+def module(name: str) -> str:
+    """The one ES module that a front end takes: what explorers share and `NAME.js`, without the line that imports it.
+
+    >>> "export default" in module("circle"), "import {" in module("circle")
+    (True, False)
+    """
+    shared = (_HERE / "common.js").read_text(encoding="utf-8")
+    own = (_HERE / f"{name}.js").read_text(encoding="utf-8")
+    own = re.sub(r'^import \{[^}]*\} from "\./common\.js";\n', "", own, flags=re.MULTILINE)
+    return re.sub(r"^export (?=const |function |class )", "", shared, flags=re.MULTILINE) + own
+
+
+class State(traitlets.TraitType[Any, Any]):
+    """A part of an explorer's state, the same in Python and in the browser.
 
     Parameters
     ----------
-    render : callable
-        ``render(**values)`` with the value of each control; returns a figure of `plotting` and the numbers as text,
-        some lines. It may draw into the same figure each time (`LabelledFigure.wipe`).
-    controls : dict
-        Name: an ipywidgets control with a ``value``.
+    check : callable
+        ``check(value, explorer)`` returns a value as JSON has it (numbers, text, tuples of those), or raises an error
+        that names what was expected. It sees every value that is set, and nothing changes where it raises.
+    data : bool
+        What the picture is made from and no reader moves: not among the explorer's `values`.
+    """
+
+    def __init__(self, check, *, data=False):
+        super().__init__(None, allow_none=False)
+        self.tag(sync=True)
+        self.check, self.data = check, data
+
+    def validate(self, obj, value):
+        """What `check` makes of the value."""
+        return self.check(value, obj)
+
+
+def _range(low, high):
+    return f" from {low:g} to {high:g}" if high < float("inf") else f" >= {low:g}"
+
+
+def numbers(name, n, low=float("-inf"), high=float("inf")):
+    """A `State` of n numbers from low to high, a tuple; n may be the name of the explorer's attribute that has it.
+
+    >>> numbers("x", 2).check([1, 2], None)
+    (1.0, 2.0)
+    """
+
+    def check(value, explorer):
+        length = getattr(explorer, n) if isinstance(n, str) else n
+        found = tuple(as_float64(value, name, shape=(length,)).tolist())
+        if not all(low <= one <= high for one in found):
+            raise ValueError(f"{name}: expected numbers{_range(low, high)}, got {list(found)}.")
+        return found
+
+    return State(check)
+
+
+def number(name, low=float("-inf"), high=float("inf")):
+    """A `State` of one number from low to high.
+
+    >>> number("eps", 0).check(1, None)
+    1.0
+    """
+
+    def check(value, explorer):
+        found = float(as_float64(value, name, shape=()))
+        if not low <= found <= high:
+            raise ValueError(f"{name}: expected a number{_range(low, high)}, got {found:g}.")
+        return found
+
+    return State(check)
+
+
+def integer(name, low=0, high=float("inf")):
+    """A `State` of one integer from low to high.
+
+    >>> integer("boundary").check(3, None)
+    3
+    """
+
+    def check(value, explorer):
+        if isinstance(value, bool) or not hasattr(value, "__index__") or not low <= value.__index__() <= high:
+            raise ValueError(f"{name}: expected an integer{_range(low, high)}, got {value!r}.")
+        return value.__index__()
+
+    return State(check)
+
+
+def switch(name):
+    """A `State` that is True or False.
+
+    >>> switch("norm").check(True, None)
+    True
+    """
+
+    def check(value, explorer):
+        if value not in (True, False):
+            raise ValueError(f"{name}: expected True or False, got {value!r}.")
+        return bool(value)
+
+    return State(check)
+
+
+class Explorer(anywidget.AnyWidget):
+    """A picture to touch, its state and its numbers: what each ``explore_...`` returns.
+
+    Its state are plain attributes, named in `values`: a cell reads where the reader left them, and sets them. A value
+    that does not fit is refused with one error, and nothing changes.
 
     Attributes
     ----------
     values : dict
-        The present value of each control.
+        The present state, by name.
     text, alt : str
-        The numbers, and what the picture shows in words, as they were last drawn.
-    picture, numbers : Image, HTML
-        The widgets that change. An error in render is shown as a line of the numbers, above the picture of before.
+        The numbers, as lines, and what the picture shows in words: both computed by Python from the present state.
 
     Notes
     -----
-    A slider that is dragged sends its next value only when the kernel has answered the one before, and then the newest:
-    redraws never queue up behind it. Nothing is printed and nothing waits.
+    A notebook is given the widget, and beside it a picture of the present state with its alternative text, which stands
+    where no kernel runs. In an explorer that is shown everything is computed in the browser; a reader's changes come to
+    Python when they come to rest, and at most ten times a second before.
 
     See Also
     --------
@@ -51,85 +148,108 @@ class Explorer:
 
     Examples
     --------
-    >>> from lnpoly_helpers.widgets import explore_sphere
-    >>> explore_sphere(n=3)
-    Explorer(n_controls=5, values={'n': 3, 'seed': 0, 'spread': 0.3, 'longitude': 30, 'latitude': 15})
+    >>> from lnpoly_helpers.widgets import explore_circle
+    >>> explorer = explore_circle((30, 150), (0.3, -0.4))
+    >>> explorer.biases = (0.3, 1.2)
+    >>> explorer.text.splitlines()[0]
+    '2 arcs, 2 patterns'
     """
 
-    def __init__(self, render: Callable[..., tuple[Any, str]], controls: Mapping[str, Any]):
-        self.render, self.controls = render, dict(controls)
-        self.picture, self.numbers = ipywidgets.Image(format="png"), ipywidgets.HTML()
-        self.numbers.add_class("lnpoly-numbers")
-        self._unseen = ipywidgets.HTML(layout=ipywidgets.Layout(height="0", margin="0"))
-        self._lines = 1
-        self._redraw()  # an error here is the caller's to see
-        for control in self.controls.values():
-            control.observe(self._update, "value")
-        grid = ipywidgets.Layout(display="flex", flex_flow="row wrap")
-        sliders = ipywidgets.Box(list(self.controls.values()), layout=grid)
-        self._box = ipywidgets.VBox([sliders, self.numbers, self._unseen, self.picture])
-        self._box.add_class("lnpoly-explorer")
+    # a subclass has the name of its module, `_esm = module(name)`, its `State`s and `_draw`
+    _name: ClassVar[str] = ""
+    _ipython_display_ = None  # with ipywidgets 7 it would come before the bundle below
+
+    def _draw(self, **values: Any) -> tuple[Any, str]:
+        """The figure and the numbers of a state."""
+        raise NotImplementedError
+
+    @classmethod
+    def _states(cls):
+        return {name: one for kind in cls.__mro__[::-1] for name, one in vars(kind).items() if isinstance(one, State)}
 
     def __repr__(self):
-        return f"Explorer(n_controls={len(self.controls)}, values={self.values})"
+        return f"Explorer({self._name}: {', '.join(f'{name}={value!r}' for name, value in self.values.items())})"
 
     @property
     def values(self) -> dict[str, Any]:
-        """The present value of each control."""
-        return {name: control.value for name, control in self.controls.items()}
+        """The present state, by name.
 
-    def _redraw(self):
-        figure, text = self.render(**self.values)
-        self.picture.value = figure.quick_png()
-        self.alt, self.text = figure.alt, text
-        self._unseen.value = f'<span style="{_UNSEEN}">Picture: {html.escape(self.alt, quote=False)}</span>'
-        self._say(text)
+        >>> from lnpoly_helpers.widgets import explore_circle
+        >>> explore_circle((30,), (0.5,)).values["biases"]
+        (0.5,)
+        """
+        return {name: getattr(self, name) for name, one in self._states().items() if not one.data}
 
-    def _update(self, change):
+    @property
+    def text(self) -> str:
+        """The numbers, as lines."""
+        return self.render()[1]
+
+    @property
+    def alt(self) -> str:
+        """What the picture shows, in words."""
+        return self.render()[0].alt
+
+    def render(self, **values: Any) -> tuple[Any, str]:
+        """The figure and the numbers, of the present state or with other values in the place of some of it.
+
+        Parameters
+        ----------
+        **values
+            Named as in `values`. The explorer itself does not move.
+
+        Returns
+        -------
+        figure : LabelledFigure
+        text : str
+
+        Raises
+        ------
+        TypeError, ValueError
+            No such value, or one that does not fit.
+
+        See Also
+        --------
+        explore_circle, explore_layernorm
+
+        Examples
+        --------
+        >>> from lnpoly_helpers.widgets import explore_circle
+        >>> explore_circle((30,), (0.5,)).render(biases=[1.5])[1]
+        '1 arc, 1 pattern'
+        """
+        known = self._states()
+        for name in values:
+            if name not in self.values:
+                raise TypeError(f"{name}: expected one of {', '.join(self.values)}. This explorer has no other values.")
+        return self._draw(**self.values | {name: known[name].validate(self, one) for name, one in values.items()})
+
+    def _repr_mimebundle_(self, **kwargs):
+        data, metadata = super()._repr_mimebundle_(**kwargs) or ({}, {})
         try:
-            self._redraw()
-        except Exception as error:  # else it would vanish in the kernel's log
-            reason = " ".join(str(error).split()) or type(error).__name__
-            self._say(f"No picture for these settings; the one below is from before. {reason}")
-
-    def _say(self, text):
-        self._lines = max(self._lines, text.count("\n") + 1)  # so that the picture below does not jump
-        shown = html.escape(text, quote=False).replace("\n", "<br>")
-        style = f"line-height: 1.4; min-height: {1.4 * self._lines:.1f}em"
-        self.numbers.value = f'<div style="{style}">{shown}</div>'
-
-    def _repr_mimebundle_(self, include=None, exclude=None):
-        data = {
-            "image/png": base64.b64encode(self.picture.value).decode(),
-            "text/plain": f"{self.alt}\n{self.text}",
-            "application/vnd.jupyter.widget-view+json": {
-                "version_major": 2,
-                "version_minor": 0,
-                "model_id": self._box.model_id,
-            },
-        }
-        return data, {"image/png": {"alt": self.alt}}
-
-
-def _look():
-    return {"style": {"description_width": "7.5em"}, "layout": ipywidgets.Layout(width="24em")}
-
-
-def slider(description: str, value: float, low: float, high: float, step: float = 1):
-    """A slider that the arrow keys move; of integers if its step is an integer."""
-    kind = ipywidgets.IntSlider if isinstance(step, int) else ipywidgets.FloatSlider
-    return kind(value=value, min=low, max=high, step=step, description=description, **_look())
-
-
-def chooser(description, names, values, value):
-    """A slider along named values."""
-    options = list(zip(names, values, strict=True))
-    return ipywidgets.SelectionSlider(options=options, value=value, description=description, **_look())
+            figure, text = self.render()
+        except ValueError as error:  # a state without a picture; the widget says so itself
+            data = data | {"text/plain": f"No picture of this state. {error}"}
+        else:
+            picture, about = figure._repr_mimebundle_()
+            data, metadata = data | picture | {"text/plain": f"{figure.alt}\n{text}"}, metadata | about
+        state = {name: getattr(self, name) for name in self._states()}
+        return data, metadata | {"lnpoly": {"explorer": self._name, "state": state}}
 
 
 def vector(values, digits=2):
-    return "(" + ", ".join(f"{value:.{digits}f}" for value in np.round(values, digits) + 0.0) + ")"
+    """Numbers in brackets, none of them -0.
+
+    >>> vector([1, -0.001])
+    '(1.00, 0.00)'
+    """
+    return "(" + ", ".join(f"{value:.{digits}f}" for value in as_float64(values, "values").round(digits) + 0.0) + ")"
 
 
 def count(n, thing):
+    """How many things, with their plural.
+
+    >>> count(1, "arc"), count(1200, "arc")
+    ('1 arc', '1,200 arcs')
+    """
     return f"{n:,} {thing}{'s' * (n != 1)}"

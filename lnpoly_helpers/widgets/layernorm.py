@@ -5,10 +5,11 @@ import numpy as np
 from .._inputs import ArrayLike, Real, as_float64
 from ..layer import normalize
 from ..plotting import new_figure, plot_layernorm
-from .explorer import Explorer, chooser, slider, vector
+from .explorer import vector
+from .sliders import Sliders, chooser, slider
 
 
-def explore_layernorm(x: Real[ArrayLike, "3"] = (1.4, 0.5, -0.7)) -> Explorer:
+def explore_layernorm(x: Real[ArrayLike, "3"] = (1.4, 0.5, -0.7)) -> Sliders:
     """Scale a vector of 3-D space, add a multiple of the ones vector, choose ε; see where LayerNorm sends it.
 
     Parameters
@@ -17,7 +18,7 @@ def explore_layernorm(x: Real[ArrayLike, "3"] = (1.4, 0.5, -0.7)) -> Explorer:
 
     Returns
     -------
-    Explorer
+    Sliders
         Controls ``scale``, ``offset`` and ``eps``.
 
     Raises
@@ -57,4 +58,4 @@ def explore_layernorm(x: Real[ArrayLike, "3"] = (1.4, 0.5, -0.7)) -> Explorer:
         "offset": slider("offset c", 0.5, -1.5, 1.5, 0.1),
         "eps": chooser("ε", ("0", "0.00001", "0.001", "0.01", "0.1", "1"), (0.0, 1e-5, 1e-3, 0.01, 0.1, 1.0), 0.0),
     }
-    return Explorer(render, controls)
+    return Sliders(render, controls)

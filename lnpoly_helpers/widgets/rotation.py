@@ -7,12 +7,10 @@ from ..changes import split_change
 from ..layer import FoldedMLP
 from ..plotting import new_figure, plot_path
 from ..rotation import angle_between, crossings, rotate
-from .explorer import Explorer, slider
+from .sliders import Sliders, slider
 
 
-def explore_rotation(
-    mlp: FoldedMLP, z0: Real[ArrayLike, "d"], z1: Real[ArrayLike, "d"], *, title: str = ""
-) -> Explorer:
+def explore_rotation(mlp: FoldedMLP, z0: Real[ArrayLike, "d"], z1: Real[ArrayLike, "d"], *, title: str = "") -> Sliders:
     """Walk from one point of the sphere to another: who has flipped so far, and how far the output has moved.
 
     Beside it, how far the layer's tangent map at the start says that it has moved (for ReLU the affine map of the first
@@ -28,7 +26,7 @@ def explore_rotation(
 
     Returns
     -------
-    Explorer
+    Sliders
         Control ``angle`` in degrees, from 0 to that between z0 and z1.
 
     Raises
@@ -73,4 +71,4 @@ def explore_rotation(
         )
 
     start = step * (len(degrees) // 2)
-    return Explorer(render, {"angle": slider("angle (°)", start, 0.0, step * (len(degrees) - 1), step)})
+    return Sliders(render, {"angle": slider("angle (°)", start, 0.0, step * (len(degrees) - 1), step)})

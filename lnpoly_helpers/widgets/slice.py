@@ -12,7 +12,8 @@ from ..layer import FoldedMLP, normalize
 from ..plotting import new_figure, plot_arc_window, plot_arcs
 from ..rotation import angle_between
 from ..slices import restrict, slice_basis
-from .explorer import Explorer, chooser, count, slider
+from .explorer import count
+from .sliders import Sliders, chooser, slider
 
 
 def explore_slice(
@@ -23,7 +24,7 @@ def explore_slice(
     first: int = 0,
     second: int = 1,
     title: str = "",
-) -> Explorer:
+) -> Sliders:
     """The exact circle of a layer's sphere through two residual vectors, and a stretch of it enlarged.
 
     Parameters
@@ -41,7 +42,7 @@ def explore_slice(
 
     Returns
     -------
-    Explorer
+    Sliders
         Controls ``layer`` (for a list), ``first``, ``second``, ``where`` in degrees from the first vector towards the
         second, and ``width`` in degrees.
 
@@ -118,4 +119,4 @@ def explore_slice(
         "where": slider("where (°)", 20.0, 0.0, 360.0, 0.5),
         "width": slider("width (°)", 5.0, 0.5, 20.0, 0.5),
     }
-    return Explorer(render, controls)
+    return Sliders(render, controls)

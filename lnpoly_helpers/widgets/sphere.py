@@ -7,10 +7,11 @@ import numpy as np
 from ..geometry.arrangement import Arrangement
 from ..geometry.sphere import n_regions, partition_sphere
 from ..plotting import new_figure, plot_sphere
-from .explorer import Explorer, count, slider
+from .explorer import count
+from .sliders import Sliders, slider
 
 
-def explore_sphere(n: int = 8, seed: int = 0) -> Explorer:
+def explore_sphere(n: int = 8, seed: int = 0) -> Sliders:
     """Cut the ordinary sphere with n random small circles, turn it, push the circles apart; count the faces.
 
     Neuron i is on at y iff w_i . y + b_i > 0, w_i a random unit vector and b_i the spread times a random normal number.
@@ -24,7 +25,7 @@ def explore_sphere(n: int = 8, seed: int = 0) -> Explorer:
 
     Returns
     -------
-    Explorer
+    Sliders
         Controls ``n``, ``seed``, ``spread``, ``longitude`` and ``latitude``.
 
     Raises
@@ -72,4 +73,4 @@ def explore_sphere(n: int = 8, seed: int = 0) -> Explorer:
         "longitude": slider("longitude (°)", 30, -180, 180, 5),
         "latitude": slider("latitude (°)", 15, -90, 90, 5),
     }
-    return Explorer(render, controls)
+    return Sliders(render, controls)

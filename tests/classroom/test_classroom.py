@@ -6,7 +6,6 @@ import importlib.util
 import json
 import os
 import re
-import shutil
 import signal
 import subprocess
 import sys
@@ -16,7 +15,19 @@ import nbformat
 import pytest
 import scripts
 from nbformat.v4 import new_code_cell
-from submissions import CELLS, ROOT, cell_of, changed, classroom, hand_in, handed_out, in_function, solved, with_answer
+from submissions import (
+    CELLS,
+    ROOT,
+    cell_of,
+    changed,
+    classroom,
+    hand_in,
+    handed_out,
+    in_function,
+    needs_walls,
+    solved,
+    with_answer,
+)
 
 from lnpoly_helpers.classroom.batch import find_submissions
 from lnpoly_helpers.classroom.command import SOURCE, main
@@ -28,7 +39,6 @@ from lnpoly_helpers.classroom.tables import Refused, read_table, write_table
 CELL_SECONDS = 5
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="grading needs process groups")
-needs_walls = pytest.mark.skipif(shutil.which("bwrap") is None, reason="needs bubblewrap: make walls")
 needs_nbgrader = pytest.mark.skipif(
     importlib.util.find_spec("nbgrader") is None, reason='needs the extra "classroom": pip install -e ".[classroom]"'
 )
@@ -293,8 +303,8 @@ LOST = {  # the points that went, for those that lose some
 @pytest.fixture(scope="module")
 def graded(tmp_path_factory):
     """All planted submissions, graded by one command."""
-    if shutil.which("bwrap") is None:
-        pytest.skip("needs bubblewrap: make walls")
+    if needs_walls.args[0]:
+        pytest.skip(needs_walls.kwargs["reason"])
     folder = tmp_path_factory.mktemp("class")
     (folder / "inbox").mkdir()
     (folder / "tmp").mkdir()

@@ -17,7 +17,7 @@ from pathlib import Path
 import nbformat
 import psutil
 import pytest
-from submissions import CELLS, ROOT, cell_of, handed_out, in_function, solved, with_answer
+from submissions import CELLS, ROOT, cell_of, handed_out, in_function, needs_walls, solved, with_answer
 
 from lnpoly_helpers.classroom import sandbox
 from lnpoly_helpers.classroom.command import SOURCE, main
@@ -25,7 +25,7 @@ from lnpoly_helpers.classroom.tables import Refused, read_table, write_table
 
 pytestmark = [
     pytest.mark.skipif(sys.platform != "linux", reason="bubblewrap is Linux's"),
-    pytest.mark.skipif(shutil.which("bwrap") is None, reason="needs bubblewrap: make walls"),
+    needs_walls,
     pytest.mark.slow,
 ]
 ROOT_ALONE = pytest.mark.skipif(

@@ -15,7 +15,6 @@ from transformers import modeling_gguf_pytorch_utils
 
 from lnpoly_helpers import encode, fold_layer_norm, load_model, mlp_block, model_name, residuals, trace
 
-torch.set_num_threads(1)
 TEXT = "a cat  at 12 cats"
 SIZE = {"num_hidden_layers": 2, "hidden_size": 64, "num_attention_heads": 4, "num_key_value_heads": 2}
 SIZE |= {"intermediate_size": 96, "max_position_embeddings": 128, "vocab_size": 261, "rope_theta": 5e4}

@@ -924,13 +924,13 @@ def test_a_folder_and_a_package_load_with_no_network_at_all(published, tmp_path)
 
 @pytest.mark.slow
 @needs_minilm
-def test_notebook_08_loads_the_published_pair_when_it_is_told_to(no_norm_on_the_hub, tmp_path, monkeypatch):
+def test_notebook_09_loads_the_published_pair_when_it_is_told_to(no_norm_on_the_hub, tmp_path, monkeypatch):
     """By the very lines that load gpt2_noLN, from a hub that has a tiny model of the same make under its name."""
     root = Path(__file__).resolve().parents[2]
     build = scripts.load("notebooks/build.py")
     nb = (root / "notebooks" / "09_beyond_gpt2.ipynb").read_text(encoding="utf-8")
     assert nb.count('"REAL = False\\n"') == 1
-    real = tmp_path / "08_real.ipynb"
+    real = tmp_path / "09_real.ipynb"
     real.write_text(nb.replace("REAL = False\\n", "REAL = True\\n"), encoding="utf-8")
     monkeypatch.setenv("HF_HOME", str(tmp_path))
     monkeypatch.setenv("HF_HUB_OFFLINE", "0")

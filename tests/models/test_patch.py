@@ -12,8 +12,6 @@ from tiny import GPT2, saved
 from lnpoly_helpers import EMBEDDED, capture, distinct_contexts, encode, load_model, patched_logits, residuals, trace
 from lnpoly_helpers.models import patch
 
-torch.set_num_threads(1)
-
 TEXT = "the cat sat on the mat and the cat ate"
 OTHER = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 4, "intermediate_size": 64}
 KINDS = {

