@@ -1,5 +1,7 @@
 """An explorer of a path: what the output does and which boundaries are crossed on the way from point to point."""
 
+from typing import Any
+
 import numpy as np
 
 from .._inputs import ArrayLike, Real, as_float64, require_folded
@@ -7,14 +9,19 @@ from ..changes import split_change
 from ..layer import FoldedMLP
 from ..plotting import new_figure, plot_path
 from ..rotation import angle_between, crossings, rotate
-from .sliders import Sliders, slider
+from .explorer import Explorer, State, module, number
+
+_STEP = 0.5  # degrees between the places of the path where the curves are computed
 
 
-def explore_rotation(mlp: FoldedMLP, z0: Real[ArrayLike, "d"], z1: Real[ArrayLike, "d"], *, title: str = "") -> Sliders:
+def explore_rotation(
+    mlp: FoldedMLP, z0: Real[ArrayLike, "d"], z1: Real[ArrayLike, "d"], *, title: str = ""
+) -> Explorer:
     """Walk from one point of the sphere to another: who has flipped so far, and how far the output has moved.
 
     Beside it, how far the layer's tangent map at the start says that it has moved (for ReLU the affine map of the first
-    region), and the length of what is left, which for ReLU is what the flipped neurons add.
+    region), and the length of what is left, which for ReLU is what the flipped neurons add. The three are the sides of a
+    triangle.
 
     Parameters
     ----------
@@ -26,8 +33,8 @@ def explore_rotation(mlp: FoldedMLP, z0: Real[ArrayLike, "d"], z1: Real[ArrayLik
 
     Returns
     -------
-    Sliders
-        Control ``angle`` in degrees, from 0 to that between z0 and z1.
+    Explorer
+        With ``angle`` in degrees, from 0 to that between z0 and z1: a multiple of half a degree, or the end.
 
     Raises
     ------
@@ -44,31 +51,68 @@ def explore_rotation(mlp: FoldedMLP, z0: Real[ArrayLike, "d"], z1: Real[ArrayLik
     --------
     >>> from lnpoly_helpers import FoldedMLP
     >>> mlp = FoldedMLP(np.eye(2), [1.0, 0.0], np.eye(2), [0.0, 0.0], "relu", 0.0, "rmsnorm")
-    >>> explore_rotation(mlp, [1.0, 1.0], [-1.0, 1.0]).controls["angle"].max
-    90.0
+    >>> explorer = explore_rotation(mlp, [1.0, 1.0], [-1.0, 1.0])
+    >>> explorer.angle = 60.2
+    >>> explorer.angle, explorer.path["degrees"][-1]
+    (60.0, 90.0)
     """
     require_folded(mlp)
     z0, z1 = (as_float64(z, name, shape=(mlp.d_model,)) for z, name in ((z0, "z0"), (z1, "z1")))
     found, whole = crossings(mlp, z0, z1), float(np.degrees(angle_between(z0, z1)))
-    step = 0.5
-    degrees = np.minimum(step * np.arange(np.ceil(whole / step) + 1), whole)  # every place where the slider can be
-    path = rotate(z0, z1, np.radians(degrees))
-    first, rest = split_change(mlp, z0, path)
-    parts = {"output moved": first + rest, "the first map alone": first, "the rest": rest}
-    curves = {name: np.linalg.norm(part, axis=-1) for name, part in parts.items()}
-    figure, ax = new_figure(7.2, 3.8)
+    degrees = np.minimum(_STEP * np.arange(np.ceil(whole / _STEP) + 1), whole)  # every place where the reader can be
+    tangent, rest = split_change(mlp, z0, rotate(z0, z1, np.radians(degrees)))
+    lengths = [np.linalg.norm(part, axis=-1) for part in (tangent + rest, tangent, rest)]
+    path = {
+        "degrees": degrees.tolist(),
+        "lengths": [[float(f"{length:.7g}") for length in row] for row in lengths],  # of the change, the tangent part, the rest
+        "crossings": np.degrees(found.angles).tolist(),
+        "neurons": found.neurons.tolist(),
+        "turns_on": found.turns_on.astype(int).tolist(),
+        "title": title,
+    }
+    return RotationExplorer(path)
 
-    def render(angle):
-        k = round(angle / step)
-        passed = found.angles <= np.radians(degrees[k])
-        here = ", ".join(f"{name} {lengths[k]:.3f}" for name, lengths in curves.items())
-        figure.wipe()
-        where = {"at": degrees[k], "title": title or "Along the path"}
-        plot_path(degrees, curves, np.degrees(found.angles), ylabel="length", ax=ax, **where)
-        return figure, (
-            f"{degrees[k]:.1f}° of {whole:.1f}°: {passed.sum()} of {len(passed)} boundaries crossed, "
-            f"by {len(np.unique(found.neurons[passed]))} neurons\nlengths: {here}"
+
+def _angle(value, explorer):
+    whole, places = explorer.path["degrees"][-1], np.array(explorer.path["degrees"])
+    found = number("angle", 0, whole).check(value, explorer)
+    return float(places[np.abs(places - found).argmin()])
+
+
+class RotationExplorer(Explorer):
+    """What `explore_rotation` returns."""
+
+    _name, _esm = "rotation", module("rotation")
+    angle = State(_angle)
+    path = State(lambda value, explorer: value, data=True)
+
+    def __init__(self, path):
+        self.set_trait("path", path)
+        super().__init__(path=path, angle=path["degrees"][len(path["degrees"]) // 2])
+
+    def _draw(self, **values: Any):
+        angle, path = values["angle"], self.path
+        k = path["degrees"].index(angle)
+        found = np.array(path["crossings"])
+        passed = found <= angle
+        neurons, turns_on = np.array(path["neurons"], dtype=int), np.array(path["turns_on"], dtype=int)
+        turned = [np.setdiff1d(neurons[passed & (turns_on == on)], neurons[passed & (turns_on != on)]) for on in (1, 0)]
+        names = ("output moved", "tangent part", "rest")
+        curves = dict(zip(names, path["lengths"], strict=True))
+        figure, ax = new_figure(7.2, 3.8)
+        title = path["title"] or "Along the path"
+        plot_path(path["degrees"], curves, found, ylabel="length", ax=ax, at=angle, title=title)
+        lengths = ", ".join(f"{name} {row[k]:.3f}" for name, row in curves.items())
+        text = (
+            f"{angle:.1f}° of {path['degrees'][-1]:.1f}°: {passed.sum()} of {len(passed)} boundaries crossed, "
+            f"by {len(np.unique(neurons[passed]))} neurons\n"
+            f"Now on that were off: {len(turned[0])}; off that were on: {len(turned[1])}\n"
+            f"Lengths: {lengths}"
         )
-
-    start = step * (len(degrees) // 2)
-    return Sliders(render, {"angle": slider("angle (°)", start, 0.0, step * (len(degrees) - 1), step)})
+        ahead = np.flatnonzero(~passed)
+        if len(ahead):
+            j = ahead[0]
+            text += f"\nNext: neuron {neurons[j]} switches {'on' if turns_on[j] else 'off'} at {found[j]:.2f}°"
+        else:
+            text += "\nNo boundary is left before the end"
+        return figure, text

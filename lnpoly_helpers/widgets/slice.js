@@ -1,3 +1,5 @@
+import { bind, clamp, frame, handle, html, many, set, still, svg, view } from "./common.js";
+
 // --- the mathematics: partition_circle in JavaScript ------------------------------------------------------------------
 
 const TURN = 2 * Math.PI;
@@ -184,3 +186,337 @@ export function sliceThrough({ step, values, apart, n }, i, j) {
   const [cos, sin] = [Math.cos(angle), Math.sin(angle)];
   return { A, B: other.map((x, k) => (x - cos * A[k]) / sin), b, apart: angle };
 }
+
+/** The circle of a state { layer, first, second, cut, slices }: from the exported slices, or what Python has cut; or null. */
+export function cutOf({ layer, first, second, cut, slices }) {
+  const exported = slices[layer];
+  if (exported) return sliceThrough(exported, first, second);
+  if (cut.layer !== layer || cut.first !== first || cut.second !== second) return null; // Python is at it
+  const rows = new Float64Array(bytesOf(cut.rows).buffer);
+  const m = rows.length / 3;
+  return { A: rows.subarray(0, m), B: rows.subarray(m, 2 * m), b: rows.subarray(2 * m), apart: cut.apart };
+}
+
+const RADIAN = 180 / Math.PI;
+const grouped = (n) => n.toLocaleString("en");
+const some = (n, one, more) => `${grouped(n)} ${n === 1 ? one : more}`;
+const digitsOf = (width) => Math.max(1, 2 - Math.floor(Math.log10(width)));
+const placed = (where, width) => where.toFixed(digitsOf(width));
+const short = (value) => (value >= 1e-12 ? value.toFixed(Math.max(0, 1 - Math.floor(Math.log10(value)))) : "0");
+const plain = (width) => String(Number(width.toPrecision(6)));
+
+/** What the explorer says in lines; Python says the same. Angles in degrees. */
+export function linesOf(circle, { apart, names, first, second, where, width }) {
+  const [n, arcs] = [circle.angles.length, circle.starts.length];
+  const between = countBefore(circle, apart);
+  const lines = [
+    `${some(arcs, "arc", "arcs")}, ${some(countPatterns(circle), "pattern", "patterns")} on the whole circle`,
+    `${names[first]} and ${names[second]} are ${(apart * RADIAN).toFixed(1)}° apart, with ` +
+      `${some(between, "boundary", "boundaries")} between them`,
+  ];
+  if (!n) return [...lines, "No boundary meets this circle"];
+  const at = where / RADIAN;
+  const inside = width >= 360 ? n : within(circle, at, width / RADIAN).length;
+  const { crossing, away } = nearestTo(circle, at);
+  const nearest = Math.min(circle.angles[0], TURN - circle.angles[n - 1]);
+  return [
+    ...lines,
+    `The boundary nearest to ${names[first]} on this circle is ${short(nearest * RADIAN)}° away`,
+    `At ${placed(where, width)}°: arc ${grouped(arcAt(circle, at) + 1)} of ${grouped(arcs)}, and in ${plain(width)}° around it ` +
+      some(inside, "boundary", "boundaries"),
+    `The nearest, neuron ${circle.neurons[crossing]}, is ${short(Math.abs(away) * RADIAN)}° ${away >= 0 ? "ahead" : "behind"}; ` +
+      `crossed towards larger angles, the neuron switches ${circle.turnsOn[crossing] ? "on" : "off"}`,
+  ];
+}
+
+// --- the picture ------------------------------------------------------------------------------------------------------
+
+const [WIDE, HIGH] = [1000, 400]; // of the stretch that is enlarged
+const [INNER, OUTER] = [0.8, 1];
+
+const SLICE_STYLE = `
+.lx-views.lx-slice { grid-template-columns: minmax(0, 5fr) minmax(0, 7fr); align-items: center; }
+@container (max-width: 40rem) { .lx-views.lx-slice { grid-template-columns: minmax(0, 1fr); } .lx-slice .lx-view:first-child { max-width: 19rem; margin: 0 auto; width: 100%; } }
+.lx-token { cursor: default; }
+.lx-token.lx-lit path { transform: scale(1.6); }
+.lx-token.lx-lit text { text-decoration: underline; }
+`;
+
+function render({ model, el }) {
+  const { root, bar, views, say } = frame(el, {
+    name: "slice",
+    label: "A circle of a layer’s sphere through two of its vectors",
+    help:
+      "Drag the bead on the circle, or the stretch beside it; arrow keys move by a tenth of the window, with Shift by a hundredth. " +
+      "Zoom with the wheel, the keys + and −, or the window’s slider. Light and dark: an even or odd number of neurons is on.",
+  });
+  html("style", { text: SLICE_STYLE }, root);
+  views.classList.add("lx-slice");
+  const state = bind(model, ["layer", "first", "second", "where", "width", "about", "cut", "slices"], draw);
+  const { names, n_layers: nLayers, alone } = state.about;
+  const exported = Object.keys(state.slices).length > 0; // a page without a kernel
+
+  // controls
+  const choice = (name, options) => {
+    const label = html("label", {}, bar);
+    html("span", { text: { layer: "layer", first: "from", second: "to" }[name] }, label);
+    const select = html("select", { "aria-label": { layer: "layer", first: "from the vector", second: "to the vector" }[name] }, label);
+    for (const [value, text] of options) html("option", { value, text }, select);
+    select.addEventListener("keydown", (event) => event.stopPropagation());
+    select.addEventListener("change", () => {
+      const chosen = Number(select.value);
+      if (name === "first" && chosen === state.second) state.second = state.first;
+      if (name === "second" && chosen === state.first) state.first = state.second;
+      state[name] = chosen;
+      state.changed(true);
+    });
+    return () => { if (Number(select.value) !== state[name]) select.value = state[name]; };
+  };
+  const tokens = names.map((name, k) => [k, name]);
+  const layers = (exported ? Object.keys(state.slices).map(Number) : [...Array(nLayers).keys()]).map((k) => [k, k]);
+  const choices = [...(alone ? [] : [choice("layer", layers)]), choice("first", tokens), choice("second", tokens)];
+  const label = html("label", {}, bar);
+  html("span", { text: "window" }, label);
+  const zoom = html("input", { type: "range", min: -2, max: Math.log10(360), step: "any", "aria-label": "width of the window" }, label);
+  const zoomed = html("output", {}, label);
+  zoom.addEventListener("keydown", (event) => event.stopPropagation());
+  zoom.addEventListener("input", () => { widen(10 ** Number(zoom.value)); state.changed(false); });
+  zoom.addEventListener("change", () => state.changed(true));
+  const button = (text, name, act) => {
+    const node = html("button", { type: "button", text, "aria-label": name }, bar);
+    node.addEventListener("click", act);
+    node.addEventListener("keydown", (event) => event.stopPropagation());
+    return node;
+  };
+  button("‹ arc", "to the arc before", () => toArc(-1));
+  button("arc ›", "to the next arc", () => toArc(1));
+  const walker = button("walk", "walk from the first vector to the second", () => (walking ? stop() : walk()));
+
+  const widen = (width) => (state.width = clamp(Number(width.toPrecision(3)), 0.01, 360));
+  const moveTo = (degrees) => {
+    const fine = 10 ** Math.min(9, digitsOf(state.width) + 1);
+    const turned = degrees - 360 * Math.floor(degrees / 360);
+    state.where = (Math.round(turned * fine) / fine) % 360;
+  };
+  function toArc(by) {
+    const { starts } = circle;
+    const k = (arcAt(circle, state.where / RADIAN) + by + starts.length) % starts.length;
+    const length = k + 1 < starts.length ? starts[k + 1] - starts[k] : starts[0] + TURN - starts[k];
+    const middle = (starts[k] + length / 2) * RADIAN;
+    state.where = middle % 360; // not rounded: an arc may be narrower than that
+    state.changed(true);
+  }
+  let walking = 0;
+  function stop() {
+    cancelAnimationFrame(walking);
+    walking = 0;
+    set(walker, { text: "walk" });
+  }
+  function walk() {
+    const whole = layer.apart * RADIAN;
+    if (still()) {
+      moveTo(state.where >= whole - 0.1 ? 0 : whole); // without motion: from one end to the other
+      return state.changed(true);
+    }
+    const begin = performance.now(), from = state.where < whole - 0.5 ? state.where : 0;
+    const lasts = (whole - from) * 100; // ten degrees a second
+    set(walker, { text: "stop" });
+    const go = (now) => {
+      const part = Math.min(1, (now - begin) / lasts);
+      moveTo(from + (whole - from) * part);
+      state.changed(part === 1);
+      if (part < 1) walking = requestAnimationFrame(go);
+      else stop();
+    };
+    walking = requestAnimationFrame(go);
+  }
+
+  // the whole circle
+  const ring = view(views, { box: [-1.22, -1.22, 2.44, 2.44], label: "The whole circle" });
+  const rim = (r) => svg("circle", { r, fill: "none", stroke: "var(--lx-boundary)", "stroke-width": 1 }, ring);
+  svg("path", { fill: "var(--lx-even)", "fill-rule": "evenodd", d: disc(OUTER) + disc(INNER) }, ring);
+  const ringOdd = svg("path", { fill: "var(--lx-odd)" }, ring);
+  rim(INNER);
+  rim(OUTER);
+  const way = svg("path", { fill: "none", stroke: "var(--lx-z)", "stroke-width": 2 }, ring);
+  const wedge = svg("path", { fill: "none", stroke: "var(--lx-ink)", "stroke-width": 2 }, ring);
+  const ringTokens = [0, 1].map(() => token(ring));
+  const bead = svg("g", {}, ring);
+  svg("circle", { class: "lx-hit" }, bead);
+  svg("circle", { class: "lx-halo" }, bead);
+  svg("circle", { class: "lx-dot", fill: "var(--lx-ink)" }, bead);
+  function disc(r) {
+    return `M${r} 0A${r} ${r} 0 1 0 ${-r} 0A${r} ${r} 0 1 0 ${r} 0Z`;
+  }
+
+  // the stretch
+  const strip = view(views, { box: [0, 0, WIDE, HIGH], label: "A stretch of the circle, enlarged" });
+  const slab = svg("g", {}, strip);
+  const [TOP, BOTTOM] = [120, 320];
+  svg("rect", { x: 0, y: TOP, width: WIDE, height: BOTTOM - TOP, fill: "var(--lx-even)" }, slab);
+  const stripOdd = svg("path", { fill: "var(--lx-odd)" }, slab);
+  const stripLines = svg("path", { stroke: "var(--lx-boundary)", "stroke-width": 1.5, fill: "none" }, slab);
+  svg("rect", { class: "lx-edge", x: 2, y: TOP, width: WIDE - 4, height: BOTTOM - TOP, fill: "none", stroke: "var(--lx-boundary)", "stroke-width": 1 }, slab);
+  const stripHalo = svg("rect", { x: 0, y: TOP - 6, width: WIDE, height: BOTTOM - TOP + 12, fill: "none", "stroke-width": 3, class: "lx-halo", rx: 4 }, slab);
+  const stripNames = many("text", strip);
+  const here = svg("line", { x1: WIDE / 2, x2: WIDE / 2, y1: TOP - 18, y2: BOTTOM + 18, stroke: "var(--lx-ink)", "stroke-width": 3, style: "pointer-events: none" }, strip);
+  const stripTokens = [0, 1].map(() => token(strip));
+  const ends = [0, 1, 2].map((k) => svg("text", { x: [4, WIDE / 2, WIDE - 4][k], y: BOTTOM + 45, style: `text-anchor: ${["start", "middle", "end"][k]}` }, strip));
+
+  /** A vector's diamond and name, which light up in both views. */
+  function token(parent) {
+    const group = svg("g", { class: "lx-token" }, parent);
+    svg("path", { fill: "var(--lx-z)", stroke: "var(--lx-paper)", "stroke-width": 1.5 }, group);
+    svg("text", { class: "lx-strong", style: "fill: var(--lx-z)" }, group);
+    return group;
+  }
+  [ringTokens, stripTokens].forEach((pair) => pair.forEach((group, k) => {
+    const light = (on) => [ringTokens[k], stripTokens[k]].forEach((one) => one.classList.toggle("lx-lit", on));
+    group.addEventListener("pointerenter", () => light(true));
+    group.addEventListener("pointerleave", () => light(false));
+    group.addEventListener("click", () => { moveTo(k ? layer.apart * RADIAN : 0); state.changed(true); });
+  }));
+
+  let key = "", layer = null, circle = null, odd = null, pulled = null, from = 0;
+  const value = () => ({
+    now: Number(state.where.toFixed(2)), min: 0, max: 360,
+    text: circle ? `${placed(state.where, state.width)} degrees, arc ${arcAt(circle, state.where / RADIAN) + 1} of ${circle.starts.length}` : "",
+  });
+  const step = (across, up, fine) => moveTo(state.where + ((across + up) * state.width) / (fine ? 100 : 10));
+  const changed = (final) => { if (walking) stop(); state.changed(final); };
+  const home = () => moveTo(0), end = () => moveTo(layer.apart * RADIAN);
+  const grips = [
+    handle(bead, {
+      label: "the place on the circle", value, step, home, end, changed,
+      drag: ([x, y]) => moveTo(Math.atan2(-y, x) * RADIAN),
+    }),
+    handle(slab, {
+      label: "the enlarged stretch: move it", value, step, home, end, changed,
+      drag: ([x], start) => {
+        if (pulled !== start) [pulled, from] = [start, state.where];
+        moveTo(from - ((x - start[0]) * state.width) / WIDE);
+      },
+    }),
+  ];
+  function zoomBy(factor, x = WIDE / 2) {
+    const before = state.width;
+    widen(before * factor);
+    moveTo(state.where + ((x - WIDE / 2) / WIDE) * (before - state.width)); // what is under the pointer stays there
+  }
+  let rest = 0;
+  strip.addEventListener("wheel", (event) => {
+    event.preventDefault();
+    const { left, width } = strip.getBoundingClientRect();
+    zoomBy(Math.exp(clamp(event.deltaY, -200, 200) / 300), ((event.clientX - left) / width) * WIDE);
+    state.changed(false);
+    clearTimeout(rest);
+    rest = setTimeout(() => state.changed(true), 200);
+  }, { passive: false });
+  for (const node of [bead, slab]) {
+    node.addEventListener("keydown", (event) => {
+      const factor = { "+": 0.5, "=": 0.5, "-": 2, "−": 2 }[event.key];
+      if (!factor || event.ctrlKey || event.metaKey || event.altKey) return;
+      event.preventDefault();
+      event.stopPropagation();
+      zoomBy(factor);
+      state.changed(true);
+    });
+  }
+
+  const onRing = (angle, r) => `${r * Math.cos(angle)} ${-r * Math.sin(angle)}`;
+  const arcPath = (start, stop, r, turn = 0) => `A${r} ${r} 0 ${Math.abs(stop - start) > Math.PI ? 1 : 0} ${turn} ${onRing(stop, r)}`;
+  const sector = (start, stop, inner, outer) =>
+    `M${onRing(start, inner)}L${onRing(start, outer)}${arcPath(start, stop, outer)}L${onRing(stop, inner)}${arcPath(stop, start, inner, 1)}Z`;
+
+  function drawRing() {
+    const { starts } = circle;
+    if (starts.length < 2) return set(ringOdd, { d: odd[0] ? disc(OUTER) + disc(INNER) : "", "fill-rule": "evenodd" });
+    let path = "";
+    for (let k = 0; k < starts.length; k++) {
+      if (odd[k]) path += sector(starts[k], k + 1 < starts.length ? starts[k + 1] : starts[0] + TURN, INNER, OUTER);
+    }
+    set(ringOdd, { d: path, "fill-rule": null });
+  }
+
+  /** Where an angle is in the stretch, from 0 to WIDE inside it. */
+  const across = (angle) => {
+    const away = angle * RADIAN - state.where;
+    return WIDE / 2 + ((away - 360 * Math.round(away / 360)) / state.width) * WIDE;
+  };
+
+  function drawStrip() {
+    const { starts, angles, neurons } = circle;
+    const seen = within(circle, state.where / RADIAN, state.width / RADIAN);
+    const places = seen.map((k) => across(angles[k]));
+    if (state.width >= 360) {
+      const order = seen.map((_, k) => k).sort((i, j) => places[i] - places[j]);
+      const kept = [seen.slice(), places.slice()];
+      order.forEach((from, to) => { seen[to] = kept[0][from]; places[to] = kept[1][from]; });
+    }
+    // colours from arc to arc; the first is the one at the left end
+    let arc = seen.length ? (circle.arcAfter[seen[0]] + starts.length - 1) % starts.length : arcAt(circle, state.where / RADIAN);
+    let left = 0, path = "";
+    const block = (right) => { if (odd[arc] && right > left) path += `M${left} ${TOP}H${right}V${BOTTOM}H${left}Z`; };
+    seen.forEach((k, i) => {
+      block(places[i]);
+      [left, arc] = [places[i], circle.arcAfter[k]];
+    });
+    block(WIDE);
+    set(stripOdd, { d: path });
+    const few = places.length <= 150;
+    set(stripLines, { d: few ? places.map((x) => `M${x} ${TOP - 8}V${BOTTOM}`).join("") : "" });
+    const room = 44 * Number(strip.style.getPropertyValue("--px") || 1);
+    let last = -Infinity;
+    const named = few ? seen.map((k, i) => [k, places[i]]).filter(([, x]) => x > room / 2 && x < WIDE - room / 2 && x - last > room && ((last = x), true)) : [];
+    stripNames(named.map(([k, x]) => ({ x, y: TOP - 26, text: neurons[k] })));
+  }
+
+  function draw() {
+    const wanted = `${state.layer},${state.first},${state.second}`;
+    if (wanted !== key) {
+      const cut = cutOf(state);
+      if (!cut) return say(["Python cuts this circle …"]);
+      [key, layer, circle] = [wanted, cut, partitionCircle(cut.A, cut.B, cut.b)];
+      odd = parities(circle);
+      drawRing();
+    }
+    for (const refresh of choices) refresh();
+    if (Math.abs(10 ** Number(zoom.value) / state.width - 1) > 1e-3) zoom.value = Math.log10(state.width);
+    set(zoom, { "aria-valuetext": `${plain(state.width)} degrees` });
+    set(zoomed, { text: `${plain(state.width)}°` });
+    const at = state.where / RADIAN, half = Math.min(state.width / RADIAN, TURN * 0.9999) / 2;
+    set(bead, { transform: `translate(${onRing(at, 1.14).replace(" ", ",")})` });
+    set(wedge, { d: sector(at - half, at + half, INNER - 0.04, OUTER + 0.04) });
+    set(way, { d: `M${onRing(0, INNER - 0.1)}${arcPath(0, layer.apart, INNER - 0.1)}` });
+    const ends2 = [0, layer.apart], close = layer.apart < 0.6 || TURN - layer.apart < 0.6;
+    ringTokens.forEach((group, k) => {
+      const text = names[k ? state.second : state.first];
+      set(group.firstChild, { d: "M-.045 0 0-.045.045 0 0 .045Z" });
+      group.firstChild.style.translate = onRing(ends2[k], INNER - 0.1).split(" ").map((v) => `${v}px`).join(" ");
+      const [x, y] = onRing(ends2[k], close && k ? 0.2 : INNER - 0.32).split(" ");
+      set(group.lastChild, { x, y, text });
+    });
+    stripTokens.forEach((group, k) => {
+      const x = across(ends2[k]);
+      const inside = x >= 0 && x <= WIDE;
+      set(group, { style: inside ? null : "display: none" });
+      set(group.firstChild, { d: "M-16 0 0-16 16 0 0 16Z" });
+      group.firstChild.style.translate = `${x}px ${TOP - 18}px`;
+      set(group.lastChild, { x: clamp(x, 70, WIDE - 70), y: TOP - 70, text: names[k ? state.second : state.first] });
+    });
+    const digits = digitsOf(state.width);
+    [-0.5, 0, 0.5].forEach((part, k) => {
+      const degrees = state.where + part * state.width;
+      set(ends[k], { text: `${(k === 1 ? degrees : degrees - 360 * Math.floor(degrees / 360)).toFixed(digits)}°` });
+    });
+    drawStrip();
+    for (const grip of grips) grip.refresh();
+    say(linesOf(circle, { ...state, apart: layer.apart, names }));
+  }
+  const resized = new ResizeObserver(() => state.request());
+  resized.observe(strip);
+  draw();
+  return () => { stop(); clearTimeout(rest); resized.disconnect(); state.close(); root.remove(); };
+}
+
+export default { render };

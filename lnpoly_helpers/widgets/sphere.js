@@ -331,6 +331,7 @@ const SPHERE_STYLE = `
 .lx-bits button.lx-differs small { color: inherit; }
 .lx-side h4 { margin: .2rem 0; font: 600 14px/1.4 system-ui, sans-serif; }
 .lx-side p { margin: 0 0 .5rem; min-height: 1.45em; }
+@media (hover: none) { .lx-pointed { display: none; } }
 `;
 
 /** A labelled range with its value beside it; keys are its own, so that a notebook does not take them. */
@@ -374,9 +375,10 @@ function render({ model, el }) {
   const side = html("div", { class: "lx-side" }, views);
   html("h4", { text: "In the middle" }, side);
   const middleBits = html("div", { class: "lx-bits" }, side);
-  const pointedTitle = html("h4", { text: "Under the pointer" }, side);
-  const pointedBits = html("div", { class: "lx-bits" }, side);
-  const pointedText = html("p", {}, side);
+  const under = html("div", { class: "lx-pointed" }, side);
+  html("h4", { text: "Under the pointer" }, under);
+  const pointedBits = html("div", { class: "lx-bits" }, under);
+  const pointedText = html("p", {}, under);
   html("h4", { text: "Along the dashed line" }, side);
   const strip = view(side, { box: [-90, -14, 180, 34], label: "The dashed line, unrolled: arcs of a great circle" });
   set(strip, { role: "img" });
@@ -509,8 +511,7 @@ function render({ model, el }) {
     showBits(middleBits, sphere.patterns[face], neuronsAround(sphere, face), null);
     const shown = other >= 0 ? other : face;
     showBits(pointedBits, sphere.patterns[shown], [], sphere.patterns[face]);
-    set(pointedTitle, { style: other < 0 ? "opacity: .45" : null });
-    set(pointedBits, { style: other < 0 ? "opacity: .45" : null });
+    set(pointedBits, { style: other < 0 ? "visibility: hidden" : null }); // its room stays, so that nothing jumps
     const apart = sphere.patterns[shown].filter((on, i) => on !== sphere.patterns[face][i]).length;
     const differs = apart ? `${count(apart, "neuron")} differ${apart === 1 ? "s" : ""} from the middle` : shown === face ? "the face in the middle" : "another face with the same pattern";
     set(pointedText, { text: other < 0 ? "Point at a face of the sphere" : `${share(sphere.areas[shown])}; ${differs}` });
