@@ -11,10 +11,11 @@ from ..geometry.circle import partition_circle
 from ..geometry.plane import partition_plane
 from ..layer import FoldedMLP
 from ..plotting import new_figure, plot_arcs, plot_plane
+from ..plotting.style import bits
 from .explorer import Explorer, State, count, integer, module, numbers, switch, vector
 
 _W_OUT = np.array([[1, 0], [0, 1], [1, 1], [1, -1], [2, 1], [1, 2]], dtype=float)
-_X = (1.3, 0.6)
+_X = (1.35, -0.55)
 
 
 def explore_circle(
@@ -82,30 +83,65 @@ class CircleExplorer(Explorer):
         self.n_neurons = len(directions)
         super().__init__(directions=directions, biases=biases, x=_X, layernorm=True, boundary=0)
 
-    def _draw(self, **values: Any):
-        angle = np.radians(values["directions"])
-        w, b = np.c_[np.cos(angle), np.sin(angle)], np.array(values["biases"])
-        circle = partition_circle(Arrangement(w, b))
-        layer = FoldedMLP(w.T, b, _W_OUT[: len(b)], np.zeros(2), "relu", eps=0, kind="none")
-        marks = {}
-        text = head = f"{count(circle.n_arcs, 'arc')}, {count(circle.n_patterns, 'pattern')}"
-        if len(circle.angles):
-            k = values["boundary"] % len(circle.angles)
+    def _cut(self, directions, biases, boundary, **_):
+        """The circle; its arcs, but for those that are rounding; the crossing looked at and the arcs on its sides."""
+        angle, b = np.radians(directions), np.array(biases)
+        w = np.c_[np.cos(angle), np.sin(angle)]
+        # a line that touches the circle does not cut it, whatever rounding makes of the length of w
+        circle = partition_circle(Arrangement(w, np.where(np.abs(np.abs(b) - 1) < 1e-12, 1.000000001 * b, b)))
+        arcs = np.flatnonzero(circle.lengths > 1e-9)
+        k = boundary % len(circle.angles) if len(circle.angles) else None
+        after = 0 if k is None else np.searchsorted(arcs, circle.arc_after[k]) % len(arcs)
+        return Arrangement(w, b), circle, arcs, k, arcs[[after - 1, after]]
+
+    def _text(self, **values: Any):
+        arrangement, circle, arcs, k, sides = self._cut(**values)
+        patterns = circle.patterns(arcs)
+        lines = [f"{count(len(arcs), 'arc')}, {count(len(np.unique(patterns, axis=0)), 'pattern')}"]
+        if k is not None:
+            w, b = arrangement.normals, arrangement.offsets
+            layer = FoldedMLP(w.T, b, _W_OUT[: len(b)], np.zeros(2), "relu", eps=0, kind="none")
+            before, after = circle.patterns(sides)
             neuron = circle.neurons[k]
-            marks = {f"boundary {k}": float(circle.angles[k])}
-            arc = circle.arc_after[k]  # not k where neurons share a line
-            before, after = circle.patterns()[[arc - 1, arc]]
-            text += (
-                f"\nBoundary {k}: neuron {neuron} switches {'on' if after[neuron] else 'off'} at "
-                f"{np.degrees(circle.angles[k]):.1f}°\n"
-                f"before it, {_map(*affine_map(layer, before))}\nafter it, {_map(*affine_map(layer, after))}"
-            )
+            turned = f"neuron {neuron} switches {'on' if after[neuron] else 'off'}"
+            lines += [
+                f"Boundary {k}: {turned} at {np.degrees(circle.angles[k]):.1f}°",
+                f"before it, {_map(*affine_map(layer, before))}",
+                f"after it, {_map(*affine_map(layer, after))}",
+            ]
+        if self._has_moved(values):
+            x = np.array(values["x"])
+            y, where = _seen(x, values["layernorm"])
+            seen = "no image" if y is None else f"pattern {bits(arrangement.preactivations(y) > 0)}"
+            lines.append(f"x = {vector(x)}, {where}: {seen}")
+        return "\n".join(lines)
+
+    def _picture(self, **values: Any):
+        arrangement, circle, arcs, k, _ = self._cut(**values)
+        marks = {} if k is None else {f"boundary {k}": float(circle.angles[k])}
+        if self._has_moved(values) and any(values["x"]):
+            marks["z" if values["layernorm"] else "x"] = float(np.arctan2(*values["x"][::-1]) % (2 * np.pi))
         figure, axes = new_figure(8.4, 4.3, ncols=2)
-        plane = partition_plane(Arrangement(w, b), half_width=1.7)
+        plane = partition_plane(arrangement, half_width=1.7)
         plot_plane(plane, circle=True, marks=marks, title="the plane and the circle", ax=axes[0])
         axes[0].set_axis_off()
+        head = self._text(**values).split("\n")[0]
         plot_arcs(circle, marks=marks, title=f"the circle alone: {head}", ax=axes[1])
-        return figure, text
+        return figure
+
+    @staticmethod
+    def _has_moved(values):
+        return values["x"] != _X or not values["layernorm"]
+
+
+def _seen(x, layernorm):
+    """What the neurons see of x, None where that is nothing, and in words."""
+    length = np.hypot(*x)
+    if not layernorm:
+        return x, f"length {length:.2f}, seen as it is"
+    if length == 0:
+        return None, "without a direction for LayerNorm"
+    return x / length, f"length {length:.2f}, sent to z at {np.degrees(np.arctan2(x[1], x[0])) % 360:.1f}°"
 
 
 def _map(A, c):

@@ -63,7 +63,46 @@ html[theme="dark"] .lnpoly-explorer { color-scheme: dark; }
 @media print { .lnpoly-explorer { color-scheme: light; } .lx-help { display: none; } }
 `;
 
+// Fills of patterns, as lnpoly_helpers.plotting.style.pattern_colors has them: [lightness, chroma] in OKLCH for an even and
+// an odd number of neurons on. Neighbours differ in one neuron, so in lightness, for readers without colour, too.
+const FILLS = [[[0.82, 0.09], [0.64, 0.108]], [[0.5, 0.08], [0.36, 0.06]]];
+
+/** A fill for each of a few distinct patterns: hue by the angle of its place, in radians, lightness by its parity. */
+export function patternColors(patterns, angles) {
+  const odd = patterns.map(pattern => pattern.filter(Boolean).length % 2), hues = angles.map(() => 0);
+  for (const parity of [0, 1]) {
+    const these = angles.map((_, k) => k).filter(k => odd[k] === parity).sort((p, q) => turn(angles[p]) - turn(angles[q]));
+    const steps = these.map((_, rank) => TURN * rank / these.length); // as far apart as they can be, in this order
+    const mean = f => these.reduce((sum, k, rank) => sum + f(angles[k] - steps[rank]), 0);
+    const near = Math.atan2(mean(Math.sin), mean(Math.cos)); // and as near to the angles as a common turn brings them
+    these.forEach((k, rank) => { hues[k] = turn(steps[rank] + near) * 360 / TURN; });
+  }
+  const fill = (scheme, k) => `oklch(${FILLS[scheme][odd[k]].join(" ")} ${hues[k].toFixed(1)})`;
+  return angles.map((_, k) => both(fill(0, k), fill(1, k)));
+}
+
 export const still = () => matchMedia("(prefers-reduced-motion: reduce)").matches;
+
+// --- numbers and words ---------------------------------------------------------------------------------------------
+
+export const TURN = 2 * Math.PI;
+/** The angle in [0, 2π). */
+export function turn(angle) {
+  const found = angle - TURN * Math.floor(angle / TURN);
+  return found >= TURN ? 0 : found;
+}
+/** One pattern as text, neuron 0 first. */
+export const bits = pattern => pattern.map(on => (on ? "1" : "0")).join("");
+/** A number for a reader: so many digits, a true minus sign, never −0. */
+export function number(value, digits = 2) {
+  const text = value.toFixed(digits);
+  return (Number(text) === 0 ? text.replace("-", "") : text).replace("-", "−");
+}
+export const vector = (values, digits = 2) => `(${Array.from(values, v => number(v, digits)).join(", ")})`;
+export const count = (n, thing) => `${n} ${thing}${n === 1 ? "" : "s"}`;
+export const clamp = (value, low, high) => Math.min(Math.max(value, low), high);
+/** The nearest multiple of 1 / n: so that what is dragged has numbers that one can read. */
+export const snap = (value, n) => Math.round(value * n) / n + 0;
 
 // --- elements ------------------------------------------------------------------------------------------------------
 
@@ -99,17 +138,6 @@ export function many(name, parent) {
     return nodes;
   };
 }
-
-/** A number for a reader: so many digits, a true minus sign, never −0. */
-export function number(value, digits = 2) {
-  const text = value.toFixed(digits);
-  return (Number(text) === 0 ? text.replace("-", "") : text).replace("-", "−");
-}
-export const vector = (values, digits = 2) => `(${Array.from(values, v => number(v, digits)).join(", ")})`;
-export const count = (n, thing) => `${n} ${thing}${n === 1 ? "" : "s"}`;
-export const clamp = (value, low, high) => Math.min(Math.max(value, low), high);
-/** The nearest multiple of 1 / n: so that what is dragged has numbers that one can read. */
-export const snap = (value, n) => Math.round(value * n) / n + 0;
 
 // --- the frame -----------------------------------------------------------------------------------------------------
 
@@ -157,16 +185,20 @@ const KEYS = { ArrowRight: [1, 0], ArrowLeft: [-1, 0], ArrowUp: [0, 1], ArrowDow
 /** Make an element (a group of a drawing, say) a handle: something that has a value and can be moved.
  *
  * label: its name. value(): {now, min, max, text}, numbers and the words that a screen reader says.
- * drag(point, start, event): the pointer is at `point` now and went down at `start`, in the drawing's units.
+ * grab(): the pointer goes down. drag(point, start, event): it is at `point` and went down at `start`, in the drawing's
+ * units. tap(point): it was let go where it went down, or Enter was pressed.
  * step(across, up, fine): an arrow key, one or five steps; fine where Shift is held. home(), end(): those keys.
- * tap(): pressed and let go where it was, or Enter. changed(final): called after each; final where it comes to rest.
+ * changed(final): called after each; final where it comes to rest.
+ * pointer: true for what another handle does by the keyboard: no name, no value.
  */
-export function handle(node, { label, value, drag, step, home, end, tap, changed }) {
+export function handle(node, { label, value, grab, drag, step, home, end, tap, changed, pointer = false }) {
   const drawing = node.ownerSVGElement ?? node;
-  node.classList.add("lx-handle");
-  set(node, { tabindex: 0, role: "slider" });
+  if (!pointer) {
+    node.classList.add("lx-handle");
+    set(node, { tabindex: 0, role: "slider" });
+  }
   let start = null, moved = false;
-  const refresh = () => {
+  const refresh = () => { // its name and value, to be called with each drawing
     const { now, min, max, text } = value();
     const name = typeof label === "function" ? label() : label;
     set(node, { "aria-label": name, "aria-valuenow": now, "aria-valuemin": min, "aria-valuemax": max, "aria-valuetext": text });
@@ -174,9 +206,11 @@ export function handle(node, { label, value, drag, step, home, end, tap, changed
   node.addEventListener("pointerdown", event => {
     if (event.button) return;
     event.preventDefault();
-    node.focus({ focusVisible: false, preventScroll: true });
+    event.stopPropagation(); // of handles within one another the inner one
+    if (!pointer) node.focus({ focusVisible: false, preventScroll: true });
     node.setPointerCapture(event.pointerId);
     [start, moved] = [place(drawing, event), false];
+    grab?.();
   });
   node.addEventListener("pointermove", event => {
     if (!start) return;
@@ -189,12 +223,12 @@ export function handle(node, { label, value, drag, step, home, end, tap, changed
   const rest = event => {
     if (!start) return;
     start = null;
-    if (!moved && event.type === "pointerup") tap?.();
+    if (!moved && event.type === "pointerup") tap?.(place(drawing, event));
     changed(true);
   };
   node.addEventListener("pointerup", rest);
   node.addEventListener("pointercancel", rest);
-  node.addEventListener("keydown", event => {
+  if (!pointer) node.addEventListener("keydown", event => {
     if (event.ctrlKey || event.altKey || event.metaKey) return;
     const key = KEYS[event.key];
     const act = key && step ? () => step(...key, event.shiftKey) : { Home: home, End: end, Enter: tap }[event.key];
@@ -204,7 +238,6 @@ export function handle(node, { label, value, drag, step, home, end, tap, changed
     act();
     changed(true);
   });
-  refresh();
   return { node, refresh };
 }
 

@@ -155,12 +155,16 @@ class Explorer(anywidget.AnyWidget):
     '2 arcs, 2 patterns'
     """
 
-    # a subclass has the name of its module, `_esm = module(name)`, its `State`s and `_draw`
+    # a subclass has the name of its module, `_esm = module(name)`, its `State`s, `_picture` and `_text`
     _name: ClassVar[str] = ""
     _ipython_display_ = None  # with ipywidgets 7 it would come before the bundle below
 
-    def _draw(self, **values: Any) -> tuple[Any, str]:
-        """The figure and the numbers of a state."""
+    def _picture(self, **values: Any) -> Any:
+        """The figure of a state."""
+        raise NotImplementedError
+
+    def _text(self, **values: Any) -> str:
+        """The numbers of a state, as lines."""
         raise NotImplementedError
 
     @classmethod
@@ -183,12 +187,12 @@ class Explorer(anywidget.AnyWidget):
     @property
     def text(self) -> str:
         """The numbers, as lines."""
-        return self.render()[1]
+        return self._text(**self.values)
 
     @property
     def alt(self) -> str:
         """What the picture shows, in words."""
-        return self.render()[0].alt
+        return self._picture(**self.values).alt
 
     def render(self, **values: Any) -> tuple[Any, str]:
         """The figure and the numbers, of the present state or with other values in the place of some of it.
@@ -222,7 +226,8 @@ class Explorer(anywidget.AnyWidget):
         for name in values:
             if name not in self.values:
                 raise TypeError(f"{name}: expected one of {', '.join(self.values)}. This explorer has no other values.")
-        return self._draw(**self.values | {name: known[name].validate(self, one) for name, one in values.items()})
+        values = self.values | {name: known[name].validate(self, one) for name, one in values.items()}
+        return self._picture(**values), self._text(**values)
 
     def _repr_mimebundle_(self, **kwargs):
         data, metadata = super()._repr_mimebundle_(**kwargs) or ({}, {})

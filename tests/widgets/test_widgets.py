@@ -6,9 +6,7 @@ import gc
 import html
 import io
 import json
-import os
 import re
-import subprocess
 import sys
 import tracemalloc
 import warnings
@@ -20,20 +18,13 @@ import matplotlib.image
 import nbformat
 import numpy as np
 import pytest
-from jupyter_client.manager import start_new_kernel
 from nbclient import NotebookClient
 from nbformat.v4 import new_code_cell, new_notebook, new_output
 from oracles import random_mlp
 
 from lnpoly_helpers import normalize
-from lnpoly_helpers.widgets import (
-    Explorer,
-    explore_circle,
-    explore_layernorm,
-    explore_rotation,
-    explore_slice,
-    explore_sphere,
-)
+from lnpoly_helpers.widgets import explore_layernorm, explore_rotation, explore_slice, explore_sphere
+from lnpoly_helpers.widgets.sliders import Sliders
 
 ROOT = Path(__file__).resolve().parents[2]
 WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"
@@ -53,7 +44,7 @@ def rotation():
     return explore_rotation(mlp, *normalize(x[:2]))
 
 
-MAKERS = [explore_layernorm, explore_circle, explore_sphere, slices, rotation]
+MAKERS = [explore_layernorm, explore_sphere, slices, rotation]
 each_explorer = pytest.mark.parametrize("make", MAKERS, ids=lambda make: make.__name__)
 
 
@@ -130,63 +121,6 @@ def test_the_point_does_not_move_on_the_picture():
             assert np.abs(place(scale=scale, offset=offset) - start).max() < 8, "but for what covers its name"
     assert np.linalg.norm(place(scale=-1.0, offset=0.3) - start) > 100
     assert np.linalg.norm(place(scale=0.4, offset=0.3, eps=1.0) - start) > 20
-
-
-def scan(directions, biases, n=200_000):
-    """Points of the circle, what the explorer's layer makes of them, who is on there, and before which that changes."""
-    angle = 2 * np.pi * (np.arange(n) + 0.5) / n
-    y = np.c_[np.cos(angle), np.sin(angle)]
-    pre = np.cos(angle[:, None] - np.radians(directions)) + biases
-    on = pre > 0
-    cuts = np.flatnonzero((on != np.roll(on, 1, axis=0)).any(axis=1))
-    return y, np.maximum(pre, 0) @ [[1, 0], [0, 1], [1, 1]], on, cuts
-
-
-@pytest.mark.parametrize(
-    ("directions", "biases", "boundary"),
-    [
-        ((30, 150, 260), (0.3, -0.4, 0.6), 0),
-        ((30, 150, 260), (0.3, -0.4, 0.6), 5),
-        ((30, 30, 90), (0.4, -0.4, 1.3), 2),  # a slab, and a neuron that never switches
-        ((0, 200, 355), (0.0, 0.95, -0.95), 4),
-        ((10, 20, 30), (1.5, -1.5, 1.2), 1),  # nothing is cut
-    ],
-)
-def test_circle_numbers(directions, biases, boundary):
-    values = {f"direction_{i}": d for i, d in enumerate(directions)} | {f"bias_{i}": b for i, b in enumerate(biases)}
-    text = move(explore_circle(), **values, boundary=boundary)
-    y, output, on, cuts = scan(directions, biases)
-    n_patterns = len(np.unique(on, axis=0))
-    head, *rest = text.splitlines()
-    if not len(cuts):
-        assert (head, rest) == ("1 arc, 1 pattern", [])
-        return
-    assert head == f"{len(cuts)} arcs, {n_patterns} patterns"
-    k = boundary % len(cuts)
-    found = re.fullmatch(r"Boundary (\d): neuron (\d) switches (on|off) at ([\d.]+)°", rest[0])
-    assert found
-    (neuron,) = np.flatnonzero(on[cuts[k]] != on[cuts[k] - 1])
-    assert (int(found[1]), int(found[2]), found[3] == "on") == (k, neuron, on[cuts[k], neuron])
-    assert abs(float(found[4]) - np.degrees(np.arctan2(*y[cuts[k], ::-1])) % 360) < 0.06
-    for line, near in ((rest[1], cuts[k] - 1), (rest[2], cuts[k])):
-        *A, c0, c1 = numbers(line)
-        alike = (on == on[near]).all(axis=1)  # the map holds wherever the pattern does
-        assert np.abs(y[alike] @ np.reshape(A, (2, 2)) + [c0, c1] - output[alike]).max() < 0.02
-
-
-@pytest.mark.parametrize("direction, bias", [(30, 0.4), (210, -0.4)])
-def test_circle_of_two_neurons_with_one_line(direction, bias):
-    values = {"direction_0": 30, "direction_1": direction, "direction_2": 90, "bias_0": 0.4, "bias_1": bias}
-    y, output, on, cuts = scan((30, direction, 90), (0.4, bias, 0.2))
-    for boundary in range(6):
-        head, first, *maps = move(explore_circle(), **values, bias_2=0.2, boundary=boundary).splitlines()
-        assert head == f"{len(cuts)} arcs, {len(np.unique(on, axis=0))} patterns" and len(cuts) == 4
-        angle = np.radians(float(re.search(r"at ([\d.]+)°", first)[1]))
-        for line, near in zip(maps, (angle - 0.02, angle + 0.02), strict=True):
-            *A, c0, c1 = numbers(line)
-            side = np.argmin(np.linalg.norm(y - [np.cos(near), np.sin(near)], axis=1))
-            alike = (on == on[side]).all(axis=1)
-            assert np.abs(y[alike] @ np.reshape(A, (2, 2)) + [c0, c1] - output[alike]).max() < 0.02
 
 
 def test_sphere_numbers():
@@ -362,7 +296,7 @@ def test_numbers_are_text_not_markup():
             raise RuntimeError("<b>a\nb</b>")
         return figure, "1 < 2 & <i>3</i>"
 
-    explorer = Explorer(render, {"k": ipywidgets.IntSlider(0, 0, 3)})
+    explorer = Sliders(render, {"k": ipywidgets.IntSlider(0, 0, 3)})
     assert "1 &lt; 2 &amp; &lt;i&gt;3" in explorer.numbers.value
     explorer.controls["k"].value = 1
     assert "before. &lt;b&gt;a b&lt;/b&gt;" in explorer.numbers.value
@@ -373,10 +307,6 @@ def test_numbers_are_text_not_markup():
     [
         (lambda: explore_layernorm((1, 2)), r"x: expected shape \[3\], got \[2\]"),
         (lambda: explore_layernorm((2, 2, 2)), "x: expected a vector with a direction"),
-        (lambda: explore_circle((1, 2), (0.5,)), "directions and biases: expected one of each for up to 6 neurons"),
-        (lambda: explore_circle(range(7), [0] * 7), "directions and biases: expected one of each for up to 6 neurons"),
-        (lambda: explore_circle((1,), (2.0,)), "biases from -1.5 to 1.5, got"),
-        (lambda: explore_circle((), ()), "directions: expected"),
         (lambda: explore_sphere(0), "n: expected an integer from 1 to 24, got 0"),
         (lambda: explore_sphere(3, seed=1.5), "seed: expected an integer from 0 to 20, got 1.5"),
         (lambda: explore_slice([], np.ones((0, 2, 4))), "mlps: expected one or more layers"),
@@ -429,52 +359,10 @@ def test_sliders_have_names_and_send_while_they_move(make):
     assert all(control.continuous_update for control in controls)
 
 
-def test_it_loads_no_torch_and_no_pyplot():
-    code = (
-        "import sys, lnpoly_helpers.widgets as w; w.explore_circle(); "
-        "print([name for name in ('torch', 'transformer_lens', 'matplotlib.pyplot') if name in sys.modules])"
-    )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120, cwd=ROOT)
-    assert (done.stdout.strip(), done.stderr) == ("[]", "")
-
-
-IMPORT = """
-import sys
-sys.modules[sys.argv[1]] = None
-import lnpoly_helpers
-try:
-    import lnpoly_helpers.widgets
-except ImportError as error:
-    print(type(error).__name__, error, sep=": ")
-"""
-
-
-@pytest.mark.parametrize(
-    ("library", "says"),
-    [
-        ("ipywidgets", 'lnpoly_helpers.widgets needs ipywidgets: pip install "lnpoly-helpers[widgets]"'),
-        ("matplotlib", 'lnpoly_helpers.plotting needs matplotlib: pip install "lnpoly-helpers[plot]"'),
-    ],
-)
-def test_without_a_library_the_import_says_what_to_install(library, says):
-    done = subprocess.run(
-        [sys.executable, "-c", IMPORT, library], capture_output=True, text=True, timeout=120, cwd=ROOT
-    )
-    assert (done.stdout, done.stderr) == (f"ImportError: {says}\n", "")
-
-
-def test_an_ipywidgets_that_lacks_something_says_so_itself(tmp_path):
-    (tmp_path / "ipywidgets.py").write_text("import a_module_that_is_not_there\n")
-    path = os.pathsep.join([str(tmp_path), str(ROOT)])
-    command, environment = [sys.executable, "-c", IMPORT, "a_name"], os.environ | {"PYTHONPATH": path}
-    done = subprocess.run(command, capture_output=True, text=True, timeout=120, cwd=tmp_path, env=environment)
-    assert done.stdout == "ModuleNotFoundError: No module named 'a_module_that_is_not_there'\n"
-
-
 @each_explorer
 def test_an_explorer_is_shown_in_a_line(make):
     explorer = make()
-    assert repr(explorer) == f"Explorer(n_controls={len(explorer.controls)}, values={explorer.values})"
+    assert repr(explorer) == f"Sliders(n_controls={len(explorer.controls)}, values={explorer.values})"
 
 
 CELLS = """
@@ -482,8 +370,6 @@ import numpy as np
 from lnpoly_helpers import FoldedMLP, normalize
 from lnpoly_helpers.widgets import *
 explore_layernorm()
-###
-explore_circle()
 ###
 explore_sphere()
 ###
@@ -508,49 +394,8 @@ def test_notebook_with_all_explorers_runs_through_again_and_again():
     for _ in range(2):
         NotebookClient(nb, timeout=300, kernel_name="python3").execute()  # ends, though widgets are never closed
         *shows, last = [cell.outputs for cell in nb.cells]
-        assert [[output.output_type for output in outputs] for outputs in shows] == [["execute_result"]] * 5
+        assert [[output.output_type for output in outputs] for outputs in shows] == [["execute_result"]] * 4
         assert last == []
         for (output,) in shows:
             assert set(output.data) == {"image/png", "text/plain", WIDGET_VIEW}
             assert output.metadata["image/png"]["alt"]
-
-
-def test_a_slider_moved_by_a_browser():
-    """The messages themselves: what a front end sends to a kernel for a moved slider, and what comes back."""
-    manager, client = start_new_kernel(kernel_name="python3")
-    seen, opened = [], {}
-
-    def idle(message):
-        return message["msg_type"] == "status" and message["content"]["execution_state"] == "idle"
-
-    def replies(request):
-        while True:
-            message = client.get_iopub_msg(timeout=60)
-            if idle(message) and message["parent_header"].get("msg_id") == request:
-                return
-            seen.append(message["msg_type"])
-            yield message
-
-    try:
-        request = client.execute("from lnpoly_helpers.widgets import explore_circle\nexplore_circle()")
-        for message in replies(request):
-            if message["msg_type"] == "comm_open":
-                opened[message["content"]["comm_id"]] = message["content"]["data"]["state"]
-        (slider,) = [comm for comm, state in opened.items() if state.get("description") == "bias 1"]
-        data = {"method": "update", "state": {"value": -1.2}, "buffer_paths": []}
-        request = client.session.msg("comm_msg", {"comm_id": slider, "data": data})
-        client.shell_channel.send(request)
-        sent = {}
-        for message in replies(request["header"]["msg_id"]):
-            if message["msg_type"] == "comm_msg" and message["content"]["data"].get("method") == "update":
-                sent.setdefault(opened[message["content"]["comm_id"]]["_model_name"], []).append(message)
-    finally:
-        client.stop_channels()
-        manager.shutdown_kernel(now=True)
-    # of the two texts the first is that for a screen reader
-    picture, (_, text) = sent["ImageModel"][0], sent["HTMLModel"]
-    assert bytes(picture["buffers"][0]).startswith(b"\x89PNG")
-    on, cuts = scan((30, 150, 260), (0.3, -1.2, 0.6))[2:]
-    head = f"{len(cuts)} arcs, {len(np.unique(on, axis=0))} patterns"
-    assert head == "4 arcs, 3 patterns" and f">{head}<" in text["content"]["data"]["state"]["value"]
-    assert set(seen) <= {"status", "execute_input", "execute_result", "comm_open", "comm_msg"}, "nothing is printed"
