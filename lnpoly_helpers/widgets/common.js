@@ -81,6 +81,17 @@ export function patternColors(patterns, angles) {
   return angles.map((_, k) => both(fill(0, k), fill(1, k)));
 }
 
+/** What colours of the style are here and now, on light or on dark ground, for a canvas: [red, green, blue] of each. */
+export function colours(root, names) {
+  const probe = html("span", { hidden: "" }, root);
+  const found = names.map(name => {
+    probe.style.color = `var(--lx-${name})`;
+    return getComputedStyle(probe).color.match(/[\d.]+/g).slice(0, 3).map(Number);
+  });
+  probe.remove();
+  return found;
+}
+
 export const still = () => matchMedia("(prefers-reduced-motion: reduce)").matches;
 
 // --- numbers and words ---------------------------------------------------------------------------------------------

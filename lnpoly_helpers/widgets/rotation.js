@@ -61,7 +61,9 @@ const ROTATION_STYLE = `
 [data-explorer="rotation"] { --lx-tangent: light-dark(#0072B2, #6CBBEE); --lx-rest: light-dark(#C75000, #FF9B63); }
 .lx-views.lx-rotation { grid-template-columns: minmax(0, 3fr) minmax(0, 2fr); align-items: center; }
 @container (max-width: 40rem) { .lx-views.lx-rotation { grid-template-columns: minmax(0, 1fr); } }
-.lnpoly-explorer svg text.lx-name { font-weight: 600; paint-order: stroke; stroke: var(--lx-paper); stroke-width: calc(var(--px) * 4px); }
+.lx-legend { list-style: none; margin: 0 0 1rem; padding: 0; font-variant-numeric: tabular-nums; }
+.lx-legend li { display: flex; align-items: center; gap: .5rem; margin: 0; }
+.lx-legend b { margin-left: auto; }
 `;
 
 // the plot's box: units of about a pixel at full width
@@ -83,8 +85,8 @@ function render({ model, el }) {
   });
   html("style", { text: ROTATION_STYLE }, root);
   views.classList.add("lx-rotation");
-  const state = bind(model, ["angle", "path"], draw);
-  const { degrees, lengths, crossings, turns_on: turnsOn, title } = state.path;
+  const state = bind(model, ["angle"], draw), path = model.get("path");
+  const { degrees, lengths, crossings, turns_on: turnsOn, title } = path;
   const whole = degrees.at(-1);
   const top = 1.06 * Math.max(1e-12, ...lengths.flat());
   const X = (angle) => LEFT + ((RIGHT - LEFT) * angle) / whole, Y = (length) => FLOOR - ((FLOOR - TOP) * length) / top;
@@ -92,7 +94,7 @@ function render({ model, el }) {
   if (title) html("strong", { text: title }, bar);
   const walker = html("button", { type: "button", text: "walk", "aria-label": "walk along the path" }, bar);
   walker.addEventListener("keydown", (event) => event.stopPropagation());
-  walker.addEventListener("click", () => (walking ? stop() : walk()));
+  walker.addEventListener("click", () => (walking ? (stop(), state.changed(true)) : walk()));
   let walking = 0;
   function stop() {
     cancelAnimationFrame(walking);
@@ -125,7 +127,7 @@ function render({ model, el }) {
     axis(LEFT, Y(a), RIGHT, Y(a));
     write(LEFT - 8, Y(a), Number(a.toFixed(9)), "text-anchor: end");
   }
-  write((LEFT + RIGHT) / 2, TICKS + 48, "degrees along the path");
+  write((LEFT + RIGHT) / 2, TICKS + 58, "degrees along the path");
   const tickPath = (from, to) => {
     let d = "";
     for (let k = from; k < to; k++) d += `M${X(crossings[k]).toFixed(2)} ${(FLOOR + TICKS) / 2}V${turnsOn[k] ? FLOOR + 6 : TICKS - 6}`;
@@ -147,17 +149,26 @@ function render({ model, el }) {
   svg("circle", { class: "lx-dot", fill: "var(--lx-z)" }, knob);
   const dots = lengths.map((_, i) => svg("circle", { r: 5, fill: COLOURS[i], stroke: "var(--lx-paper)", "stroke-width": 1.5, style: "pointer-events: none" }, plot));
 
-  // the triangle that the three lengths are the sides of
-  const sketch = view(views, { box: [-20, -150, 340, 220], label: "The three lengths as the sides of a triangle" });
-  set(sketch, { role: "img" });
-  const arrows = [1, 2, 0].map((i) => [i, svg("path", { fill: "none", stroke: COLOURS[i], "stroke-width": 3, "stroke-dasharray": DASHES[i] }, sketch), svg("path", { fill: COLOURS[i] }, sketch)]);
-  const arrowNames = [1, 2, 0].map((i) => [i, svg("text", { class: "lx-name", text: NAMES[i], style: `fill: ${COLOURS[i]}` }, sketch)]);
+  // the triangle that the three lengths are the sides of, at one scale for the whole path
+  const side = html("div", {}, views);
+  const legend = html("ul", { class: "lx-legend" }, side);
+  const values = NAMES.map((name, i) => {
+    const item = html("li", {}, legend);
+    const sample = svg("svg", { viewBox: "0 0 34 10", width: 34, height: 10, "aria-hidden": "true" }, item);
+    svg("line", { x1: 1, x2: 33, y1: 5, y2: 5, stroke: COLOURS[i], "stroke-width": 3, "stroke-dasharray": DASHES[i] }, sample);
+    html("span", { text: name }, item);
+    return html("b", {}, item);
+  });
   const corners = lengths[0].map((_, k) => triangle(lengths[1][k], lengths[2][k], lengths[0][k]));
-  // one scale for the whole path, so that lengths can be compared along it
   const points = corners.flatMap(({ tip, end }) => [tip, end]);
   const lowest = Math.min(0, ...points.map((p) => p[0])), widest = Math.max(1e-12, ...points.map((p) => p[0])) - lowest;
-  const scale = Math.min(300 / widest, 130 / Math.max(1e-12, ...points.map((p) => p[1])));
+  const highest = Math.max(...points.map((p) => p[1]));
+  const scale = Math.min(320 / widest, 240 / Math.max(1e-12, highest));
   const at = ([x, y]) => [(x - lowest) * scale, -y * scale];
+  const box = [-12, -highest * scale - 12, Math.max(widest * scale, 320) + 24, highest * scale + 24];
+  const sketch = view(side, { box, label: "The three lengths as the sides of a triangle: the tangent part, then the rest; both together the change" });
+  set(sketch, { role: "img" });
+  const arrows = [1, 2, 0].map((i) => [i, svg("path", { fill: "none", stroke: COLOURS[i], "stroke-width": 3, "stroke-dasharray": DASHES[i] }, sketch), svg("path", { fill: COLOURS[i] }, sketch)]);
 
   const put = (angle) => (state.angle = degrees[nearestPlace(degrees, angle)]);
   const move = (by) => (state.angle = degrees[Math.min(degrees.length - 1, Math.max(0, nearestPlace(degrees, state.angle) + by))]);
@@ -165,7 +176,7 @@ function render({ model, el }) {
     label: "the place on the path",
     value: () => ({
       now: Number(state.angle.toFixed(1)), min: 0, max: Number(whole.toFixed(1)),
-      text: `${state.angle.toFixed(1)} degrees, ${flipped(state.path, state.angle).passed} boundaries crossed`,
+      text: `${state.angle.toFixed(1)} degrees, ${flipped(path, state.angle).passed} boundaries crossed`,
     }),
     drag: ([x]) => put(((x - LEFT) / (RIGHT - LEFT)) * whole),
     step: (by, up, fine) => move(by + (Math.abs(up) === 5 ? 2 * up : up)),
@@ -194,7 +205,7 @@ function render({ model, el }) {
   }
 
   function draw() {
-    const k = nearestPlace(degrees, state.angle), { passed } = flipped(state.path, state.angle);
+    const k = nearestPlace(degrees, state.angle), { passed } = flipped(path, state.angle);
     set(bead, { transform: `translate(${X(state.angle)},0)` });
     set(behind, { d: tickPath(0, passed) });
     set(ahead, { d: tickPath(passed, crossings.length) });
@@ -202,21 +213,12 @@ function render({ model, el }) {
     const { tip, end } = corners[k], [start, corner, stop] = [at([0, 0]), at(tip), at(end)];
     const ends = { 1: [start, corner], 2: [corner, stop], 0: [start, stop] };
     for (const [i, shaft, head] of arrows) arrow(shaft, head, ...ends[i]);
-    const px = Number(sketch.style.getPropertyValue("--px") || 1);
-    for (const [i, name] of arrowNames) {
-      const [[x1, y1], [x2, y2]] = ends[i], long = Math.hypot(x2 - x1, y2 - y1);
-      const text = `${NAMES[i]} ${lengths[i][k].toFixed(2)}`;
-      const half = 3.8 * px * text.length; // about half of its width
-      const place = i === 1 ? [(x1 + x2) / 2, y1 + 16 * px] : i === 2 ? [(x1 + x2) / 2 + half * 0.7, (y1 + y2) / 2 - 12 * px] : [(x1 + x2) / 2 - half * 0.6, (y1 + y2) / 2 - 14 * px];
-      set(name, { x: Math.min(320 - half, Math.max(half - 20, place[0])), y: Math.max(-142, place[1]), text, style: `fill: ${COLOURS[i]}; ${long < 1 ? "display: none" : ""}` });
-    }
+    values.forEach((value, i) => set(value, { text: lengths[i][k].toFixed(2) }));
     grip.refresh();
-    say(linesOf(state.path, state.angle));
+    say(linesOf(path, state.angle));
   }
-  const resized = new ResizeObserver(() => state.request());
-  resized.observe(sketch);
   draw();
-  return () => { stop(); resized.disconnect(); state.close(); root.remove(); };
+  return () => { stop(); state.close(); root.remove(); };
 }
 
 export default { render };

@@ -11,6 +11,7 @@ from ..plotting import new_figure, plot_path
 from ..rotation import angle_between, crossings, rotate
 from .explorer import Explorer, State, module, number
 
+_NAMES = ("output moved", "tangent part", "rest")
 _STEP = 0.5  # degrees between the places of the path where the curves are computed
 
 
@@ -64,7 +65,9 @@ def explore_rotation(
     lengths = [np.linalg.norm(part, axis=-1) for part in (tangent + rest, tangent, rest)]
     path = {
         "degrees": degrees.tolist(),
-        "lengths": [[float(f"{length:.7g}") for length in row] for row in lengths],  # of the change, the tangent part, the rest
+        "lengths": [
+            [float(f"{length:.7g}") for length in row] for row in lengths
+        ],  # of the change, the tangent part, the rest
         "crossings": np.degrees(found.angles).tolist(),
         "neurons": found.neurons.tolist(),
         "turns_on": found.turns_on.astype(int).tolist(),
@@ -90,29 +93,26 @@ class RotationExplorer(Explorer):
         self.set_trait("path", path)
         super().__init__(path=path, angle=path["degrees"][len(path["degrees"]) // 2])
 
-    def _draw(self, **values: Any):
-        angle, path = values["angle"], self.path
-        k = path["degrees"].index(angle)
-        found = np.array(path["crossings"])
-        passed = found <= angle
-        neurons, turns_on = np.array(path["neurons"], dtype=int), np.array(path["turns_on"], dtype=int)
-        turned = [np.setdiff1d(neurons[passed & (turns_on == on)], neurons[passed & (turns_on != on)]) for on in (1, 0)]
-        names = ("output moved", "tangent part", "rest")
-        curves = dict(zip(names, path["lengths"], strict=True))
+    def _picture(self, **values: Any):
+        path = self.path
         figure, ax = new_figure(7.2, 3.8)
-        title = path["title"] or "Along the path"
-        plot_path(path["degrees"], curves, found, ylabel="length", ax=ax, at=angle, title=title)
-        lengths = ", ".join(f"{name} {row[k]:.3f}" for name, row in curves.items())
-        text = (
-            f"{angle:.1f}° of {path['degrees'][-1]:.1f}°: {passed.sum()} of {len(passed)} boundaries crossed, "
-            f"by {len(np.unique(neurons[passed]))} neurons\n"
-            f"Now on that were off: {len(turned[0])}; off that were on: {len(turned[1])}\n"
-            f"Lengths: {lengths}"
+        curves, title = dict(zip(_NAMES, path["lengths"], strict=True)), path["title"] or "Along the path"
+        plot_path(path["degrees"], curves, path["crossings"], ylabel="length", ax=ax, at=values["angle"], title=title)
+        return figure
+
+    def _text(self, **values: Any):
+        angle, path = values["angle"], self.path
+        k, found = path["degrees"].index(angle), path["crossings"]
+        neurons, turns_on = np.array(path["neurons"], dtype=int), np.array(path["turns_on"], dtype=bool)
+        n = sum(at <= angle for at in found)
+        on, off = np.unique(neurons[:n][turns_on[:n]]), np.unique(neurons[:n][~turns_on[:n]])
+        lengths = ", ".join(f"{name} {row[k]:.3f}" for name, row in zip(_NAMES, path["lengths"], strict=True))
+        ahead = "No boundary is left before the end"
+        if n < len(found):
+            ahead = f"Next: neuron {neurons[n]} switches {'on' if turns_on[n] else 'off'} at {found[n]:.2f}°"
+        return (
+            f"{angle:.1f}° of {path['degrees'][-1]:.1f}°: {n} of {len(found)} boundaries crossed, "
+            f"by {len(np.unique(neurons[:n]))} neurons\n"
+            f"Now on that were off: {len(np.setdiff1d(on, off))}; off that were on: {len(np.setdiff1d(off, on))}\n"
+            f"Lengths: {lengths}\n{ahead}"
         )
-        ahead = np.flatnonzero(~passed)
-        if len(ahead):
-            j = ahead[0]
-            text += f"\nNext: neuron {neurons[j]} switches {'on' if turns_on[j] else 'off'} at {found[j]:.2f}°"
-        else:
-            text += "\nNo boundary is left before the end"
-        return figure, text

@@ -1,13 +1,8 @@
-import { bind, clamp, frame, handle, html, many, set, still, svg, view } from "./common.js";
+import { bind, clamp, colours, frame, handle, html, many, set, still, svg, turn, TURN, view } from "./common.js";
 
 // --- the mathematics: partition_circle in JavaScript ------------------------------------------------------------------
 
-const TURN = 2 * Math.PI;
 const SAME = 1e-11; // lines this close are one, as in geometry/circle.py
-const wrap = (angle) => {
-  const turned = angle - TURN * Math.floor(angle / TURN);
-  return turned >= TURN ? 0 : turned;
-};
 
 /** The first neuron with each neuron's line, and whether that one is on on the other side: `_same_lines` in Python. */
 function sameLines(centre, R, b) {
@@ -15,7 +10,7 @@ function sameLines(centre, R, b) {
   const opposite = new Uint8Array(b.length);
   const lines = [...first].filter((i) => R[i] > 0 && Math.abs(b[i]) < 2 * R[i]); // the rest is far from the circle
   if (lines.length < 2) return { first, opposite };
-  const doubled = new Map(lines.map((i) => [i, wrap(2 * centre[i])])); // the same on both sides of a line
+  const doubled = new Map(lines.map((i) => [i, turn(2 * centre[i])])); // the same on both sides of a line
   const order = lines.slice().sort((i, j) => doubled.get(i) - doubled.get(j) || i - j);
   const runs = [];
   order.forEach((i, k) => {
@@ -57,8 +52,8 @@ export function partitionCircle(A, B, b) {
   for (let i = 0; i < m; i++) {
     if (Math.abs(b[i]) < R[i]) {
       const half = Math.atan2(Math.sqrt(R[i] - b[i]) * Math.sqrt(R[i] + b[i]), -b[i]);
-      from[i] = wrap(centre[i] - half);
-      to[i] = wrap(centre[i] + half);
+      from[i] = turn(centre[i] - half);
+      to[i] = turn(centre[i] + half);
     } else from[i] = to[i] = NaN;
   }
   const along = Float64Array.from(centre, (c) => (c < 0 ? c + Math.PI : c)).sort();
@@ -141,7 +136,7 @@ export function countPatterns({ neurons, arcAfter, starts, lastPattern }) {
 export function within({ angles }, centre, width) {
   if (width >= TURN) return Array.from(angles, (_, k) => k);
   const n = angles.length;
-  const [low, high] = [wrap(centre - width / 2), wrap(centre + width / 2)];
+  const [low, high] = [turn(centre - width / 2), turn(centre + width / 2)];
   const [start, stop] = [searchSorted(angles, low), searchSorted(angles, high)];
   const length = low <= high ? stop - start : n - start + stop;
   return Array.from({ length }, (_, k) => (start + k) % n);
@@ -208,9 +203,10 @@ const plain = (width) => String(Number(width.toPrecision(6)));
 /** What the explorer says in lines; Python says the same. Angles in degrees. */
 export function linesOf(circle, { apart, names, first, second, where, width }) {
   const [n, arcs] = [circle.angles.length, circle.starts.length];
+  circle.nPatterns ??= countPatterns(circle); // once a circle
   const between = countBefore(circle, apart);
   const lines = [
-    `${some(arcs, "arc", "arcs")}, ${some(countPatterns(circle), "pattern", "patterns")} on the whole circle`,
+    `${some(arcs, "arc", "arcs")}, ${some(circle.nPatterns, "pattern", "patterns")} on the whole circle`,
     `${names[first]} and ${names[second]} are ${(apart * RADIAN).toFixed(1)}° apart, with ` +
       `${some(between, "boundary", "boundaries")} between them`,
   ];
@@ -252,9 +248,10 @@ function render({ model, el }) {
   });
   html("style", { text: SLICE_STYLE }, root);
   views.classList.add("lx-slice");
-  const state = bind(model, ["layer", "first", "second", "where", "width", "about", "cut", "slices"], draw);
-  const { names, n_layers: nLayers, alone } = state.about;
-  const exported = Object.keys(state.slices).length > 0; // a page without a kernel
+  const state = bind(model, ["layer", "first", "second", "where", "width"], draw);
+  const { names, n_layers: nLayers, alone } = model.get("about"), slices = model.get("slices");
+  model.on("change:cut", state.request);
+  const exported = Object.keys(slices).length > 0; // a page without a kernel
 
   // controls
   const choice = (name, options) => {
@@ -273,7 +270,7 @@ function render({ model, el }) {
     return () => { if (Number(select.value) !== state[name]) select.value = state[name]; };
   };
   const tokens = names.map((name, k) => [k, name]);
-  const layers = (exported ? Object.keys(state.slices).map(Number) : [...Array(nLayers).keys()]).map((k) => [k, k]);
+  const layers = (exported ? Object.keys(slices).map(Number) : [...Array(nLayers).keys()]).map((k) => [k, k]);
   const choices = [...(alone ? [] : [choice("layer", layers)]), choice("first", tokens), choice("second", tokens)];
   const label = html("label", {}, bar);
   html("span", { text: "window" }, label);
@@ -290,7 +287,7 @@ function render({ model, el }) {
   };
   button("‹ arc", "to the arc before", () => toArc(-1));
   button("arc ›", "to the next arc", () => toArc(1));
-  const walker = button("walk", "walk from the first vector to the second", () => (walking ? stop() : walk()));
+  const walker = button("walk", "walk from the first vector to the second", () => (walking ? (stop(), state.changed(true)) : walk()));
 
   const widen = (width) => (state.width = clamp(Number(width.toPrecision(3)), 0.01, 360));
   const moveTo = (degrees) => {
@@ -351,11 +348,11 @@ function render({ model, el }) {
 
   // the stretch
   const strip = view(views, { box: [0, 0, WIDE, HIGH], label: "A stretch of the circle, enlarged" });
+  const canvas = html("canvas", { "aria-hidden": "true" }); // a thousand blocks that move: too many for a drawing
+  strip.before(canvas);
   const slab = svg("g", {}, strip);
   const [TOP, BOTTOM] = [120, 320];
-  svg("rect", { x: 0, y: TOP, width: WIDE, height: BOTTOM - TOP, fill: "var(--lx-even)" }, slab);
-  const stripOdd = svg("path", { fill: "var(--lx-odd)" }, slab);
-  const stripLines = svg("path", { stroke: "var(--lx-boundary)", "stroke-width": 1.5, fill: "none" }, slab);
+  svg("rect", { x: 0, y: TOP, width: WIDE, height: BOTTOM - TOP, fill: "transparent" }, slab);
   svg("rect", { class: "lx-edge", x: 2, y: TOP, width: WIDE - 4, height: BOTTOM - TOP, fill: "none", stroke: "var(--lx-boundary)", "stroke-width": 1 }, slab);
   const stripHalo = svg("rect", { x: 0, y: TOP - 6, width: WIDE, height: BOTTOM - TOP + 12, fill: "none", "stroke-width": 3, class: "lx-halo", rx: 4 }, slab);
   const stripNames = many("text", strip);
@@ -377,7 +374,7 @@ function render({ model, el }) {
     group.addEventListener("click", () => { moveTo(k ? layer.apart * RADIAN : 0); state.changed(true); });
   }));
 
-  let key = "", layer = null, circle = null, odd = null, pulled = null, from = 0;
+  let key = "", layer = null, circle = null, odd = null, from = 0;
   const value = () => ({
     now: Number(state.where.toFixed(2)), min: 0, max: 360,
     text: circle ? `${placed(state.where, state.width)} degrees, arc ${arcAt(circle, state.where / RADIAN) + 1} of ${circle.starts.length}` : "",
@@ -392,8 +389,8 @@ function render({ model, el }) {
     }),
     handle(slab, {
       label: "the enlarged stretch: move it", value, step, home, end, changed,
+      grab: () => (from = state.where),
       drag: ([x], start) => {
-        if (pulled !== start) [pulled, from] = [start, state.where];
         moveTo(from - ((x - start[0]) * state.width) / WIDE);
       },
     }),
@@ -424,7 +421,7 @@ function render({ model, el }) {
   }
 
   const onRing = (angle, r) => `${r * Math.cos(angle)} ${-r * Math.sin(angle)}`;
-  const arcPath = (start, stop, r, turn = 0) => `A${r} ${r} 0 ${Math.abs(stop - start) > Math.PI ? 1 : 0} ${turn} ${onRing(stop, r)}`;
+  const arcPath = (start, stop, r, clockwise = 0) => `A${r} ${r} 0 ${Math.abs(stop - start) > Math.PI ? 1 : 0} ${clockwise} ${onRing(stop, r)}`;
   const sector = (start, stop, inner, outer) =>
     `M${onRing(start, inner)}L${onRing(start, outer)}${arcPath(start, stop, outer)}L${onRing(stop, inner)}${arcPath(stop, start, inner, 1)}Z`;
 
@@ -448,23 +445,33 @@ function render({ model, el }) {
     const { starts, angles, neurons } = circle;
     const seen = within(circle, state.where / RADIAN, state.width / RADIAN);
     const places = seen.map((k) => across(angles[k]));
-    if (state.width >= 360) {
-      const order = seen.map((_, k) => k).sort((i, j) => places[i] - places[j]);
-      const kept = [seen.slice(), places.slice()];
-      order.forEach((from, to) => { seen[to] = kept[0][from]; places[to] = kept[1][from]; });
+    if (state.width >= 360) { // all of them, from the one at the left end on
+      const k = places.indexOf(Math.min(...places));
+      for (const list of [seen, places]) list.push(...list.splice(0, k));
     }
     // colours from arc to arc; the first is the one at the left end
     let arc = seen.length ? (circle.arcAfter[seen[0]] + starts.length - 1) % starts.length : arcAt(circle, state.where / RADIAN);
-    let left = 0, path = "";
-    const block = (right) => { if (odd[arc] && right > left) path += `M${left} ${TOP}H${right}V${BOTTOM}H${left}Z`; };
+    const wide = canvas.clientWidth || 600, scale = (Math.min(devicePixelRatio || 1, 2) * wide) / WIDE;
+    const size = [WIDE, HIGH].map((units) => Math.round(units * scale));
+    if (canvas.width !== size[0]) [canvas.width, canvas.height] = size;
+    const [evenTone, oddTone, ink] = colours(root, ["even", "odd", "boundary"]).map((rgb) => `rgb(${rgb.join(" ")})`);
+    const pen = canvas.getContext("2d");
+    pen.setTransform(scale, 0, 0, scale, 0, 0);
+    pen.clearRect(0, 0, WIDE, HIGH);
+    let left = 0;
+    const block = (right) => {
+      pen.fillStyle = odd[arc] ? oddTone : evenTone;
+      pen.fillRect(left, TOP, right - left, BOTTOM - TOP);
+    };
     seen.forEach((k, i) => {
       block(places[i]);
       [left, arc] = [places[i], circle.arcAfter[k]];
     });
     block(WIDE);
-    set(stripOdd, { d: path });
     const few = places.length <= 150;
-    set(stripLines, { d: few ? places.map((x) => `M${x} ${TOP - 8}V${BOTTOM}`).join("") : "" });
+    pen.fillStyle = ink;
+    const thin = (1.5 * WIDE) / wide;
+    if (few) for (const x of places) pen.fillRect(x - thin / 2, TOP - 8, thin, BOTTOM - TOP + 8);
     const room = 44 * Number(strip.style.getPropertyValue("--px") || 1);
     let last = -Infinity;
     const named = few ? seen.map((k, i) => [k, places[i]]).filter(([, x]) => x > room / 2 && x < WIDE - room / 2 && x - last > room && ((last = x), true)) : [];
@@ -474,7 +481,7 @@ function render({ model, el }) {
   function draw() {
     const wanted = `${state.layer},${state.first},${state.second}`;
     if (wanted !== key) {
-      const cut = cutOf(state);
+      const cut = cutOf({ ...state, slices, cut: model.get("cut") });
       if (!cut) return say(["Python cuts this circle …"]);
       [key, layer, circle] = [wanted, cut, partitionCircle(cut.A, cut.B, cut.b)];
       odd = parities(circle);
@@ -515,8 +522,10 @@ function render({ model, el }) {
   }
   const resized = new ResizeObserver(() => state.request());
   resized.observe(strip);
+  const dark = matchMedia("(prefers-color-scheme: dark)");
+  dark.addEventListener("change", state.request);
   draw();
-  return () => { stop(); clearTimeout(rest); resized.disconnect(); state.close(); root.remove(); };
+  return () => { stop(); clearTimeout(rest); dark.removeEventListener("change", state.request); resized.disconnect(); model.off("change:cut", state.request); state.close(); root.remove(); };
 }
 
 export default { render };

@@ -121,7 +121,7 @@ class SliceExplorer(Explorer):
     def __init__(self, mlps, x, names, first, second, title, alone):
         self.n_layers, self.n_vectors = len(mlps), len(names)
         self._mlps, self._x, self._names, self._title, self._alone = mlps, x, names, title, alone
-        self._circle = lru_cache(maxsize=4)(self._circle_through)  # what does not change along the circle
+        self._through = lru_cache(maxsize=4)(self._circle_through)  # what does not change along the circle
         super().__init__(
             layer=0,
             first=first,
@@ -152,30 +152,37 @@ class SliceExplorer(Explorer):
         """What the browser cuts the circle from: A, B and b of every neuron, float64, and the angle between the two."""
         arrangement, apart = self._arrangement(layer, first, second)
         rows = np.stack([*arrangement.normals.T, arrangement.offsets])
-        return {"layer": layer, "first": first, "second": second, "apart": apart, "rows": _text(rows.astype("<f8"))}
+        return {"layer": layer, "first": first, "second": second, "apart": apart, "rows": _coded(rows.astype("<f8"))}
 
-    def _draw(self, **values: Any):
-        layer, first, second, where, width = (values[name] for name in ("layer", "first", "second", "where", "width"))
-        names = self._names
+    def _circle(self, layer, first, second, **place):
         if first == second:
             raise ValueError(
-                f"first and second: expected two different vectors, got {names[first]} twice. Choose another."
+                f"first and second: expected two different vectors, got {self._names[first]} twice. Choose another."
             )
-        circle, apart = self._circle(layer, first, second)
+        return self._through(layer, first, second)
+
+    def _picture(self, **values: Any):
+        layer, first, second, where, width = (values[name] for name in ("layer", "first", "second", "where", "width"))
+        circle, apart = self._circle(**values)
         figure, axes = new_figure(8.6, 3.7, ncols=2, width_ratios=[1, 1.3])
         model = f"{self._title}{', ' if self._title else ''}{'' if self._alone else f'layer {layer}, '}"
-        marks = {names[first]: 0.0, names[second]: apart, "here": np.radians(where)}
+        marks = {self._names[first]: 0.0, self._names[second]: apart, "here": np.radians(where)}
         plot_arcs(circle, labels=False, marks=marks, title=model + count(circle.n_arcs, "arc"), ax=axes[0])
         window = f"{width:g}° of it, around {_place(where, width)}°"
         plot_arc_window(circle, np.radians(where), np.radians(width), title=window, ax=axes[1])
-        between = int((circle.angles < apart).sum())
+        return figure
+
+    def _text(self, **values: Any):
+        where, width = values["where"], values["width"]
+        circle, apart = self._circle(**values)
+        first, second = self._names[values["first"]], self._names[values["second"]]
         lines = [
             f"{count(circle.n_arcs, 'arc')}, {count(circle.n_patterns, 'pattern')} on the whole circle",
-            f"{names[first]} and {names[second]} are {np.degrees(apart):.1f}° apart, "
-            f"with {between:,} boundar{'y' if between == 1 else 'ies'} between them",
+            f"{first} and {second} are {np.degrees(apart):.1f}° apart, "
+            f"with {_boundaries((circle.angles < apart).sum())} between them",
         ]
         if not len(circle.angles):
-            return figure, "\n".join([*lines, "No boundary meets this circle"])
+            return "\n".join([*lines, "No boundary meets this circle"])
         nearest = min(circle.angles[0], 2 * np.pi - circle.angles[-1])
         at = np.radians(where)
         away = (circle.angles - at + np.pi) % (2 * np.pi) - np.pi
@@ -184,14 +191,16 @@ class SliceExplorer(Explorer):
         arc = (np.searchsorted(circle.starts, at, side="right") - 1) % circle.n_arcs
         neuron = circle.neurons[k]
         turns = "on" if circle.patterns([circle.arc_after[k]])[0, neuron] else "off"
-        lines += [
-            f"The boundary nearest to {names[first]} on this circle is {_short(np.degrees(nearest))}° away",
-            f"At {_place(where, width)}°: arc {arc + 1:,} of {circle.n_arcs:,}, and in {width:g}° around it "
-            f"{inside:,} boundar{'y' if inside == 1 else 'ies'}",
-            f"The nearest, neuron {neuron}, is {_short(abs(np.degrees(away[k])))}° {'ahead' if away[k] >= 0 else 'behind'}; "
-            f"crossed towards larger angles, the neuron switches {turns}",
-        ]
-        return figure, "\n".join(lines)
+        return "\n".join(
+            [
+                *lines,
+                f"The boundary nearest to {first} on this circle is {_short(np.degrees(nearest))}° away",
+                f"At {_place(where, width)}°: arc {arc + 1:,} of {circle.n_arcs:,}, and in {width:g}° around it "
+                f"{_boundaries(inside)}",
+                f"The nearest, neuron {neuron}, is {_short(abs(np.degrees(away[k])))}° "
+                f"{'ahead' if away[k] >= 0 else 'behind'}; crossed towards larger angles, the neuron switches {turns}",
+            ]
+        )
 
     def _repr_mimebundle_(self, **kwargs):
         data, metadata = super()._repr_mimebundle_(**kwargs)
@@ -250,10 +259,14 @@ def exported_layer(mlp: FoldedMLP, x: Real[np.ndarray, "n d"]) -> dict[str, Any]
     whole = np.rint(rows / step).astype("<i8")
     five = whole.reshape(-1).view(np.uint8).reshape(-1, 8)[:, :5]
     apart = angle_between(z[:, None], z[None])
-    return {"n": len(z), "step": step, "apart": apart.tolist(), "values": _text(np.ascontiguousarray(five))}
+    return {"n": len(z), "step": step, "apart": apart.tolist(), "values": _coded(np.ascontiguousarray(five))}
 
 
-def _text(array):
+def _boundaries(n):
+    return f"{n:,} boundar{'y' if n == 1 else 'ies'}"
+
+
+def _coded(array):
     return base64.b64encode(array.tobytes()).decode()
 
 

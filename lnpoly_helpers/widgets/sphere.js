@@ -1,8 +1,7 @@
-import { bind, clamp, count, frame, handle, html, many, number, set, still, svg, view } from "./common.js";
+import { bind, bits, clamp, colours, count, frame, handle, html, many, number, place, set, still, svg, turn, TURN, view } from "./common.js";
 
 // --- the mathematics: partition_sphere in JavaScript, for some dozens of circles --------------------------------------
 
-const TURN = 2 * Math.PI;
 const EPS = 2 ** -52;
 const POLE = [2, 3, 5].map((x) => Math.sqrt(x / 10)); // where the paths of `joints` end: a point in general position
 
@@ -10,10 +9,6 @@ const dot = (u, v) => u[0] * v[0] + u[1] * v[1] + u[2] * v[2];
 const cross = (u, v) => [u[1] * v[2] - u[2] * v[1], u[2] * v[0] - u[0] * v[2], u[0] * v[1] - u[1] * v[0]];
 const combine = (a, u, b, v) => [a * u[0] + b * v[0], a * u[1] + b * v[1], a * u[2] + b * v[2]];
 const unitOf = (u) => u.map((x) => x / Math.hypot(...u));
-const wrap = (angle) => {
-  const turned = angle - TURN * Math.floor(angle / TURN);
-  return turned >= TURN ? 0 : turned;
-};
 const arccos = (x) => Math.acos(Math.max(-1, Math.min(1, x)));
 
 /** The point of the unit sphere at a longitude and a latitude in degrees. */
@@ -36,7 +31,7 @@ const onCircle = (c, angle) => {
   const [cos, sin] = [c.radius * Math.cos(angle), c.radius * Math.sin(angle)];
   return [0, 1, 2].map((k) => c.level * c.axis[k] + cos * x[k] + sin * y[k]);
 };
-const angleOf = (c, y) => wrap(Math.atan2(dot(c.frame[1], y), dot(c.frame[0], y)));
+const angleOf = (c, y) => turn(Math.atan2(dot(c.frame[1], y), dot(c.frame[0], y)));
 
 function degenerate(neurons, what) {
   const who = [...new Set(neurons)].sort((a, b) => a - b).join(", ");
@@ -85,8 +80,8 @@ function cutCircle(c, others, circles) {
     const size = Math.hypot(b, sine);
     const error = (EPS * (8 + (4 * Math.abs(b) * (c.radius ** 2 + o.radius ** 2)) / (sine * size))) / size;
     const corner = Math.atan2(sine, cosine);
-    cuts.push({ angle: wrap(centre - half), other, enters: true, corner: Math.PI - corner, error });
-    cuts.push({ angle: wrap(centre + half), other, enters: false, corner, error });
+    cuts.push({ angle: turn(centre - half), other, enters: true, corner: Math.PI - corner, error });
+    cuts.push({ angle: turn(centre + half), other, enters: false, corner, error });
   }
   cuts.sort((p, q) => p.angle - q.angle);
   cuts.forEach((cut, k) => {
@@ -126,7 +121,7 @@ export function partitionSphere(arrangement) {
   const crossed = circles.map((c, i) => circles.flatMap((o, j) => (j !== i && meet(c, o) ? [j] : [])));
   const arcs = []; // { circle, from, to, other, enters, before }
   const starts = [];
-  const place = new Map();
+  const begins = new Map(); // circle, other, whether it enters: the arc that begins there
   circles.forEach((c, i) => {
     const start = arcs.length;
     starts.push(start);
@@ -139,7 +134,7 @@ export function partitionSphere(arrangement) {
       const next = cuts[(k + 1) % cuts.length];
       const to = next.angle + (k + 1 === cuts.length ? TURN : 0);
       const bend = c.level * (to - cut.angle);
-      place.set(`${i},${cut.other},${cut.enters}`, start + k);
+      begins.set(`${i},${cut.other},${cut.enters}`, start + k);
       const before = start + ((k + cuts.length - 1) % cuts.length);
       const ends = [cut.corner - bend, next.corner + bend];
       arcs.push({ circle: i, from: cut.angle, to, other: cut.other, enters: cut.enters, before, ends });
@@ -153,7 +148,7 @@ export function partitionSphere(arrangement) {
       following[2 * s + 1] = 2 * s + 1;
       return;
     }
-    const twin = place.get(`${arc.other},${arc.circle},${!arc.enters}`);
+    const twin = begins.get(`${arc.other},${arc.circle},${!arc.enters}`);
     const [forward, backward] = [2 * twin + 1, 2 * arcs[twin].before];
     following[2 * s] = arc.enters ? forward : backward;
     following[2 * arc.before + 1] = arc.enters ? backward : forward;
@@ -189,8 +184,8 @@ export function partitionSphere(arrangement) {
     pattern[circles[arc.circle].neuron] = edge % 2 === 1;
     return pattern;
   });
-  const bits = patterns.map((pattern) => pattern.map(Number).join(""));
-  return { ...sphere, curves, faceOf, areas, patterns, bits, nFaces, nVertices, nPatterns: new Set(bits).size };
+  const names = patterns.map(bits);
+  return { ...sphere, curves, faceOf, areas, patterns, names, nFaces, nVertices, nPatterns: new Set(names).size };
 }
 
 const arcAt = ({ circles, starts, arcs }, i, angle) => {
@@ -217,7 +212,7 @@ function joints(sphere, component) {
       const R = Math.hypot(A, B);
       if (component[j] === component[i] || Math.abs(c.level) >= R) return;
       const [centre, half] = [Math.atan2(B, A), Math.acos(c.level / R)];
-      for (const hit of [wrap(centre - half), wrap(centre + half)]) {
+      for (const hit of [turn(centre - half), turn(centre + half)]) {
         if (hit < distance[i] && hit > last) [last, met] = [hit, j];
       }
     });
@@ -277,7 +272,7 @@ export function acrossFrom(sphere, face, neuron) {
     const R = Math.hypot(A, B);
     if (Math.abs(o.level) >= R) continue;
     const [centre, half] = [Math.atan2(B, A), Math.acos(o.level / R)];
-    for (const hit of [wrap(centre - half), wrap(centre + half)]) {
+    for (const hit of [turn(centre - half), turn(centre + half)]) {
       if (hit > (o === c ? 1e-7 : 0) && hit < TURN - 1e-7) free = Math.min(free, hit);
     }
   }
@@ -311,7 +306,7 @@ export function linesOf(sphere, face) {
     `${count(n, "neuron")}, ${sphere.circles.length} of them cut the sphere: ${count(sphere.nFaces, "face")}, ` +
       count(sphere.nPatterns, "pattern"),
     `Great circles, or any ${n} that all cross, would make n² − n + 2 = ${n * n - n + 2} faces`,
-    `In the middle: ${sphere.bits[face]}, ${share(sphere.areas[face])}; ` +
+    `In the middle: ${sphere.names[face]}, ${share(sphere.areas[face])}; ` +
       (around.length ? `a step away flips neuron ${listed(around)}` : "no neuron flips"),
   ];
 }
@@ -349,17 +344,6 @@ function dial(bar, { label, min, max, step, read, write }) {
   };
 }
 
-/** What colours are here and now: [r, g, b] of each name, on light or on dark ground. */
-function coloursOf(root, names) {
-  const probe = html("span", { hidden: "" }, root);
-  const found = names.map((name) => {
-    probe.style.color = `var(--lx-${name})`;
-    return getComputedStyle(probe).color.match(/[\d.]+/g).slice(0, 3).map(Number);
-  });
-  probe.remove();
-  return found;
-}
-
 function render({ model, el }) {
   const { root, bar, views, say } = frame(el, {
     name: "sphere",
@@ -393,12 +377,13 @@ function render({ model, el }) {
   const mark = svg("path", { fill: "var(--lx-z)", stroke: "var(--lx-paper)", "stroke-width": 2 }, drawing);
   set(mark, { style: "pointer-events: none", d: "M-.05 0 0-.05.05 0 0 .05Z" });
 
+  const draws = model.get("draws");
   let key = "", sphere = null, pointed = null; // where the pointer is, in the drawing's units
-  const state = bind(model, ["n", "seed", "spread", "longitude", "latitude", "draws"], draw);
+  const state = bind(model, ["n", "seed", "spread", "longitude", "latitude"], draw);
   const dials = [
-    dial(bar, { label: "neurons", min: 1, max: state.draws.n, step: 1, read: () => state.n, write: change("n") }),
+    dial(bar, { label: "neurons", min: 1, max: draws.n, step: 1, read: () => state.n, write: change("n") }),
     dial(bar, { label: "bias spread", min: 0, max: 1, step: 0.05, read: () => state.spread, write: change("spread") }),
-    dial(bar, { label: "draw", min: 0, max: state.draws.seeds - 1, step: 1, read: () => state.seed, write: change("seed") }),
+    dial(bar, { label: "draw", min: 0, max: draws.seeds - 1, step: 1, read: () => state.seed, write: change("seed") }),
   ];
   function change(name) {
     return (value, final) => {
@@ -442,37 +427,36 @@ function render({ model, el }) {
     return combine(1, combine(x, right, -down, up), Math.sqrt(depth), toward);
   }
 
-  let held = null, grabbed = null;
+  let grabbed = null;
   const grip = handle(ball, {
     label: "the sphere: turn it",
     value: () => ({
       now: Math.round(state.longitude), min: -180, max: 180,
-      text: `longitude ${number(state.longitude, 1)}°, latitude ${number(state.latitude, 1)}°, pattern ${sphere?.bits[here()] ?? ""}`,
+      text: `longitude ${number(state.longitude, 1)}°, latitude ${number(state.latitude, 1)}°, pattern ${sphere?.names[here()] ?? ""}`,
     }),
+    grab: () => {
+      cancelAnimationFrame(flight);
+      grabbed = [state.longitude, state.latitude];
+    },
     drag: ([x, y], start) => {
-      if (held !== start) [held, grabbed] = [start, [state.longitude, state.latitude]];
       const pull = 1 / Math.max(Math.cos((grabbed[1] * Math.PI) / 180), 0.4); // what is near the middle stays under the finger
       turnTo(grabbed[0] - (x - start[0]) * pull * (180 / Math.PI), grabbed[1] + (y - start[1]) * (180 / Math.PI));
     },
-    step: (across, up, fine) => turnTo(state.longitude + across * (fine ? 1 : 5), state.latitude + up * (fine ? 1 : 5)),
+    step: (across, up, fine) => {
+      cancelAnimationFrame(flight);
+      turnTo(state.longitude + across * (fine ? 1 : 5), state.latitude + up * (fine ? 1 : 5));
+    },
     home: () => turnTo(30, 15),
-    changed: (final) => { cancelAnimationFrame(flight); state.changed(final); },
+    tap: (point) => {
+      const target = point && seen(point);
+      if (target) goTo(target);
+    },
+    changed: state.changed,
   });
   const here = () => faceAt(sphere, pointAt(state.longitude, state.latitude));
-  let down = null;
-  ball.addEventListener("pointerdown", (event) => (down = [event.clientX, event.clientY]));
-  ball.addEventListener("click", (event) => {
-    if (!down || Math.hypot(event.clientX - down[0], event.clientY - down[1]) > 4) return;
-    const target = seen(placeIn(event));
-    if (target) goTo(target);
-  });
-  const placeIn = (event) => {
-    const { left, top, width } = drawing.getBoundingClientRect();
-    return [event.clientX - left, event.clientY - top].map((pixels) => (2.08 * pixels) / width - 1.04);
-  };
   ball.addEventListener("pointermove", (event) => {
     if (event.pointerType === "touch") return;
-    pointed = placeIn(event);
+    pointed = place(drawing, event);
     state.request();
   });
   ball.addEventListener("pointerleave", () => { pointed = null; state.request(); });
@@ -500,7 +484,7 @@ function render({ model, el }) {
 
   function draw() {
     const wanted = `${state.n},${state.seed},${state.spread}`;
-    if (wanted !== key) [key, sphere] = [wanted, partitionSphere(arrangementOf(state))];
+    if (wanted !== key) [key, sphere] = [wanted, partitionSphere(arrangementOf({ ...state, draws }))];
     const face = here(), axes = axesOf(state.longitude, state.latitude);
     const over = pointed && seen(pointed);
     const other = over ? faceAt(sphere, over) : -1;
@@ -527,7 +511,7 @@ function render({ model, el }) {
       if (Math.abs(c.level) >= R) continue;
       const [centre, half] = [Math.atan2(B, A), Math.acos(c.level / R)];
       for (const angle of [centre - half, centre + half]) {
-        const degrees = (wrap(angle + Math.PI) - Math.PI) * (180 / Math.PI);
+        const degrees = (turn(angle + Math.PI) - Math.PI) * (180 / Math.PI);
         if (Math.abs(degrees) < 90) cuts.push({ degrees, neuron: c.neuron });
       }
     }
@@ -551,7 +535,7 @@ function render({ model, el }) {
     if (canvas.width !== size) [canvas.width, canvas.height] = [size, size];
     const cells = Math.min(size, 420); // pixels that are computed; lines are drawn at full size over their edges
     if (buffer?.width !== cells) buffer = new ImageData(cells, cells);
-    const [even, odd, ink, z, focus, paper] = coloursOf(root, ["even", "odd", "boundary", "z", "focus", "paper"]);
+    const [even, odd, ink, z, focus, paper] = colours(root, ["even", "odd", "boundary", "z", "focus", "paper"]);
     const mixed = (tone, tint, part) => tone.map((value, k) => value * (1 - part) + tint[k] * part);
     const word = ([r, g, b], shade) => (255 << 24) | ((b * shade) << 16) | ((g * shade) << 8) | (r * shade);
     const tones = [even, odd, mixed(even, z, 0.42), mixed(odd, z, 0.42), mixed(even, focus, 0.35), mixed(odd, focus, 0.35)];

@@ -88,24 +88,25 @@ class SphereExplorer(Explorer):
     def __init__(self, n, seed):
         super().__init__(n=n, seed=seed, spread=0.3, longitude=30, latitude=15, draws=None)
 
-    def _draw(self, **values: Any):
-        n, longitude, latitude = values["n"], values["longitude"], values["latitude"]
-        sphere = _cut(n, values["seed"], values["spread"])
-        lon, lat = np.radians([longitude, latitude])
-        face = sphere.face_at([np.cos(lat) * np.cos(lon), np.cos(lat) * np.sin(lon), np.sin(lat)])
-        around = sorted({*sphere.neighbours(face)[1].tolist()}) if len(sphere.circles) else []
-        *others, last = map(str, around or ["none"])
-        flips = f"a step away flips neuron {', '.join(others)}{' or ' * bool(others)}{last}" if around else "no neuron flips"
+    def _picture(self, **values: Any):
+        sphere = _cut(values["n"], values["seed"], values["spread"])
         figure, ax = new_figure(4.6, 4.6)
-        faces = count(sphere.n_faces, "face")
-        title = f"{count(len(sphere.circles), 'circle')}, {faces}"
-        view = (round(longitude, 1), round(latitude, 1))
+        title = f"{count(len(sphere.circles), 'circle')}, {count(sphere.n_faces, 'face')}"
+        view = (round(values["longitude"], 1), round(values["latitude"], 1))
         plot_sphere(sphere.arrangement, view=view, pixels=360, title=title, ax=ax)
         ax.plot(0, 0, ROLES["z"].marker, color=ROLES["z"].light, mec="white", ms=9)
-        middle = f"In the middle: {bits(sphere.patterns(face)[0])}, {25 * sphere.areas[face] / np.pi:.2f} % of the sphere"
-        return figure, (
-            f"{count(n, 'neuron')}, {len(sphere.circles)} of them cut the sphere: {faces}, "
+        return figure
+
+    def _text(self, **values: Any):
+        n, sphere = values["n"], _cut(values["n"], values["seed"], values["spread"])
+        lon, lat = np.radians([values["longitude"], values["latitude"]])
+        face = sphere.face_at([np.cos(lat) * np.cos(lon), np.cos(lat) * np.sin(lon), np.sin(lat)])
+        *others, last = sorted({*sphere.neighbours(face)[1].tolist()}) if len(sphere.circles) else [None]
+        around = f"{', '.join(map(str, others))} or {last}" if others else last
+        return (
+            f"{count(n, 'neuron')}, {len(sphere.circles)} of them cut the sphere: {count(sphere.n_faces, 'face')}, "
             f"{count(sphere.n_patterns, 'pattern')}\n"
             f"Great circles, or any {n} that all cross, would make n² − n + 2 = {n_regions(n, 2)} faces\n"
-            f"{middle}; {flips}"
+            f"In the middle: {bits(sphere.patterns(face)[0])}, {100 * sphere.areas[face] / (4 * np.pi):.2f} % of the "
+            f"sphere; {'no neuron flips' if last is None else f'a step away flips neuron {around}'}"
         )
