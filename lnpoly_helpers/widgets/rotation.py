@@ -21,8 +21,8 @@ def explore_rotation(
     """Walk from one point of the sphere to another: who has flipped so far, and how far the output has moved.
 
     Beside it, how far the layer's tangent map at the start says that it has moved (for ReLU the affine map of the first
-    region), and the length of what is left, which for ReLU is what the flipped neurons add. The three are the sides of a
-    triangle.
+    region), and the length of what is left, which for ReLU is what the flipped neurons add. The three are the sides of
+    a triangle.
 
     Parameters
     ----------

@@ -458,11 +458,11 @@ function render({ model, el }) {
     const pen = canvas.getContext("2d");
     pen.setTransform(scale, 0, 0, scale, 0, 0);
     pen.clearRect(0, 0, WIDE, HIGH);
+    pen.fillStyle = evenTone;
+    pen.fillRect(0, TOP, WIDE, BOTTOM - TOP);
+    pen.fillStyle = oddTone;
     let left = 0;
-    const block = (right) => {
-      pen.fillStyle = odd[arc] ? oddTone : evenTone;
-      pen.fillRect(left, TOP, right - left, BOTTOM - TOP);
-    };
+    const block = (right) => { if (odd[arc]) pen.fillRect(left, TOP, right - left, BOTTOM - TOP); };
     seen.forEach((k, i) => {
       block(places[i]);
       [left, arc] = [places[i], circle.arcAfter[k]];

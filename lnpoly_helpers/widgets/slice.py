@@ -1,4 +1,4 @@
-"""An explorer of a real layer: the exact circle through two of its vectors, from the whole of it to a hundredth of a degree."""
+"""An explorer of a real layer: the exact circle through two of its vectors, all of it or a hundredth of a degree."""
 
 import base64
 from collections.abc import Sequence
@@ -27,7 +27,7 @@ def explore_slice(
     second: int = 1,
     title: str = "",
 ) -> Explorer:
-    """The exact circle of a layer's sphere through two residual vectors: drag along it, zoom in, walk from one to the other.
+    """The exact circle of a layer's sphere through two residual vectors: drag along it, zoom in, walk to the other.
 
     In a notebook any two vectors and any layer can be chosen. A saved page has no layers: with it go the exact slices
     through every two vectors, of as many layers as fit into 200 kB, the present one first.
@@ -135,7 +135,7 @@ class SliceExplorer(Explorer):
         self.observe(self._follow, ["layer", "first", "second"])
 
     def _follow(self, change):
-        """Cut the circle that the reader asks for; through a vector and itself there is none, and the last one stays."""
+        """Cut the circle that the reader asks for; through a vector and itself there is none, and the last stays."""
         if self.first != self.second:
             self.cut = self._cut(self.layer, self.first, self.second)
 
@@ -208,7 +208,7 @@ class SliceExplorer(Explorer):
         return data, metadata
 
     def _exported(self):
-        """Layers from which a page can cut the circle through every two vectors: those that fit, the present one first."""
+        """Layers from which a page can cut every circle through two vectors: those that fit, the present one first."""
         layers, room = {}, _EXPORTED
         for layer in sorted(range(self.n_layers), key=lambda k: (k != self.layer, k)):
             n = self.n_vectors

@@ -528,12 +528,16 @@ function render({ model, el }) {
     stripNames(named.map(({ degrees, neuron }) => ({ x: degrees, y: -8, text: neuron })));
   }
 
-  let buffer = null;
+  let buffer = null, painted = 0, took = 0, later = 0;
   function paint([right, up, toward], face, other) {
     const wide = canvas.clientWidth || 400;
     const size = Math.round(Math.min(wide * Math.min(devicePixelRatio || 1, 2), 900));
     if (canvas.width !== size) [canvas.width, canvas.height] = [size, size];
-    const cells = Math.min(size, 420); // pixels that are computed; lines are drawn at full size over their edges
+    // pixels that are computed: fewer while it turns on a slow machine; lines are drawn at full size over their edges
+    const begin = performance.now(), slow = took > 10 && begin - painted < 100;
+    const cells = Math.min(size, slow ? 240 : 420);
+    clearTimeout(later);
+    if (slow) later = setTimeout(state.request, 150);
     if (buffer?.width !== cells) buffer = new ImageData(cells, cells);
     const [even, odd, ink, z, focus, paper] = colours(root, ["even", "odd", "boundary", "z", "focus", "paper"]);
     const mixed = (tone, tint, part) => tone.map((value, k) => value * (1 - part) + tint[k] * part);
@@ -603,7 +607,10 @@ function render({ model, el }) {
         pen.stroke();
       }
     }
+    painted = performance.now();
+    if (!slow) took = painted - begin;
   }
+
 
   const dark = matchMedia("(prefers-color-scheme: dark)");
   dark.addEventListener("change", state.request);
@@ -612,6 +619,7 @@ function render({ model, el }) {
   draw();
   return () => {
     cancelAnimationFrame(flight);
+    clearTimeout(later);
     dark.removeEventListener("change", state.request);
     resized.disconnect();
     state.close();

@@ -52,7 +52,7 @@ def explore_sphere(n: int = 8, seed: int = 0) -> Explorer:
 
 
 def _draws(value, explorer):
-    """What the browser needs of the random numbers, which it cannot draw itself: all of them, as little-endian float64."""
+    """The random numbers, which the browser cannot draw itself: all of them, as little-endian float64 in base64."""
     return {"n": _MOST, "seeds": _SEEDS, "rows": base64.b64encode(_rows().astype("<f8").tobytes()).decode()}
 
 
