@@ -13,6 +13,8 @@ PIP := $(PY) -m pip install -qq --disable-pip-version-check
 READY := $(VENV)/.ready
 # a python3 kernel that a reader has elsewhere must not run the notebooks
 export JUPYTER_PREFER_ENV_PATH := 1
+# hundreds of processes import the package: it is compiled once for all of them, whatever is set around here
+export PYTHONDONTWRITEBYTECODE :=
 # The saved outputs show the models that setup installs, so the same are shown here, whatever else this machine has.
 # Another model for notebooks 06 to 08: make run MODEL=gpt2 (or a folder).
 MODEL :=

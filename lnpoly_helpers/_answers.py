@@ -1,6 +1,8 @@
 """A student's function, called so that every way to fail is told apart and gets a sentence of its own."""
 
 import dis
+from collections.abc import Iterator
+from contextlib import contextmanager
 from types import CodeType, FunctionType, ModuleType
 from typing import Any
 
@@ -28,6 +30,21 @@ class CheckFailed(AssertionError):
 
     def _render_traceback_(self):  # what IPython asks for
         return [f"Not yet. {self}"]
+
+
+class NotAnswered(CheckFailed):
+    """The function is still the stub that it was handed out as.
+
+    See Also
+    --------
+    exercise
+
+    Examples
+    --------
+    >>> raise NotAnswered("my_sort is not written yet.")
+    Traceback (most recent call last):
+    lnpoly_helpers._answers.NotAnswered: my_sort is not written yet.
+    """
 
 
 def expect(holds: Any, sentence: str) -> None:
@@ -142,9 +159,11 @@ class Answer:
             value = self.function(*mine, **kwargs)
         except NotImplementedError:
             stub = "put your code where `raise NotImplementedError()` stands."
-            raise CheckFailed(f"{self.name} is not written yet: {stub}") from None
+            raise NotAnswered(f"{self.name} is not written yet: {stub}") from None
         except Exception as error:
             raise CheckFailed(f"{self.name} raised {type(error).__name__} {self.given}: {error}") from None
+        if kind(value) == kind(...):  # of what comes over from another process only the kind is known
+            raise NotAnswered(f"{self.name} is not written yet: put your code where `...` stands.")
         untouched = all(np.array_equal(a, b) for a, b in zip(args, mine, strict=True) if isinstance(a, np.ndarray))
         expect(untouched, f"{self.name} changes its input in place: write x = x - m, which makes a copy, not x -= m.")
         return value
@@ -233,6 +252,44 @@ class Answer:
         expect(fits, f"{what} has shape {list(array.shape)} {self.given}: expected {wanted}.")
         expect(np.isfinite(array).all(), f"{what} holds NaN or infinity {self.given}.")
         return array.astype(np.float64)
+
+
+@contextmanager
+def exercise(function: Any, name: str) -> Iterator[Answer]:
+    """The `Answer` to an exercise that nobody marks: what is still a stub is said to be one, and is no error.
+
+    Parameters
+    ----------
+    function : callable
+    name : str
+        What the exercise calls it.
+
+    Yields
+    ------
+    Answer
+
+    Raises
+    ------
+    CheckFailed
+        As in an `Answer`, except while the function is not written: a notebook runs on with its exercises open.
+
+    See Also
+    --------
+    Answer, expect
+
+    Examples
+    --------
+    >>> with exercise(np.sort, "my_sort") as f:
+    ...     expect(near(f([2.0, 1.0]), [1.0, 2.0]), "Not sorted.")
+    my_sort: right.
+    """
+    f = Answer(function, name)
+    try:
+        yield f
+    except NotAnswered:
+        print(f"{name}: not answered yet.")
+    else:
+        print(f"{name}: right.")
 
 
 def kind(value: Any) -> str:

@@ -3,6 +3,7 @@
 usage: python notebooks/build.py [NAME ...]              execute, normalise and write back (NAME: how a notebook begins)
        python notebooks/build.py --site DIR              execute, leave the notebooks alone, write DIR/index.html
        python notebooks/build.py --site DIR --saved      the same from the saved outputs, without executing
+       python notebooks/build.py --class DIR             write copies without the exercises' solutions, not executing
        python notebooks/build.py --check                 name the notebooks that are not in their normal form
        python notebooks/build.py --links [OWNER/NAME]    put the public address into every badge and install line,
                                  [--ref REF]             and the branch or tag that they open
@@ -319,6 +320,22 @@ def without_badges(nb):
     return nb
 
 
+def write_class(paths, folder):
+    """Copy the notebooks for a class: without the cells tagged solution, and without badges, which open ours.
+
+    A link that leaves the folder of the notebooks leads to the public address.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    for path in paths:
+        nb = without_badges(nbformat.read(path, as_version=4))
+        nb.cells = [cell for cell in nb.cells if "solution" not in cell.metadata.get("tags", [])]
+        for cell in nb.cells:
+            if cell.cell_type == "markdown":
+                cell.source = cell.source.replace("](../", f"](https://github.com/{repository()}/blob/{ref()}/")
+        (folder / path.name).write_text(text_of(normalise(nb)), encoding="utf-8", newline="\n")
+    print(f"written: {len(paths)} notebooks in {folder}")
+
+
 def rendered(nb, site, page):
     """The notebook with the names of its pictures, which are written to the site, and its cells as HTML."""
     from nbconvert import HTMLExporter
@@ -430,6 +447,7 @@ def main():
     parser.add_argument("names", nargs="*", metavar="NAME")
     what = parser.add_mutually_exclusive_group()
     what.add_argument("--site", type=Path, metavar="DIR")
+    what.add_argument("--class", type=Path, metavar="DIR", dest="copies")
     what.add_argument("--check", action="store_true")
     what.add_argument("--links", nargs="?", const="", metavar="OWNER/NAME")
     parser.add_argument("--ref", metavar="REF")
@@ -443,6 +461,9 @@ def main():
         links(options.links, options.ref)
         return
     paths = notebooks(options.names)
+    if options.copies:
+        write_class(paths, options.copies)
+        return
     if not (check(paths) if options.check else run(paths, options.site, options.saved)):
         sys.exit(1)
 

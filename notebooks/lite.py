@@ -42,11 +42,12 @@ WANTED = ("numpy", "scipy", "matplotlib", "pillow", "micropip", "six")  # of the
 PLATFORM = ("--platform", "pyemscripten_2026_0_wasm32", "--platform", "any", "--python-version", "3.14")
 PLATFORM += ("--implementation", "cp", "--abi", "cp314", "--abi", "none", "--only-binary=:all:")
 PURE = ("ipython==9.12.0", "ipywidgets==8.1.9", "comm==0.2.3", "jedi==0.19.2")  # without jedi the kernel never starts
+PURE += ("anywidget==0.11.0", "psygnal==0.16.1")
 # of what those bring: what talks to a terminal, and the widgets' code for the page, which JupyterLite has itself
 LEFT_OUT = {"pexpect", "ptyprocess", "jupyterlab-widgets", "widgetsnbextension"}
 WEIGHTS = ".safetensors"
 OWN = PROJECT["project"]["name"]
-OWN_NEEDS = ("numpy", "matplotlib", "ipywidgets")
+OWN_NEEDS = ("numpy", "matplotlib", "ipywidgets", "anywidget")
 
 # what a notebook installs that runs no network: for the others there is no PyTorch in a browser
 WITHOUT_NETWORKS = f"{OWN}[plot,widgets] @"

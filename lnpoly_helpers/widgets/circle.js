@@ -125,6 +125,7 @@ export function lines(state, { circle, length, z, y, here, k, sides }) {
     `x = ${vector(state.x)}, length ${number(length)}; ${image}`,
     k === null ? "No boundary crosses the circle: one affine map holds all round"
       : `Boundary ${k}: neuron ${neuron} switches ${sides[1][neuron] ? "on" : "off"} at ${degrees(circle.angles[k])}`,
+    `Directions ${state.directions.map(d => `${number(d, d % 1 ? 1 : 0)}°`).join(", ")}; biases ${state.biases.map(b => number(b)).join(", ")}`,
   ];
 }
 

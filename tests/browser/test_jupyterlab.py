@@ -1,4 +1,4 @@
-"""The explorers where people meet them: JupyterLab in a browser, every cell run, a slider moved by keyboard."""
+"""The explorers where people meet them: JupyterLab in a browser, every cell run, moved by mouse and keyboard."""
 
 import json
 import os
@@ -11,19 +11,26 @@ import time
 from contextlib import contextmanager
 from pathlib import Path
 
+import explorers
 import nbformat
 import numpy as np
 import pytest
-from chromium import launched, opened
+from chromium import opened
+from nbformat.v4 import new_code_cell
 from playwright.sync_api import expect
 
 from lnpoly_helpers import Arrangement, count_faces, partition_sphere
 
 ROOT = Path(__file__).resolve().parents[2]
 SCREENSHOTS = ROOT / "screenshots"
-NOTEBOOKS = ("03_arcs_on_the_circle", "04_from_circle_to_sphere")
+NOTEBOOKS = (*explorers.NOTEBOOKS.values(), "04_from_circle_to_sphere")
 PATIENCE = 60_000  # to wait for anything, in milliseconds
 STATUS = "Python 3 (ipykernel) | Idle"
+# two cells below each notebook: one sets its explorer to where it is at first, one reads where it is
+ASK = (
+    "start = globals().get('start', explorer.values)\nfor name in start:\n    setattr(explorer, name, start[name])",
+    "import json\nprint(json.dumps(explorer.values))",
+)
 SETTINGS = {
     # else what is scrolled out of sight is not in the page
     "settings/@jupyterlab/notebook-extension/tracker.jupyterlab-settings": {"windowingMode": "none"},
@@ -90,15 +97,13 @@ def lab(tmp_path_factory):
         for cell in nb.cells:
             if cell.cell_type == "code":
                 cell.outputs, cell.execution_count = [], None
+                cell.source = re.sub(
+                    r"^(explore_\w+\(.*\))$", r"explorer = \1\nexplorer", cell.source, flags=re.MULTILINE
+                )
+        nb.cells += map(new_code_cell, ASK)
         nbformat.write(nb, folder / "notebooks" / f"{name}.ipynb")
     with jupyterlab(folder) as place:
         yield place
-
-
-@pytest.fixture(scope="module")
-def browser():
-    with launched() as one:
-        yield one
 
 
 @contextmanager
@@ -106,6 +111,7 @@ def run_all(browser, lab, name):
     """A page with that notebook, all of whose cells have run."""
     origin, token = lab
     n_code = sum(cell.cell_type == "code" for cell in nbformat.read(ROOT / "notebooks" / f"{name}.ipynb", 4).cells)
+    n_code += len(ASK)
     with opened(browser, origin, viewport={"width": 1280, "height": 1000}) as (page, elsewhere):
         page.set_default_timeout(PATIENCE)
         page.goto(f"{origin}lab/tree/{name}.ipynb?token={token}&reset")
@@ -163,34 +169,33 @@ class Explorer:
         self.page.wait_for_function("one => one.complete && one.naturalWidth > 0", arg=self.picture.element_handle())
 
 
-def crossings_by_hand(directions, biases):
-    """(degrees, neuron, switches on) of every crossing of the circle, from cos(θ − direction) = −bias alone."""
-    found = []
-    for neuron, (direction, bias) in enumerate(zip(directions, biases, strict=True)):
-        half = np.degrees(np.arccos(-bias))
-        # the neuron is on where the cosine is above −bias: on from direction − half up to direction + half
-        found += [((direction - half) % 360, neuron, True), ((direction + half) % 360, neuron, False)]
-    return sorted(found)
-
-
-def test_circle_moves_by_keyboard_and_its_numbers_are_right(browser, lab):
-    with run_all(browser, lab, NOTEBOOKS[0]) as page:
-        explorer = Explorer(page)
-        first = explorer.bytes()
-        directions, biases = [30, 150, 260], [0.3, -0.4, 0.6]
-        for boundary, moves in ((0, []), (1, [("boundary", 1)]), (1, [("direction 0 (°)", 2), ("bias 1", 3)])):
-            for label, n in moves:
-                explorer.press(label, "ArrowRight", n)
-            if len(moves) == 2:
-                directions[0], biases[1] = 40, -0.25
-            expected = crossings_by_hand(directions, biases)
-            degrees, neuron, on = expected[boundary]
-            line = f"Boundary {boundary}: neuron {neuron} switches {'on' if on else 'off'} at {degrees:.1f}°"
-            explorer.says(line)
-            explorer.says(f"{len(expected)} arcs, {len(expected)} patterns")
-        assert explorer.bytes()[:8] == first[:8] == b"\x89PNG\r\n\x1a\n" and explorer.bytes() != first
+@pytest.mark.parametrize("name", explorers.MOVES)
+def test_explorer_moves_by_mouse_and_keyboard_and_python_reads_it(browser, lab, name):
+    with run_all(browser, lab, explorers.NOTEBOOKS[name]) as page:
         SCREENSHOTS.mkdir(exist_ok=True)
-        page.screenshot(path=SCREENSHOTS / "jupyterlab-circle.png")
+        explorer = explorers.Explorer(page, name)
+        for move in explorers.MOVES[name]:
+            expected = move(explorer)
+            read = cell_says(page)
+            assert {key: read[key] for key in expected} == expected
+        text = explorer.box.locator(".lx-numbers").inner_text()
+        explorer.show()
+        page.screenshot(path=SCREENSHOTS / f"jupyterlab-{name}.png")
+        cell_says(page, which=-2)  # sets what Run All has set at first: all is as it was when the cell was shown
+        expect(explorer.box.locator(".lx-numbers")).not_to_have_text(text, use_inner_text=True)
+
+
+def cell_says(page, which=-1):
+    """What a cell of the notebook prints, read as JSON, when it runs again."""
+    cell = page.locator(".jp-CodeCell").nth(which)
+    prompt = cell.locator(".jp-InputPrompt")
+    before = prompt.inner_text()
+    cell.locator(".cm-content").click()
+    page.keyboard.press("Control+Enter")
+    expect(prompt).not_to_have_text(re.compile(rf"\[\*\]|{re.escape(before)}"), timeout=PATIENCE)
+    page.keyboard.press("Escape")
+    said = cell.locator(".jp-OutputArea-output").all_inner_texts()
+    return json.loads(said[0]) if said else None
 
 
 def test_sphere_moves_by_keyboard_and_its_numbers_are_right(browser, lab):

@@ -3,15 +3,13 @@
 import functools
 import http.server
 import itertools
-import subprocess
-import sys
 import threading
 from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import unquote
 
 import pytest
-from chromium import launched, opened
+from chromium import opened
 
 ROOT = Path(__file__).resolve().parents[2]
 SCREENSHOTS = ROOT / "screenshots"
@@ -109,21 +107,6 @@ def faults(browser, folder, screenshots=None):
                     found.add(f"{name}: dead link: {inside}#{anchor}")
     size = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
     return sorted(found) + ([f"site: size: {size} bytes"] if size >= 15 * MEGABYTE else [])
-
-
-@pytest.fixture(scope="module")
-def browser():
-    with launched() as one:
-        yield one
-
-
-@pytest.fixture(scope="module")
-def site(tmp_path_factory):
-    """The site with the outputs that are saved in the notebooks."""
-    folder = tmp_path_factory.mktemp("site")
-    command = [sys.executable, ROOT / "notebooks" / "build.py", "--site", folder, "--saved"]
-    subprocess.run(command, check=True, stdout=subprocess.DEVNULL, timeout=60)
-    return folder
 
 
 def test_every_page_can_be_read_by_anyone_anywhere(browser, site):

@@ -229,6 +229,7 @@ WRONG = [
 ]
 ANY = [
     ("def f(*args, **kwargs):\n    raise NotImplementedError()", "is not written yet"),
+    ("def f(*args, **kwargs):\n    return ...", "put your code where `...` stands"),
     ("def f(*args, **kwargs):\n    return 1 / 0", "raised ZeroDivisionError for input of shape"),
     ("def f(*args, **kwargs):\n    return undefined_name", "name 'undefined_name' is not defined"),
     ("def f(*args, **kwargs):\n    raise SystemExit(3)", "raised SystemExit"),

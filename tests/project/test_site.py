@@ -100,7 +100,11 @@ def test_every_notebook_has_a_card_and_a_page_with_all_it_shows(site):
         assert card.img is None if not shown else card.img["alt"] in shown
         printed = [output.text.strip() for output in outputs if output.output_type == "stream"]
         assert [block.text.strip() for block in page.select("pre.output")] == printed
-        assert len(page.select(".highlight")) == sum(bool(cell.source) for cell in nb.cells if "outputs" in cell)
+        folded = [one for one in page("details") if one.summary.text == "Solution" and not one.has_attr("open")]
+        solutions = sum("solution" in cell.metadata.get("tags", []) for cell in nb.cells)
+        assert solutions == len(folded) == sum(len(one.select(".highlight")) for one in folded)
+        code = sum(bool(cell.source) for cell in nb.cells if "outputs" in cell)
+        assert len(page.select(".highlight")) == code + solutions
         assert not re.search(r"(In|Out)\s*\[", page.main.text)
 
 
