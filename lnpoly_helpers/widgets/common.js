@@ -115,6 +115,11 @@ export const clamp = (value, low, high) => Math.min(Math.max(value, low), high);
 /** The nearest multiple of 1 / n: so that what is dragged has numbers that one can read. */
 export const snap = (value, n) => Math.round(value * n) / n + 0;
 
+/** The numbers that Python's `coded` has made a line of text. */
+export function decoded(text) {
+  return new Float64Array(Uint8Array.from(atob(text), byte => byte.charCodeAt(0)).buffer);
+}
+
 // --- elements ------------------------------------------------------------------------------------------------------
 
 const SVG = "http://www.w3.org/2000/svg", MATHS = "http://www.w3.org/1998/Math/MathML";

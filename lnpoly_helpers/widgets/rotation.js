@@ -1,6 +1,17 @@
-import { bind, frame, handle, many, set, still, svg, html, view } from "./common.js";
+import { bind, count, decoded, frame, handle, many, set, still, svg, html, view } from "./common.js";
 
 // --- the mathematics: what lies behind on a path ----------------------------------------------------------------------
+
+const rows = (text, n) => {
+  const all = decoded(text), length = all.length / n;
+  return Array.from({ length: n }, (_, k) => Array.from(all.subarray(k * length, (k + 1) * length)));
+};
+
+/** A path out of what Python sends: its places in degrees, three lengths at each, and the boundaries that it crosses. */
+export function pathOf({ places, flips, title }) {
+  const [degrees, ...lengths] = rows(places, 4), [crossings, neurons, turnsOn] = rows(flips, 3);
+  return { degrees, lengths, crossings, neurons, turnsOn, title };
+}
 
 /** Number of the path's place that is nearest to an angle; both in degrees. */
 export function nearestPlace(degrees, angle) {
@@ -14,10 +25,10 @@ export function nearestPlace(degrees, angle) {
 /**
  * Who has flipped on the way to an angle: { passed, byNeurons, off, on }.
  *
- * path has crossings [n] in degrees and in order, neurons [n] and turns_on [n]. off and on count the neurons that are now
+ * A path has crossings [n] in degrees and in order, neurons [n] and turnsOn [n]. off and on count the neurons that are now
  * other than at the start: one that has flipped twice is in neither.
  */
-export function flipped({ crossings, neurons, turns_on: turnsOn }, angle) {
+export function flipped({ crossings, neurons, turnsOn }, angle) {
   let passed = 0;
   while (passed < crossings.length && crossings[passed] <= angle) passed++;
   const now = new Map(); // 1: has turned on, 0: off, -1: is as it was
@@ -38,11 +49,11 @@ export function triangle(first, second, whole) {
 
 /** What the explorer says in lines; Python says the same. */
 export function linesOf(path, angle) {
-  const { degrees, lengths, crossings, neurons, turns_on: turnsOn } = path;
+  const { degrees, lengths, crossings, neurons, turnsOn } = path;
   const k = nearestPlace(degrees, angle);
   const { passed, byNeurons, on, off } = flipped(path, angle);
   return [
-    `${angle.toFixed(1)}° of ${degrees.at(-1).toFixed(1)}°: ${passed} of ${crossings.length} boundaries crossed, by ${byNeurons} neurons`,
+    `${angle.toFixed(1)}° of ${degrees.at(-1).toFixed(1)}°: ${passed} of ${crossings.length} boundaries crossed, by ${count(byNeurons, "neuron")}`,
     `Now on that were off: ${on}; off that were on: ${off}`,
     `Lengths: ${NAMES.map((name, i) => `${name} ${lengths[i][k].toFixed(3)}`).join(", ")}`,
     passed < crossings.length
@@ -85,8 +96,8 @@ function render({ model, el }) {
   });
   html("style", { text: ROTATION_STYLE }, root);
   views.classList.add("lx-rotation");
-  const state = bind(model, ["angle"], draw), path = model.get("path");
-  const { degrees, lengths, crossings, turns_on: turnsOn, title } = path;
+  const state = bind(model, ["angle"], draw), path = pathOf(model.get("path"));
+  const { degrees, lengths, crossings, turnsOn, title } = path;
   const whole = degrees.at(-1);
   const top = 1.06 * Math.max(1e-12, ...lengths.flat());
   const X = (angle) => LEFT + ((RIGHT - LEFT) * angle) / whole, Y = (length) => FLOOR - ((FLOOR - TOP) * length) / top;

@@ -9,7 +9,7 @@ from ..changes import split_change
 from ..layer import FoldedMLP
 from ..plotting import new_figure, plot_path
 from ..rotation import angle_between, crossings, rotate
-from .explorer import Explorer, State, module, number
+from .explorer import Explorer, State, coded, count, module, number
 
 _NAMES = ("output moved", "tangent part", "rest")
 _STEP = 0.5  # degrees between the places of the path where the curves are computed
@@ -35,7 +35,7 @@ def explore_rotation(
     Returns
     -------
     Explorer
-        With ``angle`` in degrees, from 0 to that between z0 and z1: a multiple of half a degree, or the end.
+        With ``angle``, the nearest of its ``degrees``: from 0 to the angle between z0 and z1 in steps of half a degree.
 
     Raises
     ------
@@ -54,7 +54,7 @@ def explore_rotation(
     >>> mlp = FoldedMLP(np.eye(2), [1.0, 0.0], np.eye(2), [0.0, 0.0], "relu", 0.0, "rmsnorm")
     >>> explorer = explore_rotation(mlp, [1.0, 1.0], [-1.0, 1.0])
     >>> explorer.angle = 60.2
-    >>> explorer.angle, explorer.path["degrees"][-1]
+    >>> explorer.angle, float(explorer.degrees[-1])
     (60.0, 90.0)
     """
     require_folded(mlp)
@@ -62,24 +62,14 @@ def explore_rotation(
     found, whole = crossings(mlp, z0, z1), float(np.degrees(angle_between(z0, z1)))
     degrees = np.minimum(_STEP * np.arange(np.ceil(whole / _STEP) + 1), whole)  # every place where the reader can be
     tangent, rest = split_change(mlp, z0, rotate(z0, z1, np.radians(degrees)))
-    lengths = [np.linalg.norm(part, axis=-1) for part in (tangent + rest, tangent, rest)]
-    path = {
-        "degrees": degrees.tolist(),
-        "lengths": [
-            [float(f"{length:.7g}") for length in row] for row in lengths
-        ],  # of the change, the tangent part, the rest
-        "crossings": np.degrees(found.angles).tolist(),
-        "neurons": found.neurons.tolist(),
-        "turns_on": found.turns_on.astype(int).tolist(),
-        "title": title,
-    }
-    return RotationExplorer(path)
+    places = np.array([degrees, *(np.linalg.norm(part, axis=-1) for part in (tangent + rest, tangent, rest))])
+    flips = np.array([np.degrees(found.angles), found.neurons, found.turns_on])
+    return RotationExplorer(places, flips, title)
 
 
 def _angle(value, explorer):
-    whole, places = explorer.path["degrees"][-1], np.array(explorer.path["degrees"])
-    found = number("angle", 0, whole).check(value, explorer)
-    return float(places[np.abs(places - found).argmin()])
+    found = number("angle", 0, explorer.degrees[-1]).check(value, explorer)
+    return float(explorer.degrees[np.abs(explorer.degrees - found).argmin()])
 
 
 class RotationExplorer(Explorer):
@@ -89,30 +79,33 @@ class RotationExplorer(Explorer):
     angle = State(_angle)
     path = State(lambda value, explorer: value, data=True)
 
-    def __init__(self, path):
-        self.set_trait("path", path)
-        super().__init__(path=path, angle=path["degrees"][len(path["degrees"]) // 2])
+    def __init__(self, places, flips, title):
+        self.degrees, *self._lengths = places  # of the path's places; lengths there, in the order of _NAMES
+        self._crossings, self._title = flips[0], title or "Along the path"
+        self._neurons, self._turns_on = flips[1].astype(int), flips[2].astype(bool)
+        path = {"places": coded(places), "flips": coded(flips), "title": title}
+        super().__init__(path=path, angle=self.degrees[len(self.degrees) // 2])
 
     def _picture(self, **values: Any):
-        path = self.path
         figure, ax = new_figure(7.2, 3.8)
-        curves, title = dict(zip(_NAMES, path["lengths"], strict=True)), path["title"] or "Along the path"
-        plot_path(path["degrees"], curves, path["crossings"], ylabel="length", ax=ax, at=values["angle"], title=title)
+        curves, angle = dict(zip(_NAMES, self._lengths, strict=True)), values["angle"]
+        plot_path(self.degrees, curves, self._crossings, ylabel="length", ax=ax, at=angle, title=self._title)
         return figure
 
     def _text(self, **values: Any):
-        angle, path = values["angle"], self.path
-        k, found = path["degrees"].index(angle), path["crossings"]
-        neurons, turns_on = np.array(path["neurons"], dtype=int), np.array(path["turns_on"], dtype=bool)
-        n = sum(at <= angle for at in found)
-        on, off = np.unique(neurons[:n][turns_on[:n]]), np.unique(neurons[:n][~turns_on[:n]])
-        lengths = ", ".join(f"{name} {row[k]:.3f}" for name, row in zip(_NAMES, path["lengths"], strict=True))
+        angle, found = values["angle"], self._crossings
+        k, n = int(np.searchsorted(self.degrees, angle)), int((found <= angle).sum())
+        neurons, turns_on = self._neurons[:n], self._turns_on[:n]
+        on, off = np.unique(neurons[turns_on]), np.unique(neurons[~turns_on])
+        lengths = ", ".join(f"{name} {row[k]:.3f}" for name, row in zip(_NAMES, self._lengths, strict=True))
         ahead = "No boundary is left before the end"
         if n < len(found):
-            ahead = f"Next: neuron {neurons[n]} switches {'on' if turns_on[n] else 'off'} at {found[n]:.2f}°"
+            ahead = (
+                f"Next: neuron {self._neurons[n]} switches {'on' if self._turns_on[n] else 'off'} at {found[n]:.2f}°"
+            )
         return (
-            f"{angle:.1f}° of {path['degrees'][-1]:.1f}°: {n} of {len(found)} boundaries crossed, "
-            f"by {len(np.unique(neurons[:n]))} neurons\n"
+            f"{angle:.1f}° of {self.degrees[-1]:.1f}°: {n} of {len(found)} boundaries crossed, "
+            f"by {count(len(np.unique(neurons)), 'neuron')}\n"
             f"Now on that were off: {len(np.setdiff1d(on, off))}; off that were on: {len(np.setdiff1d(off, on))}\n"
             f"Lengths: {lengths}\n{ahead}"
         )

@@ -1,4 +1,4 @@
-import { bind, clamp, colours, frame, handle, html, many, set, still, svg, turn, TURN, view } from "./common.js";
+import { bind, clamp, colours, decoded, frame, handle, html, many, set, still, svg, turn, TURN, view } from "./common.js";
 
 // --- the mathematics: partition_circle in JavaScript ------------------------------------------------------------------
 
@@ -157,10 +157,6 @@ export const countBefore = ({ angles }, angle) => searchSorted(angles, angle);
 
 // --- slices of a real layer, exported once ----------------------------------------------------------------------------
 
-export function bytesOf(base64) {
-  return Uint8Array.from(atob(base64), (c) => c.charCodeAt(0));
-}
-
 /** Whole numbers of five bytes each, the lowest first, in two's complement. */
 export function fiveByteIntegers(bytes) {
   const view = new DataView(bytes.buffer, bytes.byteOffset);
@@ -173,10 +169,10 @@ export function fiveByteIntegers(bytes) {
  * A layer's export has b and w . z for each of its points z, as multiples of a step, and the angles between points.
  */
 export function sliceThrough({ step, values, apart, n }, i, j) {
-  const all = fiveByteIntegers(bytesOf(values));
+  const all = fiveByteIntegers(Uint8Array.from(atob(values), (byte) => byte.charCodeAt(0)));
   const m = all.length / (n + 1);
   const row = (k) => all.subarray(k * m, (k + 1) * m).map((x) => x * step);
-  const angle = apart[i][j];
+  const angle = decoded(apart)[n * i + j];
   const [b, A, other] = [row(0), row(1 + i), row(1 + j)];
   const [cos, sin] = [Math.cos(angle), Math.sin(angle)];
   return { A, B: other.map((x, k) => (x - cos * A[k]) / sin), b, apart: angle };
@@ -187,7 +183,7 @@ export function cutOf({ layer, first, second, cut, slices }) {
   const exported = slices[layer];
   if (exported) return sliceThrough(exported, first, second);
   if (cut.layer !== layer || cut.first !== first || cut.second !== second) return null; // Python is at it
-  const rows = new Float64Array(bytesOf(cut.rows).buffer);
+  const rows = decoded(cut.rows);
   const m = rows.length / 3;
   return { A: rows.subarray(0, m), B: rows.subarray(m, 2 * m), b: rows.subarray(2 * m), apart: cut.apart };
 }

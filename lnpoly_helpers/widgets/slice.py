@@ -13,7 +13,7 @@ from ..layer import FoldedMLP, normalize
 from ..plotting import new_figure, plot_arc_window, plot_arcs
 from ..rotation import angle_between
 from ..slices import restrict, slice_basis
-from .explorer import Explorer, State, count, integer, module, number
+from .explorer import Explorer, State, coded, count, integer, module, number
 
 _EXPORTED = 200_000  # characters of an output's metadata that may go to exact slices for a page without a kernel
 
@@ -152,7 +152,7 @@ class SliceExplorer(Explorer):
         """What the browser cuts the circle from: A, B and b of every neuron, float64, and the angle between the two."""
         arrangement, apart = self._arrangement(layer, first, second)
         rows = np.stack([*arrangement.normals.T, arrangement.offsets])
-        return {"layer": layer, "first": first, "second": second, "apart": apart, "rows": _coded(rows.astype("<f8"))}
+        return {"layer": layer, "first": first, "second": second, "apart": apart, "rows": coded(rows)}
 
     def _circle(self, layer, first, second, **place):
         if first == second:
@@ -212,7 +212,9 @@ class SliceExplorer(Explorer):
         layers, room = {}, _EXPORTED
         for layer in sorted(range(self.n_layers), key=lambda k: (k != self.layer, k)):
             n = self.n_vectors
-            room -= (n + 1) * self._mlps[layer].n_neurons * 20 // 3 + 20 * n**2  # base64 of five bytes each, and angles
+            room -= (n + 1) * self._mlps[
+                layer
+            ].n_neurons * 20 // 3 + 32 * n**2 // 3  # base64 of five bytes each, and angles
             if room < 0:
                 break
             layers[str(layer)] = exported_layer(self._mlps[layer], self._x[layer])
@@ -236,7 +238,7 @@ def exported_layer(mlp: FoldedMLP, x: Real[np.ndarray, "n d"]) -> dict[str, Any]
     -------
     dict
         ``values``: b and then w . z of each vector as whole numbers of ``step``, five bytes each, the lowest first, in
-        base64. ``apart`` [n][n]: the angles between vectors in radians. ``n``.
+        base64. ``apart`` [n, n]: the angles between vectors in radians, float64 in base64. ``n``.
 
     Notes
     -----
@@ -259,15 +261,11 @@ def exported_layer(mlp: FoldedMLP, x: Real[np.ndarray, "n d"]) -> dict[str, Any]
     whole = np.rint(rows / step).astype("<i8")
     five = whole.reshape(-1).view(np.uint8).reshape(-1, 8)[:, :5]
     apart = angle_between(z[:, None], z[None])
-    return {"n": len(z), "step": step, "apart": apart.tolist(), "values": _coded(np.ascontiguousarray(five))}
+    return {"n": len(z), "step": step, "apart": coded(apart), "values": base64.b64encode(five.tobytes()).decode()}
 
 
 def _boundaries(n):
     return f"{n:,} boundar{'y' if n == 1 else 'ies'}"
-
-
-def _coded(array):
-    return base64.b64encode(array.tobytes()).decode()
 
 
 def _place(where, width):

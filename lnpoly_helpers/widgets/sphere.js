@@ -1,4 +1,4 @@
-import { bind, bits, clamp, colours, count, frame, handle, html, many, number, place, set, still, svg, turn, TURN, view } from "./common.js";
+import { bind, bits, clamp, colours, count, decoded, frame, handle, html, many, number, place, set, still, svg, turn, TURN, view } from "./common.js";
 
 // --- the mathematics: partition_sphere in JavaScript, for some dozens of circles --------------------------------------
 
@@ -281,8 +281,7 @@ export function acrossFrom(sphere, face, neuron) {
 
 /** The n-th arrangement of a draw: rows of a normal and a standard normal number, of which the spread makes offsets. */
 export function arrangementOf({ draws, n, seed, spread }) {
-  const bytes = Uint8Array.from(atob(draws.rows), (c) => c.charCodeAt(0));
-  const rows = new Float64Array(bytes.buffer, 8 * 4 * draws.n * seed, 4 * n);
+  const rows = decoded(draws.rows).subarray(4 * draws.n * seed);
   const each = Array.from({ length: n }, (_, i) => rows.subarray(4 * i, 4 * i + 4));
   return { normals: each.map((row) => Array.from(row.subarray(0, 3))), offsets: each.map((row) => spread * row[3]) };
 }

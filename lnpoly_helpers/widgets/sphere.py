@@ -1,6 +1,5 @@
 """An explorer of the ordinary sphere: small circles on it, and the faces between them."""
 
-import base64
 from functools import lru_cache
 from typing import Any
 
@@ -10,7 +9,7 @@ from ..geometry.arrangement import Arrangement
 from ..geometry.sphere import n_regions, partition_sphere
 from ..plotting import new_figure, plot_sphere
 from ..plotting.style import ROLES, bits
-from .explorer import Explorer, State, count, integer, module, number
+from .explorer import Explorer, State, coded, count, integer, module, number
 
 _MOST, _SEEDS = 24, 21
 
@@ -52,8 +51,8 @@ def explore_sphere(n: int = 8, seed: int = 0) -> Explorer:
 
 
 def _draws(value, explorer):
-    """The random numbers, which the browser cannot draw itself: all of them, as little-endian float64 in base64."""
-    return {"n": _MOST, "seeds": _SEEDS, "rows": base64.b64encode(_rows().astype("<f8").tobytes()).decode()}
+    """The random numbers, which the browser cannot draw itself: all of them."""
+    return {"n": _MOST, "seeds": _SEEDS, "rows": coded(_rows())}
 
 
 @lru_cache(maxsize=1)

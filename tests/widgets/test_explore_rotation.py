@@ -32,8 +32,8 @@ def test_numbers(share):
     mlp, u, v = path_of()
     apart = np.degrees(np.arccos(u @ v / np.linalg.norm(u) / np.linalg.norm(v)))
     explorer = explore_rotation(mlp, u, v)
-    assert abs(explorer.path["degrees"][-1] - apart) < 1e-9
-    explorer.angle = share * explorer.path["degrees"][-1]
+    assert abs(explorer.degrees[-1] - apart) < 1e-9
+    explorer.angle = share * explorer.degrees[-1]
     assert abs(explorer.angle - share * apart) < 0.25 + 1e-9
     path = great_circle(u, v, np.linspace(0, np.radians(explorer.angle), 200_001))
     on = path @ mlp.W_in + mlp.b_in > 0
@@ -63,7 +63,7 @@ def test_numbers(share):
 
 def test_the_angle_is_one_of_the_path_and_the_picture_shows_it():
     explorer = explore_rotation(*path_of(), title="a layer")
-    whole = explorer.path["degrees"][-1]
+    whole = explorer.degrees[-1]
     for angle, is_set in ((0.2, 0.0), (0.3, 0.5), (30, 30.0), (whole, whole)):
         explorer.angle = angle
         assert explorer.angle == is_set
@@ -109,13 +109,16 @@ def test_the_browser_says_what_python_says():
     """At 2,500 places of 500 paths: who has flipped, who is now on or off, the lengths, the next boundary."""
     cases, expected, twice = [], [], 0
     for explorer, shares in paths():
-        whole = explorer.path["degrees"][-1]
+        whole = explorer.degrees[-1]
         for angle in whole * np.r_[0.0, shares[1:4], 1.0]:
             explorer.angle = angle
             cases.append([explorer.path, float(angle), explorer.angle])
             expected.append(explorer.text)
-        twice += len(set(explorer.path["neurons"])) < len(explorer.path["neurons"])
-    code = "([path, angle, at]) => [path.degrees[nearestPlace(path.degrees, angle)], linesOf(path, at).join('\\n')]"
+        twice += len(set(explorer._neurons)) < len(explorer._neurons)
+    code = """([sent, angle, at]) => {
+      const path = pathOf(sent);
+      return [path.degrees[nearestPlace(path.degrees, angle)], linesOf(path, at).join("\\n")];
+    }"""
     found = answers("rotation", code, cases)
     assert [angle for angle, _ in found] == [at for _, _, at in cases]
     assert [lines for _, lines in found] == expected

@@ -182,6 +182,8 @@ def test_spheres_are_cut_as_in_python():
         )
         assert [name for name, _ in mine] == [name for name, _ in theirs]
         assert max(abs(p[1] - q[1]) for p, q in zip(mine, theirs, strict=True)) < 1e-10
+        if len(names) > 60:
+            continue  # slow, and small ones have all that can be
         around = [zip(*(one.tolist() for one in sphere.neighbours(face)), strict=True) for face in range(len(names))]
         expected = [tuple(sorted(f"{neuron} {names[other]}" for other, neuron in pairs)) for pairs in around]
         assert Counter(
