@@ -186,7 +186,7 @@ function render({ model, el }) {
   const grip = handle(bead, {
     label: "the place on the path",
     value: () => ({
-      now: Number(state.angle.toFixed(1)), min: 0, max: Number(whole.toFixed(1)),
+      now: state.angle, min: 0, max: whole,
       text: `${state.angle.toFixed(1)} degrees, ${flipped(path, state.angle).passed} boundaries crossed`,
     }),
     drag: ([x]) => put(((x - LEFT) / (RIGHT - LEFT)) * whole),

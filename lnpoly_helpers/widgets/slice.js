@@ -372,7 +372,7 @@ function render({ model, el }) {
 
   let key = "", layer = null, circle = null, odd = null, from = 0;
   const value = () => ({
-    now: Number(state.where.toFixed(2)), min: 0, max: 360,
+    now: state.where, min: 0, max: 360,
     text: circle ? `${placed(state.where, state.width)} degrees, arc ${arcAt(circle, state.where / RADIAN) + 1} of ${circle.starts.length}` : "",
   });
   const step = (across, up, fine) => moveTo(state.where + ((across + up) * state.width) / (fine ? 100 : 10));

@@ -204,7 +204,10 @@ class SliceExplorer(Explorer):
 
     def _repr_mimebundle_(self, **kwargs):
         data, metadata = super()._repr_mimebundle_(**kwargs)
-        metadata["lnpoly"]["state"]["slices"] = self._exported()
+        state = metadata["lnpoly"]["state"]
+        state["slices"] = self._exported()
+        if str(self.layer) in state["slices"]:
+            state["cut"] = None  # which holds no more than that
         return data, metadata
 
     def _exported(self):

@@ -430,7 +430,7 @@ function render({ model, el }) {
   const grip = handle(ball, {
     label: "the sphere: turn it",
     value: () => ({
-      now: Math.round(state.longitude), min: -180, max: 180,
+      now: Number(state.longitude.toFixed(1)), min: -180, max: 180,
       text: `longitude ${number(state.longitude, 1)}°, latitude ${number(state.latitude, 1)}°, pattern ${sphere?.names[here()] ?? ""}`,
     }),
     grab: () => {

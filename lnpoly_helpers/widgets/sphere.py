@@ -73,6 +73,11 @@ def _longitude(value, explorer):
     return (number("longitude").check(value, explorer) + 180) % 360 - 180
 
 
+def _plain(degrees):
+    rounded = round(degrees, 1)
+    return int(rounded) if rounded.is_integer() else rounded
+
+
 class SphereExplorer(Explorer):
     """What `explore_sphere` returns."""
 
@@ -91,7 +96,7 @@ class SphereExplorer(Explorer):
         sphere = _cut(values["n"], values["seed"], values["spread"])
         figure, ax = new_figure(4.6, 4.6)
         title = f"{count(len(sphere.circles), 'circle')}, {count(sphere.n_faces, 'face')}"
-        view = (round(values["longitude"], 1), round(values["latitude"], 1))
+        view = (_plain(values["longitude"]), _plain(values["latitude"]))
         plot_sphere(sphere.arrangement, view=view, pixels=360, title=title, ax=ax)
         ax.plot(0, 0, ROLES["z"].marker, color=ROLES["z"].light, mec="white", ms=9)
         return figure
