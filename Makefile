@@ -120,7 +120,7 @@ browser: $(READY)
 	@chromium=$$($(PY) tests/browser/chromium.py) && echo "browser: $$chromium" && \
 	LNPOLY_CHROMIUM="$$chromium" $(MODELS) $(PY) -m pytest -o addopts= --durations=3 tests/browser
 
-# every notebook as Colab and Binder would run it, each in an environment made for it
+# notebooks as Binder and Colab would run them, in environments made for it; Colab: the quick ones, or all with LNPOLY_EVERY_PLACE
 places: $(READY)
 	@$(BESIDE) -o addopts= tests/places
 

@@ -1,6 +1,6 @@
 """Check what callers pass in, once, with one style of message: expected, received, remedy.
 
-Every room may import this one, and it imports none. It also has the words of the annotations: ``Real[ArrayLike,
+Every room may import this one. It also has the words of the annotations: ``Real[ArrayLike,
 "... d"]`` for what is taken (arrays, nested lists, torch tensors of any float type on any device), ``Float[np.ndarray,
 "... d"]``, ``Int`` and ``Bool`` for what is returned.
 """
@@ -8,10 +8,13 @@ Every room may import this one, and it imports none. It also has the words of th
 import sys
 from collections.abc import Sequence
 from importlib.util import find_spec
+from math import isfinite
 from operator import index
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, runtime_checkable
 
 import numpy as np
+
+from ._lengths import length
 
 if TYPE_CHECKING or "jaxtyping" in sys.modules:
     # with shapes, for those who look at them: the tests, a type checker, the pages of the reference
@@ -45,6 +48,7 @@ else:  # what has a shape that can be checked
     ArrayLike = np.ndarray | Tensor
 
 KINDS = ("layernorm", "rmsnorm", "none")
+_NORM_NAMES = {"layernorm": "LayerNorm", "rmsnorm": "RMSNorm"}
 
 
 def as_float64(x, name, *, shape=None, infinite=False):
@@ -106,7 +110,15 @@ def as_weights(x, name, shape):
 
 
 def as_array(x, name, wanted="an array of real numbers"):
-    """Return ``x`` as a NumPy array of whatever type, or a TypeError that says why NumPy cannot read it."""
+    """Return ``x`` as a NumPy array of whatever type, or a TypeError that says why NumPy cannot read it.
+
+    Masked values, which NumPy would take for numbers, are refused.
+    """
+    if n_masked := _n_masked(x):
+        raise ValueError(
+            f"{name}: expected numbers without a mask, got {n_masked} masked. "
+            f"Leave out what is masked, or give it values: {name}.filled(value)."
+        )
     try:
         return np.asarray(_from_torch(x))
     except (TypeError, ValueError, RuntimeError) as error:
@@ -126,6 +138,13 @@ def _from_torch(x):
         return x.numpy()
     except TypeError:  # bfloat16, which NumPy does not have; float32 holds it exactly
         return x.float().numpy()
+
+
+def _n_masked(x):
+    """How many values a masked array, or a list of them, hides."""
+    if isinstance(x, (list, tuple)):
+        return sum(map(_n_masked, x)) if x and isinstance(x[0], (list, tuple, np.ndarray)) else 0
+    return int(np.ma.getmaskarray(x).sum()) if isinstance(x, np.ma.MaskedArray) else 0
 
 
 def _is_tensor(x):
@@ -163,17 +182,31 @@ def one_of(value, allowed, name):
     return value
 
 
+def is_real(value):
+    """Whether it is one real number that float64 holds: no bool, nothing complex, no integer of 400 digits."""
+    if not isinstance(value, (int, float, np.integer, np.floating)) or isinstance(value, bool):
+        return False
+    try:
+        return isfinite(value)
+    except OverflowError:
+        return False
+
+
+def _show(value):
+    return text if len(text := repr(value)) < 60 else f"{text[:25]}... ({len(text)} characters)"
+
+
 def non_negative(value, name):
     """Return ``value`` as a float if it is a finite number >= 0; otherwise a ValueError that says what it is."""
-    if not (isinstance(value, (int, float, np.number)) and np.isfinite(value) and value >= 0):
-        raise ValueError(f"{name}: expected a finite number >= 0, got {value!r}.")
+    if not (is_real(value) and value >= 0):
+        raise ValueError(f"{name}: expected a finite number >= 0, got {_show(value)}.")
     return float(value)
 
 
 def positive(value, name, remedy=""):
     """Return ``value`` as a float if it is a finite number > 0; otherwise a ValueError that says what it is."""
-    if not (isinstance(value, (int, float, np.number)) and np.isfinite(value) and value > 0):
-        raise ValueError(f"{name}: expected a finite number > 0, got {value!r}. {remedy}".rstrip())
+    if not (is_real(value) and value > 0):
+        raise ValueError(f"{name}: expected a finite number > 0, got {_show(value)}. {remedy}".rstrip())
     return float(value)
 
 
@@ -234,17 +267,17 @@ def as_ends(end):
 
 def as_angle(angle, name):
     """One angle in radians, 0 < angle <= pi, as a float."""
-    if not (isinstance(angle, (int, float, np.number)) and 0 < angle <= np.pi):
+    if not (is_real(angle) and 0 < angle <= np.pi):
         raise ValueError(
-            f"{name}: expected radians with 0 < {name} <= pi, got {angle!r}. np.radians(degrees) makes them."
+            f"{name}: expected radians with 0 < {name} <= pi, got {_show(angle)}. np.radians(degrees) makes them."
         )
     return float(angle)
 
 
 def open_share(value, name):
     """Return ``value`` as a float if it is a number strictly between 0 and 1."""
-    if not (isinstance(value, (int, float, np.number)) and 0 < value < 1):
-        raise ValueError(f"{name}: expected a number between 0 and 1, got {value!r}.")
+    if not (is_real(value) and 0 < value < 1):
+        raise ValueError(f"{name}: expected a number between 0 and 1, got {_show(value)}.")
     return float(value)
 
 
@@ -274,13 +307,21 @@ def require_folded(mlp):
         raise TypeError(f"mlp: expected a FoldedMLP, got {type(mlp).__name__}. fold_layer_norm(block) makes one.")
 
 
-def require_sphere(mlp):
-    """Refuse what is not a folded layer behind a norm: without a norm there is no sphere."""
+def require_sphere(mlp, dimension=0):
+    """Refuse what is not a folded layer behind a norm, without which there is no sphere, or one of less dimension."""
     require_folded(mlp)
     if mlp.kind == "none":
         raise ValueError(
             "mlp: expected a layer behind LayerNorm or RMSNorm, got kind 'none': its input is no sphere. "
             "at_length(mlp, length) makes one of it, for vectors of one length."
+        )
+    found = mlp.d_model - (2 if mlp.kind == "layernorm" else 1)
+    if found < dimension:
+        needed = "with points" if dimension == 0 else f"of at least {dimension} dimension{'s' * (dimension > 1)}"
+        raise ValueError(
+            f"mlp: expected a layer whose sphere is one {needed}, got {_NORM_NAMES[mlp.kind]} of {mlp.d_model} "
+            f"number{'s' * (mlp.d_model > 1)}, whose sphere {'is empty' if found < 0 else 'is two points'}. "
+            f"Take a wider layer."
         )
 
 
@@ -299,7 +340,7 @@ def require_slice(mlp, basis):
 def require_on_sphere(z, name, kind=None):
     """Refuse points [..., d] whose length is off sqrt(d) by more than 1e-9 of it, or that ``kind`` cannot make."""
     radius = np.sqrt(z.shape[-1])
-    off = np.abs(np.linalg.norm(z, axis=-1) / radius - 1).max()
+    off = np.abs(length(z) / radius - 1).max()
     made_by = "normalize(x)" if kind is None else f"normalize(x, kind={kind!r})"
     if off > 1e-9:
         raise ValueError(
@@ -326,15 +367,15 @@ def as_normalised(z, name, mlp):
         return z
     radius = np.sqrt(mlp.d_model)
     with np.errstate(over="ignore"):
-        length = np.sqrt(np.einsum("...i,...i", z, z))  # without a copy of z, which may be a large text
-    too_long, off = length > radius * (1 + 1e-6), np.zeros(z.shape[:-1], dtype=bool)
+        size = np.sqrt(np.einsum("...i,...i", z, z))  # without a copy of z, which may be a large text
+    too_long, off = size > radius * (1 + 1e-6), np.zeros(z.shape[:-1], dtype=bool)
     if mlp.kind == "layernorm":
-        off = np.abs(z.mean(axis=-1)) * radius > 1e-4 * np.maximum(length, 1e-140)  # where squares underflow
+        off = np.abs(z.mean(axis=-1)) * radius > 1e-4 * np.maximum(size, 1e-140)  # where squares underflow
     if too_long.any() or off.any():
         where = np.unravel_index((too_long | off).argmax(), off.shape)
-        norm = {"layernorm": "LayerNorm", "rmsnorm": "RMSNorm"}[mlp.kind]
+        norm = _NORM_NAMES[mlp.kind]
         at = f" at index {tuple(map(int, where))}" if where else ""
-        wanted, got = f"length at most sqrt(d) = {radius:.8g}", f"length {length[where]:.8g}"
+        wanted, got = f"length at most sqrt(d) = {radius:.8g}", f"length {size[where]:.8g}"
         if mlp.kind == "layernorm":
             wanted, got = f"{wanted} and mean 0", f"{got} and mean {z[where].mean():.1e}"
         raise ValueError(

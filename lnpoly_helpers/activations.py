@@ -18,23 +18,41 @@ class Activation(NamedTuple):
 
 
 def _normal_cdf(h):
-    from scipy.special import ndtr  # here, so that importing the package stays quick
+    from scipy.special import erfcx, ndtr  # here, so that importing the package stays quick
 
-    return ndtr(h)
+    cdf = np.asarray(ndtr(h))
+    low = np.asarray(h) < -8  # where ndtr loses digits, a thousand units of the last place in the end
+    if low.any():
+        t = np.asarray(h)[low]
+        cdf[low] = 0.5 * erfcx(-np.sqrt(0.5) * t) * _bell(t)
+    return cdf[()]
+
+
+def _bell(h):
+    """exp(-h^2 / 2) to the last digits: the square of a float32 is exact in float64, and what is left is small."""
+    h = np.clip(h, -40, 40)  # where it is 0 already
+    most = h.astype(np.float32).astype(np.float64)
+    return np.exp(-0.5 * most**2) * np.exp(-0.5 * (h - most) * (h + most))
 
 
 def _normal_density(h):
-    return np.exp(-0.5 * h**2) / np.sqrt(2 * np.pi)
+    return _bell(h) / np.sqrt(2 * np.pi)
 
 
 # GPT-2's tanh approximation of GELU, h (1 + tanh u) / 2 with u = sqrt(2/pi) (h + 0.044715 h^3)
-def _tanh(h):
-    return np.tanh(np.sqrt(2 / np.pi) * h * (1.0 + 0.044715 * h**2))  # NumPy's h**3 alone takes ten times as long
+def _gelu_new_gate(h):
+    h = np.clip(h, -100, 100)  # beyond, nothing changes any more, and no cube overflows
+    u = np.sqrt(2 / np.pi) * h * (1.0 + 0.044715 * h**2)  # NumPy's h**3 alone takes ten times as long
+    gate = np.asarray(0.5 * (1.0 + np.tanh(u)))
+    low = h < -2  # where 1 + tanh u cancels, the logistic function of 2 u, which is the same, does not
+    if low.any():
+        gate[low] = _sigmoid(2 * u[low])
+    return gate[()]
 
 
 def _gelu_new_slope(h):
-    t = _tanh(h)
-    return 0.5 * (1.0 + t) + 0.5 * h * (1.0 - t**2) * np.sqrt(2 / np.pi) * (1.0 + 3 * 0.044715 * h**2)
+    gate, h = _gelu_new_gate(h), np.clip(h, -100, 100)
+    return gate + 2.0 * h * gate * (1.0 - gate) * np.sqrt(2 / np.pi) * (1.0 + 3 * 0.044715 * h**2)
 
 
 def _sigmoid(h):
@@ -60,7 +78,7 @@ def _relu(h):
 ACTIVATIONS = {
     "relu": Activation(value=_relu, slope=lambda h: (h > 0).astype(np.float64)),
     "gelu": Activation(value=lambda h: h * _normal_cdf(h), slope=lambda h: _normal_cdf(h) + h * _normal_density(h)),
-    "gelu_new": Activation(value=lambda h: 0.5 * h * (1.0 + _tanh(h)), slope=_gelu_new_slope),
+    "gelu_new": Activation(value=lambda h: h * _gelu_new_gate(h), slope=_gelu_new_slope),
     "silu": _sigmoid_gated(1.0),
     "quick_gelu": _sigmoid_gated(1.702),
     "relu2": Activation(value=lambda h: _relu(h) ** 2, slope=lambda h: 2.0 * _relu(h)),

@@ -19,6 +19,7 @@ from ._inputs import (
     require_on_sphere,
     require_sphere,
 )
+from ._lengths import at_unit_scale, length
 from .activations import ACTIVATIONS
 from .layer import FoldedMLP, normalize
 from .layer import direction as parts_of
@@ -308,9 +309,9 @@ def opposition(
     np.float64(-1.0)
     """
     tangent, rest = split_change(mlp, z0, z1)
-    size = np.sqrt((tangent**2).sum(axis=-1) * (rest**2).sum(axis=-1))
     with np.errstate(invalid="ignore"):
-        return (tangent * rest).sum(axis=-1) / size
+        tangent, rest = (part / length(part, keepdims=True) for part in (tangent, rest))
+    return (tangent * rest).sum(axis=-1)
 
 
 def own_share(mlp: FoldedMLP, z0: Real[ArrayLike, "... d"], z1: Real[ArrayLike, "... d"]) -> float:
@@ -347,8 +348,9 @@ def own_share(mlp: FoldedMLP, z0: Real[ArrayLike, "... d"], z1: Real[ArrayLike, 
     1.0
     """
     tangent, rest = split_weights(mlp, z0, z1)
-    own = (tangent * rest) @ (mlp.W_out**2).sum(axis=1)
-    product = ((tangent @ mlp.W_out) * (rest @ mlp.W_out)).sum(axis=-1)
+    W_out, _ = at_unit_scale(mlp.W_out)
+    own = (tangent * rest) @ (W_out**2).sum(axis=1)
+    product = ((tangent @ W_out) * (rest @ W_out)).sum(axis=-1)
     with np.errstate(invalid="ignore"):
         return float(np.divide(own.sum(), product.sum()))
 
@@ -438,11 +440,11 @@ def coherence(
 
 def coherence_of(mlp, weights):
     """The `Coherence` of terms weights[..., i] W_out[i]."""
-    lengths = np.abs(weights) * np.linalg.norm(mlp.W_out, axis=1)
-    squares = (lengths**2).sum(axis=-1)
+    lengths = np.abs(weights) * length(mlp.W_out)
+    size = length(lengths)
     with np.errstate(invalid="ignore", divide="ignore"):
-        kappa = ((weights @ mlp.W_out) ** 2).sum(axis=-1) / squares
-        n_effective = lengths.sum(axis=-1) ** 2 / squares
+        kappa = (length(weights @ mlp.W_out) / size) ** 2
+        n_effective = (lengths.sum(axis=-1) / size) ** 2
         rho = np.where(n_effective > 1 + 1e-9, (kappa - 1) / (n_effective - 1), np.nan)[()]
     return Coherence(kappa, n_effective, rho)
 
@@ -619,16 +621,17 @@ def context_effect(
     ]
     n_rows, per = len(rows[0]), max(1, _ROWS // n)
     mean, square = np.empty((n_rows, mlp.W_out.shape[1])), np.empty(n_rows)
+    exponent = np.empty((n_rows, 1, 1), dtype=int)
     for some in (slice(start, start + per) for start in range(0, n_rows, per)):
         points, before, towards = (x[some] for x in rows)
         _require_turns(points, towards)
         change = mlp.output(rotate(points, towards, angle)) - before
+        change, exponent[some] = at_unit_scale(change, (1, 2))
         mean[some], square[some] = change.mean(axis=1), np.einsum("knd,knd->k", change, change) / n
     with np.errstate(invalid="ignore"):
         share = (n * (mean**2).sum(axis=1) - square) / ((n - 1) * square)
-    return ContextEffect(
-        share.reshape(batch)[()], mean.reshape(*batch, mlp.W_out.shape[1]), np.sqrt(square).reshape(batch)[()]
-    )
+    mean, size = np.ldexp(mean, exponent[:, 0]), np.ldexp(np.sqrt(square), exponent[:, 0, 0])
+    return ContextEffect(share.reshape(batch)[()], mean.reshape(*batch, mlp.W_out.shape[1]), size.reshape(batch)[()])
 
 
 def _require_turns(contexts, towards):

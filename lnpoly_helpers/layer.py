@@ -22,6 +22,7 @@ from ._inputs import (
     one_of,
     read_only,
 )
+from ._lengths import at_unit_scale
 from ._modules import Runner, read_activation, read_linear, read_norm
 from ._slice_basis import SliceBasis, orthonormal
 from .activations import ACTIVATIONS
@@ -55,8 +56,9 @@ def normalize(x: Real[ArrayLike, "... d"], *, eps: float = 0.0, kind: str = "lay
 
     Notes
     -----
-    Accurate to a few units in the last place for any finite scale of x: it neither overflows nor
-    underflows. An offset c costs c * 1e-16 of absolute accuracy. Ba, Kiros and Hinton 2016,
+    Accurate to a few units in the last place of its largest number, for any finite scale of x and any offset: x is
+    taken for the exact numbers that it holds. Only where they differ by no more than the last digit of the largest
+    (root mean square 2e-16 of it) is a vector called constant. Ba, Kiros and Hinton 2016,
     arXiv:1607.06450; Zhang and Sennrich 2019, arXiv:1910.07467.
 
     See Also
@@ -85,15 +87,14 @@ def normalize(x: Real[ArrayLike, "... d"], *, eps: float = 0.0, kind: str = "lay
 
 def direction(x, kind):
     """Return Px/s and the standard deviation s [..., 1]; both are 0 where Px is nothing but rounding."""
-    largest = np.abs(x).max(axis=-1, keepdims=True)
-    y = x / np.where(largest > 0, largest, 1.0)  # no overflow in the squares below
+    y, exponent = at_unit_scale(x, -1)  # no overflow in the squares below
     if kind == "layernorm":
         y = y - y.mean(axis=-1, keepdims=True)
         y = y - y.mean(axis=-1, keepdims=True)  # the first mean is rounded; this removes what it left
     size = np.sqrt(np.mean(y**2, axis=-1, keepdims=True))
-    has_direction = size > 8 * _FLOAT64_EPS
+    has_direction = size > _FLOAT64_EPS
     unit = np.divide(y, size, out=np.zeros_like(y), where=has_direction)
-    return unit, np.where(has_direction, size, 0.0) * largest
+    return unit, np.ldexp(np.where(has_direction, size, 0.0), exponent)
 
 
 def _raise_no_direction(x, unit, kind):
@@ -356,11 +357,13 @@ class FoldedMLP(_TwoMatrices):
             # pre-activations would not change, but every norm of a column, and with it every height and margin
             for name in ("W_in", "W_up") if self.is_gated else ("W_in",):
                 weights = getattr(self, name)
-                off = np.abs(weights.mean(axis=0)).max() / max(np.abs(weights).max(), np.finfo(float).tiny)
-                if off > 1e-6:
+                largest = np.abs(weights).max(axis=0)
+                off = np.abs((weights / np.where(largest > 0, largest, 1.0)).mean(axis=0))
+                if off.max() > 1e-6:
                     raise ValueError(
-                        f"{name}: expected columns with mean 0, as LayerNorm's fold makes them, got one with {off:.1e} "
-                        f"of the largest weight. fold_layer_norm(NormedMLP(...)) centres them."
+                        f"{name}: expected columns with mean 0, as LayerNorm's fold makes them, got column "
+                        f"{off.argmax()} with a mean of {off.max():.1e} of its largest weight. "
+                        f"fold_layer_norm(NormedMLP(...)) centres them."
                     )
 
     def to_sphere(self, x: Real[ArrayLike, "... d"]) -> Float[np.ndarray, "... d"]:
@@ -499,7 +502,8 @@ def fold_layer_norm(block: NormedMLP) -> FoldedMLP:
     """Move gamma, beta and the centring of a `NormedMLP` into its first matrix, and into W_up if it is gated.
 
     W_in <- P (gamma * W_in) for LayerNorm, gamma * W_in otherwise; b_in <- b_in + beta @ W_in, with the
-    *original* W_in. Exact in real arithmetic, about 1e-13 relative in float64.
+    *original* W_in. Exact in real arithmetic, about 1e-13 relative in float64. A column that the centring leaves
+    nothing of but rounding becomes 0: that neuron has no boundary.
 
     Parameters
     ----------
@@ -530,7 +534,10 @@ def fold_layer_norm(block: NormedMLP) -> FoldedMLP:
     def folded(W, b):
         weights = block.gamma[:, None] * W
         if block.kind == "layernorm":
+            largest = np.abs(weights).max(axis=0)
             weights = weights - weights.mean(axis=0)
+            weights -= weights.mean(axis=0)  # the first mean is rounded; this removes what it left
+            weights[:, np.abs(weights).max(axis=0) <= 2 * _FLOAT64_EPS * largest] = 0.0
         return weights, b + block.beta @ W
 
     W_in, b_in = folded(block.W_in, block.b_in)

@@ -20,6 +20,7 @@ from ._inputs import (
     require_folded,
     require_on_sphere,
 )
+from ._lengths import length
 from .layer import FoldedMLP, normalize
 from .rotation import rotate
 
@@ -80,7 +81,7 @@ def matched_layer(
     z = as_normalised(as_float64(z, "z", shape=("n", mlp.d_model)), "z", mlp)
     if keep is not None:
         one_of(keep, ("W_in",), "keep")
-    W_out = _random_rows(np.linalg.norm(mlp.W_out, axis=1), mlp.W_out.shape[1], rng)
+    W_out = _random_rows(length(mlp.W_out), mlp.W_out.shape[1], rng)
     if keep == "W_in":
         return replace(mlp, W_out=W_out)
     W_in, W_up = (W if W is None else _random_columns(W, mlp.kind, rng) for W in (mlp.W_in, mlp.W_up))
@@ -92,11 +93,11 @@ def _random_rows(lengths, d, rng, centred=False):
     rows = rng.normal(size=(len(lengths), d))
     if centred:
         rows -= rows.mean(axis=1, keepdims=True)
-    return rows * (lengths / np.linalg.norm(rows, axis=1))[:, None]
+    return rows * (lengths / length(rows))[:, None]
 
 
 def _random_columns(W, kind, rng):
-    return _random_rows(np.linalg.norm(W, axis=0), len(W), rng, centred=kind == "layernorm").T
+    return _random_rows(length(W, axis=0), len(W), rng, centred=kind == "layernorm").T
 
 
 def _matched_biases(pre, drawn):

@@ -6,11 +6,12 @@ A GELU layer is smooth and is sampled; so is a gated one, whatever its activatio
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from ._inputs import ArrayLike, Float, Int, Real, as_positive, freeze, positive_integer
+from ._lengths import at_unit_scale, length
 from .activations import ACTIVATIONS
 from .layer import FoldedMLP
 from .rotation import chunks, find_crossings, frames
@@ -125,17 +126,26 @@ def path_profile(
     """
     resolution = positive_integer(resolution, "resolution", multiple_of=4)
     e0, e1, ends = frames(mlp, z0, z1, end)
+    mlp, exponent = _at_unit_output(mlp)
     rows = []
     for start, A, B, stops in chunks(mlp, e0, e1, ends):
         up = _up(mlp, e0, e1, slice(start, start + len(stops)))
         first, last = (_hidden(mlp, A, B, up, t[:, None]) for t in (np.zeros_like(stops), stops))
-        moved = np.linalg.norm((last - first) @ mlp.W_out, axis=1)
+        moved = length((last - first) @ mlp.W_out)
         if _in_pieces(mlp):
             curves = [_relu_curve(mlp, *path) for path in _each(mlp, A, B, stops)]
         else:
             curves = [_smooth_curve(mlp, *path, resolution) for path in zip(A, B, up, stops, strict=True)]
-        rows += [(length, m, largest, error) for m, (length, largest, error) in zip(moved, curves, strict=True)]
-    return PathProfile(ends, *np.reshape(np.transpose(rows), (4, *ends.shape)))
+        rows += [(whole, m, largest, error) for m, (whole, largest, error) in zip(moved, curves, strict=True)]
+    columns = np.reshape(np.transpose(rows), (4, *ends.shape))
+    columns[:3] = np.ldexp(columns[:3], exponent)
+    return PathProfile(ends, *columns)
+
+
+def _at_unit_output(mlp):
+    """The layer with its output times a power of two, so that no square of it overflows; and minus that power."""
+    W_out, exponent = at_unit_scale(mlp.W_out)
+    return replace(mlp, W_out=W_out), exponent.item()
 
 
 def _in_pieces(mlp):
@@ -214,7 +224,7 @@ def _smooth_curve(mlp, A, B, up, end, resolution):
     by_angle = slope(pre) * (B * cos - A * sin)
     if mlp.is_gated:
         by_angle = by_angle * (up[0] * cos + up[1] * sin + mlp.b_up) + value(pre) * (up[1] * cos - up[0] * sin)
-    speed = np.linalg.norm(by_angle @ mlp.W_out, axis=1)
+    speed = length(by_angle @ mlp.W_out)
     fine, coarse = (np.array([_simpson(s, end), _peak(s)]) for s in (speed, speed[::2]))
     error = np.divide(np.abs(fine - coarse), fine, out=np.zeros(2), where=fine > 0)
     return *fine, error.max()
@@ -324,6 +334,7 @@ def tangent_range(
     tolerances = as_positive(tolerances, "tolerances", shape=("k",))
     resolution = positive_integer(resolution, "resolution")
     e0, e1, ends = frames(mlp, z0, z1, end)
+    mlp, _ = _at_unit_output(mlp)
     angles, counts = [], []
     for start, A, B, stops in chunks(mlp, e0, e1, ends):
         paths = list(_each(mlp, A, B, stops))

@@ -21,6 +21,7 @@ from ._inputs import (
     require_on_sphere,
     require_sphere,
 )
+from ._lengths import at_unit_scale, length
 from .changes import coherence_of, context_share, split_weights
 from .layer import FoldedMLP, direction, fold_layer_norm, normalize
 from .models.capture import reads_and_writes, residuals
@@ -175,11 +176,12 @@ def _on_paths(mlp, starts, targets, angle, tolerance):
     ranges = tangent_range(mlp, starts, targets, tolerances=[tolerance], end=angle, resolution=32)
     at, further = (rotate(starts, targets, t) for t in (angle, 2 * angle))
     first, moved, twice = (mlp.output(x) for x in (starts, at, further))
-    moved, twice = (np.linalg.norm(x - first, axis=1) for x in (moved, twice))
+    moved, twice = (length(x - first) for x in (moved, twice))
     t, r = split_weights(mlp, starts, at)
-    tangent, rest = t @ mlp.W_out, r @ mlp.W_out
-    own, product = (t * r) @ (mlp.W_out**2).sum(axis=1), (tangent * rest).sum(axis=1)
-    lengths = [np.linalg.norm(x, axis=1) for x in (tangent, rest)]
+    W_out, exponent = at_unit_scale(mlp.W_out)
+    tangent, rest = t @ W_out, r @ W_out
+    own, product = (t * r) @ (W_out**2).sum(axis=1), (tangent * rest).sum(axis=1)
+    lengths = [length(x) for x in (tangent, rest)]
     adding = coherence_of(mlp, r)
     with np.errstate(invalid="ignore", divide="ignore"):
         columns = {
@@ -187,8 +189,8 @@ def _on_paths(mlp, starts, targets, angle, tolerance):
             "crossed_law": counts / (mlp.n_neurons * angle / np.pi),
             "halfway": moved / twice,
             **_speeds(mlp, starts, targets),
-            "tangent": lengths[0] / moved,
-            "rest": lengths[1] / moved,
+            "tangent": np.ldexp(lengths[0], exponent[0]) / moved,
+            "rest": np.ldexp(lengths[1], exponent[0]) / moved,
             "opposition": product / (lengths[0] * lengths[1]),
             "kappa": adding.kappa,
             "n_effective": adding.n_effective,
@@ -207,7 +209,7 @@ def _speeds(mlp, starts, targets):
     """How fast the output moves on parts of each path, over the mean: by chords, which miss no jump."""
     t = np.linspace(0, angle_between(starts, targets), _PARTS + 1, axis=1)
     path = mlp.output(rotate(starts[:, None], targets[:, None], t))
-    moved = np.linalg.norm(path[:, 1:] - path[:, :-1], axis=-1)
+    moved = length(path[:, 1:] - path[:, :-1])
     with np.errstate(invalid="ignore"):
         speed = moved / moved.mean(axis=1)[:, None]
     half = _PARTS // 2
@@ -371,7 +373,7 @@ def survey_network(
     found = []
     for layer, mlp, x in zip(layers, mlps, vectors, strict=True):
         if mlp.kind == "none":
-            mlp = at_length(mlp, float(np.median(np.linalg.norm(x, axis=1))))
+            mlp = at_length(mlp, float(np.median(length(x))))
         found.append(survey_beside_nulls(mlp, mlp.to_sphere(x), [seed, layer], **options))
     return {kind: {key: [one[kind][key] for one in found] for key in found[0][kind]} for kind in found[0]}
 
@@ -505,7 +507,7 @@ def read_network(
 
 
 def _worst(found, true):
-    return (np.linalg.norm(found - true, axis=-1) / np.linalg.norm(true, axis=-1)).max()
+    return (length(found - true) / length(true)).max()
 
 
 def survey_interval(found: Mapping[str, Any], figure: str) -> tuple[float, float | None]:

@@ -5,6 +5,7 @@ import sys
 from decimal import Decimal, localcontext
 from math import erf, erfc, sqrt
 
+import mpmath as mp
 import numpy as np
 import pytest
 import torch
@@ -72,6 +73,36 @@ def test_the_exact_gelu_has_every_digit():
     np.testing.assert_allclose(value(h), [x * 0.5 * erfc(-x / sqrt(2)) for x in h], rtol=1e-13)
     h = np.linspace(0, 12, 5001)
     np.testing.assert_allclose(value(h), [x * 0.5 * (1 + erf(x / sqrt(2))) for x in h], rtol=1e-15)
+
+
+@pytest.mark.parametrize("name, lowest", [("gelu", 37), ("gelu_new", 20), ("silu", 600)])  # beyond, float64 runs out
+@mp.workdps(50)
+def test_values_and_slopes_keep_their_digits_far_below_zero(rng, name, lowest):
+    """Where Phi, tanh and the logistic function have all but vanished: relative to what is left, in 50 digits."""
+    gates = {
+        "gelu": lambda h: mp.erfc(-h / mp.sqrt(2)) / 2,
+        "gelu_new": lambda h: 1 / (1 + mp.exp(-2 * mp.sqrt(2 / mp.pi) * (h + mp.mpf("0.044715") * h**3))),
+        "silu": lambda h: 1 / (1 + mp.exp(-h)),
+    }
+    exact_value = lambda h: h * gates[name](h)  # noqa: E731
+    h = -rng.uniform(2, lowest, size=200)
+    digits = np.array([mp.mpf(x) for x in h])
+    value = np.array([float(exact_value(x)) for x in digits])
+    slope = np.array([float(mp.diff(exact_value, x, h=mp.mpf(10) ** -20)) for x in digits])
+    # but for the exact GELU, the exponent is rounded: that costs as many last digits as it is large
+    accuracy = 1e-14 if name == "gelu" else 1e-14 - 1e-15 * np.array([float(mp.log(gates[name](x))) for x in digits])
+    assert (np.abs(ACTIVATIONS[name].value(h) / value - 1) < accuracy).all()
+    assert (np.abs(ACTIVATIONS[name].slope(h) / slope - 1) < 2 * accuracy).all()
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("name", ["relu", "gelu", "gelu_new", "silu", "quick_gelu"])
+def test_the_largest_preactivations_overflow_nowhere(name):
+    h = np.geomspace(1e3, 1e307, 40)
+    np.testing.assert_array_equal(ACTIVATIONS[name].value(-h), -0.0)
+    np.testing.assert_array_equal(ACTIVATIONS[name].slope(-h), 0.0)
+    np.testing.assert_array_equal(ACTIVATIONS[name].value(h), h)
+    np.testing.assert_array_equal(ACTIVATIONS[name].slope(h), 1.0)
 
 
 def test_scipy_is_loaded_when_a_gelu_runs_and_not_before():

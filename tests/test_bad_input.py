@@ -542,6 +542,35 @@ REFUSED = {
         ValueError,
         says("length: expected a finite number > 0, got -2. Pass np.linalg.norm(x)"),
     ),
+    # what NumPy would quietly take for something else
+    "a masked array": (
+        lambda: normalize(np.ma.array(X, mask=np.arange(D) == 1)),
+        ValueError,
+        says("x: expected numbers without a mask, got 1 masked. Leave out what is masked", "x.filled(value)"),
+    ),
+    "masked rows": (
+        lambda: slice_basis([np.ma.masked_greater(X, 0), X]),
+        ValueError,
+        says("vectors: expected numbers without a mask, got"),
+    ),
+    "masked pre-activations": (
+        lambda: PatternCounter().update(np.ma.masked_less(PRE, 0)),
+        ValueError,
+        says("pre: expected numbers without a mask"),
+    ),
+    "a complex eps": (
+        lambda: normalize(X, eps=np.complex128(1e-5)),
+        ValueError,
+        says("eps: expected a finite number >= 0, got np.complex128(1e-05+0j)"),
+    ),
+    "a complex eps of a ray": (lambda: ray_crossings(MLP, X, eps=1j), ValueError, says("eps: expected", "got 1j")),
+    "a huge eps": (
+        lambda: normalize(X, eps=10**400),
+        ValueError,
+        says("eps: expected a finite number >= 0, got 1000000000000000000000000... (401 characters)"),
+    ),
+    "a bool eps": (lambda: normalize(X, eps=True), ValueError, says("eps: expected a finite number >= 0, got True")),
+    "a complex length": (lambda: at_length(NO_NORM, 2j), ValueError, says("length: expected a finite number > 0, got")),
     # residual vectors where normalised ones are read
     "output of a residual vector": (
         lambda: MLP.output(3 * X),

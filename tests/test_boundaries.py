@@ -4,16 +4,21 @@ import tracemalloc
 from dataclasses import FrozenInstanceError, fields, replace
 from decimal import Decimal, localcontext
 
+import mpmath as mp
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from oracles import bisect, random_mlp
 
 from lnpoly_helpers import (
     FoldedMLP,
+    NormedMLP,
     boundary_height,
     boundary_margin,
     cap_share,
     expected_crossings,
+    fold_layer_norm,
     meets_sphere,
     normalize,
     partition_circle,
@@ -130,6 +135,101 @@ def test_margin_works_on_a_batch_and_at_the_poles(rng):
     pole = normalize(mlp.W_in[:, 0])
     north, south = boundary_margin(mlp, np.stack([pole, -pole]))[:, 0]
     assert north + south == pytest.approx(np.pi, abs=1e-7)
+
+
+@mp.workdps(40)
+def exact_margin(w, b, z):
+    """|arccos c - arccos k| in 40 digits, and the boundary's radius around w or -w."""
+    w, z, b = [mp.mpf(float(x)) for x in w], [mp.mpf(float(x)) for x in z], mp.mpf(float(b))
+    size = mp.sqrt(sum(x * x for x in w))
+    c = sum(x * y for x, y in zip(w, z, strict=True)) / size / mp.sqrt(sum(x * x for x in z))
+    boundary = mp.acos(-b / size / mp.sqrt(len(w)))
+    return abs(mp.acos(max(-1, min(1, c))) - boundary), min(boundary, mp.pi - boundary)
+
+
+@settings(max_examples=1000)
+@given(st.integers(0, 2**32 - 1))
+def test_margins_keep_their_digits_at_the_poles_at_the_boundary_and_at_any_scale(seed):
+    """At w_i and -w_i themselves, and as near as 1e-16, boundaries of any radius, weights from 1e-150 to 1e150."""
+    rng = np.random.default_rng(seed)
+    d, scale = int(rng.integers(2, 6)), 10 ** rng.uniform(-150, 150)
+    w = rng.normal(size=d)
+    radius, side = np.pi / 2 * 10 ** rng.uniform(-4, 0), rng.choice([-1, 1])
+    b = -side * np.sqrt(d) * np.linalg.norm(w) * np.cos(radius)
+    near = [0.0, 10 ** rng.uniform(-16, 0), radius * (1 + rng.choice([-1, 1]) * 10 ** rng.uniform(-16, 0))]
+    z = normalize([great_circle(normalize(w, kind="rmsnorm"), rng.normal(size=d))(t) for t in near], kind="rmsnorm")
+    z = np.concatenate([z, -z])
+    mlp = FoldedMLP(scale * w[:, None], [scale * b], np.zeros((1, 1)), [0.0], "relu", 0.0, "rmsnorm")
+    for found, point in zip(boundary_margin(mlp, z)[:, 0], z, strict=True):
+        exact, size = exact_margin(mlp.W_in[:, 0], mlp.b_in[0], point)
+        assert abs(found - exact) < 3e-15 + 1e-15 / float(size)
+
+
+def test_at_its_own_weights_a_neuron_is_as_far_as_its_boundary_is_wide():
+    """arccos of 1 less its rounding had it 2e-8 off."""
+    for d in (3, 17, 768):
+        w = np.random.default_rng(d).normal(size=d)
+        mlp = FoldedMLP(w[:, None], [0.0], np.zeros((1, 1)), [0.0], "relu", 0.0, "rmsnorm")
+        z = mlp.to_sphere(np.stack([w, -w]))
+        np.testing.assert_allclose(boundary_margin(mlp, z), np.pi / 2, rtol=0, atol=1e-15)
+
+
+@pytest.mark.parametrize("scale", [1e-300, 1e-160, 1e-156, 1e-150, 1e150, 1e156, 1e160, 1e300])
+@pytest.mark.filterwarnings("error", "ignore::typecheck.WrongArgument")
+def test_no_figure_of_a_boundary_depends_on_the_scale_of_the_weights(rng, scale):
+    mlp = random_mlp(rng, 12, 40)
+    scaled = replace(mlp, W_in=mlp.W_in * scale, b_in=mlp.b_in * scale)
+    z = normalize(rng.normal(size=(5, 12)))
+    for figure in (boundary_height, cap_share, expected_crossings, lambda mlp: boundary_margin(mlp, z)):
+        np.testing.assert_allclose(figure(scaled), figure(mlp), rtol=1e-13, atol=1e-14)
+    np.testing.assert_array_equal(meets_sphere(scaled), meets_sphere(mlp))
+
+
+@pytest.mark.parametrize("bias", [-0.5, 0.0, 0.5])
+def test_a_column_of_which_the_fold_leaves_but_rounding_has_no_boundary(rng, bias):
+    """Constant columns: LayerNorm's neuron reads nothing, and is on everywhere or nowhere."""
+    gamma, constants = rng.uniform(0.5, 2, size=7), np.array([0.1, 1e-9, 3e100, -0.7, 0.0])
+    W_in = np.column_stack([constants / gamma[:, None], rng.normal(size=7)])
+    block = NormedMLP(
+        gamma, np.zeros(7), W_in, np.full(6, bias), np.zeros((6, 1)), [0.0], "relu", 0.0, "layernorm", W_in, np.ones(6)
+    )
+    mlp = fold_layer_norm(block)
+    np.testing.assert_array_equal(cap_share(mlp)[:5], float(bias > 0))
+    assert not meets_sphere(mlp)[:5].any() and meets_sphere(mlp)[5]
+    assert mlp.W_up is not None
+    np.testing.assert_array_equal(mlp.W_up[:, :5], 0)
+    pre = mlp.preactivations(mlp.to_sphere(rng.normal(size=(50, 7))))
+    np.testing.assert_array_equal(pre[:, :5], bias)
+    small = W_in + 1e-9 * rng.normal(size=W_in.shape)  # and where the fold leaves more, that is kept
+    kept = fold_layer_norm(replace(block, W_in=small))
+    exact = np.linalg.norm((gamma[:, None] * small - (gamma[:, None] * small).mean(axis=0))[:, [0, 1, 3, 4]], axis=0)
+    np.testing.assert_allclose(np.linalg.norm(kept.W_in[:, [0, 1, 3, 4]], axis=0), exact, rtol=1e-6)
+
+
+def small_layer(d, kind):
+    W_in = np.ones((1, 2)) if d == 1 else np.array([[1.0, 2.0], [-1.0, -2.0]])
+    W_in = W_in * (0 if d == 1 and kind == "layernorm" else 1)
+    return FoldedMLP(W_in, [0.3, -9.0], np.ones((2, d)), np.zeros(d), "relu", 0.0, kind)
+
+
+@pytest.mark.parametrize("d, kind", [(2, "layernorm"), (1, "rmsnorm")])
+def test_a_sphere_of_two_points_has_shares_but_no_circles_and_no_angles(d, kind):
+    mlp = small_layer(d, kind)
+    np.testing.assert_array_equal(cap_share(mlp), [0.5, 0.0])
+    np.testing.assert_array_equal(meets_sphere(mlp), [True, False])
+    z = mlp.to_sphere([1.0, 2.0][:d])
+    for call in (lambda: expected_crossings(mlp), lambda: boundary_margin(mlp, z)):
+        with pytest.raises(ValueError, match=r"mlp: expected .* at least 1 dimension, .* two points\. Take a wider"):
+            call()
+
+
+def test_a_sphere_of_no_points_is_refused():
+    mlp = small_layer(1, "layernorm")
+    for call in (boundary_height, meets_sphere, cap_share, expected_crossings, lambda mlp: boundary_margin(mlp, [0.0])):
+        with pytest.raises(
+            ValueError, match="mlp: expected a layer whose sphere .* LayerNorm of 1 number, .* is empty"
+        ):
+            call(mlp)
 
 
 def test_a_neuron_without_weight_has_no_boundary(rng):

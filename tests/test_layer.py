@@ -6,7 +6,7 @@ from dataclasses import FrozenInstanceError, fields, replace
 import numpy as np
 import pytest
 import torch
-from hypothesis import assume, given
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from oracles import bisect, exact_normalize, random_block, random_mlp, torch_block
@@ -62,7 +62,27 @@ def test_an_offset_costs_accuracy_but_not_the_hyperplane(rng, offset):
     z = normalize(x + offset)
     assert abs(z.sum()) < 1e-12 and np.linalg.norm(z) == pytest.approx(np.sqrt(50), rel=1e-14)
     assert np.abs(z - normalize(x)).max() < 1e-15 * offset
-    np.testing.assert_allclose(z, exact_normalize(x + offset, 0, "layernorm"), atol=1e-15 * offset)
+    np.testing.assert_allclose(z, exact_normalize(x + offset, 0, "layernorm"), atol=1e-14)  # what x + offset has left
+
+
+def test_neighbouring_floats_have_a_direction():
+    np.testing.assert_allclose(normalize([1e15, 1e15 + 1, 1e15 + 2]), [-np.sqrt(1.5), 0, np.sqrt(1.5)], atol=1e-15)
+    np.testing.assert_allclose(normalize([1e15, 1e15 + 1], eps=0.25), [-(0.5**0.5), 0.5**0.5], atol=1e-15)
+    with pytest.raises(ValueError, match="one that is constant"):
+        normalize([0.3, 0.1 + 0.2, 0.3])  # one unit in the last place is rounding
+
+
+@settings(max_examples=1000)
+@given(st.integers(0, 2**32 - 1))
+def test_normalize_has_every_digit_whatever_scale_and_offset(seed):
+    rng = np.random.default_rng(seed)
+    d, kind = int(rng.integers(2, 9)), NORMS[seed % 2]
+    x = rng.normal(size=d) + rng.choice([-1, 1]) * 10 ** rng.uniform(-3, 14.5)
+    x *= 10 ** rng.uniform(-150, 150)
+    assume(np.ptp(x) > 2e-15 * np.abs(x).max())  # nearer than that, the offset has left but rounding
+    eps = 0.0 if seed % 3 else float(x.std() ** 2 * 10 ** rng.uniform(-3, 3))
+    expected = exact_normalize(x, eps, kind)
+    np.testing.assert_allclose(normalize(x, eps=eps, kind=kind), expected, rtol=0, atol=4e-15 * np.abs(expected).max())
 
 
 @pytest.mark.parametrize("eps", [1e-9, 1e-5, 0.5, 100.0])
@@ -213,6 +233,10 @@ def test_a_matrix_that_was_not_centred_is_no_fold_of_layer_norm(rng):
     block = random_block(rng, 8, 30)
     with pytest.raises(ValueError, match="W_in: expected columns with mean 0.*got.*fold_layer_norm"):
         FoldedMLP(block.W_in, block.b_in, block.W_out, block.b_out, "relu", block.eps, "layernorm")
+    one = np.array(fold_layer_norm(block).W_in)
+    one[:, 7] = 1e-9 * (one[:, 7] + one[:, 7].std())  # far below the largest weight, and yet a neuron of its own
+    with pytest.raises(ValueError, match="column 7 with a mean of .* of its largest weight"):
+        FoldedMLP(one, block.b_in, block.W_out, block.b_out, "relu", block.eps, "layernorm")
     for kind in ("rmsnorm", "none"):
         FoldedMLP(block.W_in, block.b_in, block.W_out, block.b_out, "relu", block.eps, kind)
     float32 = fold_layer_norm(block).W_in.astype(np.float32)

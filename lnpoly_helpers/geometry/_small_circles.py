@@ -24,6 +24,8 @@ class Circles:
         A unit axis, and two unit vectors that complete it to a right-handed frame.
     levels, radii : float64 [n]
         Cosine and sine of the angle between the axis and the circle.
+    half_cosines, half_sines : float64 [n]
+        Those of half that angle.
 
     See Also
     --------
@@ -41,6 +43,8 @@ class Circles:
     frames: Float[np.ndarray, "n 2 3"]
     levels: Float[np.ndarray, "n"]
     radii: Float[np.ndarray, "n"]
+    half_cosines: Float[np.ndarray, "n"]
+    half_sines: Float[np.ndarray, "n"]
 
     def __len__(self) -> int:
         return len(self.neurons)
@@ -101,8 +105,9 @@ def find_circles(arrangement: Arrangement) -> Circles:
     a = -1 / (sign + z)  # Duff et al. 2017, J. Comput. Graph. Tech. 6(1): a frame without a branch or a square root
     first = np.stack([1 + sign * x * x * a, sign * x * y * a, -sign * x], axis=1)
     second = np.stack([x * y * a, sign + y * y * a, -y], axis=1)
-    radii = np.sqrt((1 - levels) * (1 + levels))
-    return Circles(neurons, axes, np.stack([first, second], axis=1), levels, radii)
+    half_cosines, half_sines = np.sqrt((1 + levels) / 2), np.sqrt((1 - levels) / 2)
+    radii = 2 * half_cosines * half_sines
+    return Circles(neurons, axes, np.stack([first, second], axis=1), levels, radii, half_cosines, half_sines)
 
 
 def crossings(circles):
@@ -119,36 +124,64 @@ def crossings(circles):
             continue  # each circle meets itself at cosine 1, and nothing else is close to touching
         i, j = np.nonzero(nearly & ~crosses[rows])
         i, j = (i + rows.start)[i + rows.start != j], j[i + rows.start != j]
-        room = radii[i] * radii[j] - np.abs((axes[i] * axes[j]).sum(axis=1) - levels[i] * levels[j])
-        touch = np.flatnonzero(np.abs(room) <= 8 * EPS * (radii[i] / radii[j] + radii[j] / radii[i]))
+        sines = np.array(_triangles(circles, i, j)[2:])
+        room = sines.min(axis=0)  # how far they are from touching, in radians and halved
+        touch = np.flatnonzero(np.abs(room) <= 4 * EPS * (1 + 1 / radii[i] + 1 / radii[j]))
         if len(touch):
-            i, j = i[touch[0]], j[touch[0]]
-            same = np.abs(np.cross(axes[i], axes[j])).max() < 1e-7 and abs(abs(levels[i]) - abs(levels[j])) < 1e-7
-            raise _degenerate(circles.neurons[[i, j]], "coincide" if same else "touch in a point")
+            same = np.sort(np.abs(sines[:, touch[0]]))[1] < 1e-7  # the second: distance and radii agree
+            raise _degenerate(circles.neurons[[i[touch[0]], j[touch[0]]]], "coincide" if same else "touch in a point")
         crosses[i, j] = room > 0
     return crosses
 
 
+def _triangles(circles, i, others):
+    """Where circle i, or each of several, sees the other axes, and the triangle of both axes and a crossing.
+
+    Returns A and B, the coordinates of the other axes in the frame of circle i, over the sine of their distance;
+    and of the sides of the triangle, which are the distance and the angles of both circles, with half their sum s,
+    sin s, sin(s - distance), sin(s - angle of i), sin(s - angle of the other): all > 0 iff the circles cross.
+
+    All is made of n_j - n_i, or n_j + n_i where that is shorter, and not of n_i . n_j: close to 1 that has lost
+    how far apart the axes are. What is rounded is then the axes alone, alike for both circles; so areas, which change
+    by no more than a circle moves, are right to within rounding, also where vertices are not.
+    """
+    axis, frame = circles.axes[i].T.reshape(3, -1), circles.frames[i].T.reshape(3, 2, -1)  # of one, or of each
+    other_axes = circles.axes.take(others, axis=0).T
+    side = np.copysign(1.0, (other_axes * axis).sum(axis=0))
+    apart = other_axes - side * axis
+    A, B = (frame[:, 0] * apart).sum(axis=0), (frame[:, 1] * apart).sum(axis=0)
+    short = np.sqrt((apart * apart).sum(axis=0)) / 2
+    long = np.sqrt((1 - short) * (1 + short))
+    sine, cosine = np.where(side > 0, short, long), np.where(side > 0, long, short)  # of half the distance
+    c, s, other_c, other_s = (half.take(k) for k in (i, others) for half in (circles.half_cosines, circles.half_sines))
+    cc, cs, sc, ss = c * other_c, c * other_s, s * other_c, s * other_s
+    sum_, difference = ((sc + cs) * cosine, (cc - ss) * sine), ((cc + ss) * sine, (sc - cs) * cosine)
+    return A, B, sum_[0] + sum_[1], sum_[0] - sum_[1], difference[0] - difference[1], difference[0] + difference[1]
+
+
 def cut_circle(circles, i, others):
     """Where other circles cross circle i: sorted angles, who, whether their neuron switches on, and arccos(cos)."""
-    level, radius = circles.levels[i], circles.radii[i]
-    along = np.concatenate([circles.frames[i], circles.axes[i, None]])
-    A, B, c = (circles.axes[others] @ along.T).T
-    b = c * level - circles.levels[others]
-    cosine = c - level * circles.levels[others]  # this and the sine below times the product of the radii
-    product = radius * circles.radii[others]
-    sine = np.sqrt((product - cosine) * (product + cosine))
-    centre, half = np.arctan2(B, A), np.arctan2(sine, -b)
+    A, B, whole, distance, own, other = _triangles(circles, i, others)
+    # in a triangle tan(angle / 2)^2 = sin(s - b) sin(s - c) / (sin s sin(s - a)), here at the axis and at the crossing
+    outer, inner = whole * distance, own * other
+    half, corner = 2 * np.arctan(np.sqrt(distance * own / (whole * other))), 2 * np.arctan(np.sqrt(inner / outer))
+    centre = np.arctan2(B, A)
     angles = turn(np.concatenate([centre - half, centre + half]))
     order = np.argsort(angles)
-    size = np.hypot(b, sine)
-    error = EPS * (8 + 4 * np.abs(b) * (radius**2 + circles.radii[others] ** 2) / (sine * size)) / size
-    angles, who, error = angles[order], order % len(others), error[order % len(others)]
-    close = np.flatnonzero(gaps(angles) <= error + np.roll(error, -1))
-    if len(close):
-        met = {i, others[who[close[0]]], others[np.roll(who, -1)[close[0]]]}
-        raise _degenerate(circles.neurons[list(met)], "pass through one point" if len(met) == 3 else "touch in a point")
-    return angles, others[who], order < len(others), np.arctan2(sine, cosine)[who]
+    # either circle moved by EPS / radius at most moves the crossing by that over the sine of the angle between them
+    reach = (1 + 1 / circles.radii[i]) * circles.radii.take(others) + 1
+    error = 2 * EPS * reach / np.sqrt(outer * inner)
+    angles, enters = angles[order], order < len(others)
+    who = np.where(enters, order, order - len(others))
+    gap = gaps(angles)
+    if gap.min() <= 2 * error.max():
+        error = error[who]
+        close = np.flatnonzero(gap <= error + np.roll(error, -1))
+        if len(close):
+            met = {i, *others[[who[close[0]], np.roll(who, -1)[close[0]]]].tolist()}
+            what = "pass through one point" if len(met) == 3 else "touch in a point"
+            raise _degenerate(circles.neurons[list(met)], what)
+    return angles, others[who], enters, corner[who]
 
 
 def components(crosses):
@@ -170,7 +203,10 @@ def components(crosses):
 
 def gaps(angles):
     """From each angle of a circle to the next."""
-    return np.diff(angles, append=angles[0] + TURN)
+    gap = np.empty_like(angles)
+    np.subtract(angles[1:], angles[:-1], out=gap[:-1])
+    gap[-1] = angles[0] + TURN - angles[-1]
+    return gap
 
 
 def blocks(n, size):

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from .._inputs import ArrayLike, Bool, Float, Int, as_float64, as_numbers, freeze, read_only, require_arrangement
+from .._lengths import at_unit_scale
 from .arrangement import Arrangement
 from .patterns import distinct, pattern_hash
 
@@ -147,7 +148,8 @@ class PlanePartition:
         >>> partition_plane(Arrangement([[1, 0]], [0]), half_width=1).centroids.tolist()
         [[0.5, 0.0], [-0.5, 0.0]]
         """
-        return np.array([polygon.mean(axis=0) for polygon in self.polygons])
+        w = self.half_width  # in units of which no sum overflows
+        return np.array([w * (polygon / w).mean(axis=0) for polygon in self.polygons])
 
 
 def partition_plane(arrangement: Arrangement, half_width: float = 2.0) -> PlanePartition:
@@ -161,6 +163,7 @@ def partition_plane(arrangement: Arrangement, half_width: float = 2.0) -> PlaneP
     arrangement : Arrangement
         With normals [m, 2].
     half_width : float
+        Of any size that float64 has.
 
     Returns
     -------
@@ -173,7 +176,8 @@ def partition_plane(arrangement: Arrangement, half_width: float = 2.0) -> PlaneP
 
     Notes
     -----
-    A corner within 1e-12 of a line, in units of the box, is taken to lie on it.
+    A corner within 1e-12 of a line, in units of the box, is taken to lie on it: what is smaller than that in a huge box
+    is not told apart.
 
     See Also
     --------
@@ -188,18 +192,22 @@ def partition_plane(arrangement: Arrangement, half_width: float = 2.0) -> PlaneP
     w = float(as_float64(half_width, "half_width", shape=()))
     if w <= 0:
         raise ValueError(f"half_width: expected a number > 0, got {w}.")
-    polygons = [np.array([[-w, -w], [w, -w], [w, w], [-w, w]])]
-    for normal, offset in zip(arrangement.normals, arrangement.offsets, strict=True):
+    # in units of the box, and each line at unit scale: neither can overflow; a line beyond it all has offset inf
+    normals, exponent = at_unit_scale(arrangement.normals, 1)
+    with np.errstate(over="ignore"):
+        offsets = np.ldexp(arrangement.offsets, -exponent[:, 0]) / w
+    polygons = [np.array([[-1.0, -1.0], [1.0, -1.0], [1.0, 1.0], [-1.0, 1.0]])]
+    for normal, offset in zip(normals, offsets, strict=True):
         polygons = [part for polygon in polygons for part in _split(polygon, normal, offset)]
     inside = np.array([polygon.mean(axis=0) for polygon in polygons])
-    patterns = (arrangement.preactivations(inside) > 0).view(RegionPatterns)
-    return PlanePartition(arrangement, w, polygons, patterns)
+    patterns = (inside @ normals.T + offsets > 0).view(RegionPatterns)
+    return PlanePartition(arrangement, w, [w * polygon for polygon in polygons], patterns)
 
 
 def _split(polygon, normal, offset):
     """The one or two parts of a convex polygon on either side of a line."""
     height = polygon @ normal + offset
-    size = np.abs(polygon).max() * np.linalg.norm(normal) + abs(offset)
+    size = np.abs(polygon).max() * np.hypot(*normal) + abs(offset)
     side = np.where(np.abs(height) <= 1e-12 * size, 0, np.sign(height))
     if (side >= 0).all() or (side <= 0).all():
         return [polygon]

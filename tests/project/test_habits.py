@@ -72,7 +72,7 @@ def named_files(markdown):
     text = re.sub(r"```.*?```", "", markdown, flags=re.DOTALL)
     links = [t.split("#")[0] for t in re.findall(r"\]\(([^)\s]+)\)", text) if not re.match(r"[a-z]+:|#", t)]
     code = re.findall(r"`([\w./-]+/[\w.-]*|[\w-]+\.(?:md|py|toml|yml|cff))`", text)
-    return links + [name for name in code if "NN_" not in name]
+    return links + [name for name in code if not re.search("NN_|NAME", name)]
 
 
 def tree(markdown):

@@ -112,11 +112,12 @@ def test_lock_has_what_is_asked_for_and_leaves_out_what_no_browser_needs(tmp_pat
         wheel(tmp_path, "matplotlib", "numpy"),
         wheel(tmp_path, "pexpect"),
         wheel(tmp_path, "ipywidgets", "pexpect"),
+        wheel(tmp_path, "anywidget", "ipywidgets"),
     ]
     own = wheel(tmp_path, lite.OWN, "torch")
     lock = lite.locked({"info": {"arch": "x"}, "packages": {"old": {}}}, copy.deepcopy(NATIVE), wheels, own)
     assert lock["info"] == {"arch": "x"}
-    assert set(lock["packages"]) == {"numpy", "six", "matplotlib", "ipywidgets", lite.OWN}
+    assert set(lock["packages"]) == {"numpy", "six", "matplotlib", "ipywidgets", "anywidget", lite.OWN}
     assert lock["packages"]["ipywidgets"]["depends"] == []
     assert lock["packages"][lite.OWN]["depends"] == sorted(lite.OWN_NEEDS), "no torch, though its metadata had it"
 

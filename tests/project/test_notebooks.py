@@ -264,7 +264,7 @@ def test_normaliser_changes_nothing_twice():
 @pytest.fixture
 def project(tmp_path):
     """Two notebooks of their own, one of which fails, beside a copy of build.py."""
-    scripts = ("notebooks/build.py", "notebooks/reference.py")
+    scripts = ("notebooks/build.py", "notebooks/embed.py", "notebooks/reference.py")
     for name in ("pyproject.toml", *scripts, *(source for source, _, _ in build.TEXTS)):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         shutil.copy(ROOT / name, tmp_path / name)

@@ -13,7 +13,16 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGE = ROOT / "lnpoly_helpers"
-HEAVY = ("torch", "transformer_lens", "huggingface_hub", "matplotlib", "ipywidgets", "scipy.special", "scipy.stats")
+HEAVY = (
+    "torch",
+    "transformer_lens",
+    "huggingface_hub",
+    "matplotlib",
+    "ipywidgets",
+    "anywidget",
+    "scipy.special",
+    "scipy.stats",
+)
 
 
 def fresh(code, python=sys.executable, **options):
@@ -48,6 +57,7 @@ def test_wheel_holds_the_package_its_data_and_nothing_else(wheels):
     data += [name + ending for name in EMBEDDED for ending in (".safetensors", ".md")]
     info = f"lnpoly_helpers-{__version__}.dist-info/"
     expected = {path.relative_to(ROOT).as_posix() for path in PACKAGE.rglob("*.py")} | {"lnpoly_helpers/py.typed"}
+    expected |= {path.relative_to(ROOT).as_posix() for path in (PACKAGE / "widgets").glob("*.js")}
     expected |= {f"lnpoly_helpers/data/{name}" for name in data}
     expected |= {info + name for name in ("METADATA", "WHEEL", "RECORD", "licenses/LICENSE")}
     for wheel in wheels:
