@@ -1,10 +1,14 @@
 """The explorers as a reader meets them, wherever they are shown: how to move each, and what it must say afterwards."""
 
 import base64
+import inspect
 import json
 import re
+from pathlib import Path
 
+import nbformat
 import numpy as np
+from nbformat.v4 import new_code_cell, new_notebook
 from playwright.sync_api import expect
 
 from lnpoly_helpers import (
@@ -19,6 +23,7 @@ from lnpoly_helpers import (
     split_change,
 )
 
+ROOT = Path(__file__).resolve().parents[2]
 PATIENCE = 20_000  # to wait for anything, in milliseconds
 
 
@@ -370,6 +375,21 @@ MOVES = {
     "slice": (slice_by_mouse, slice_by_keyboard),
     "rotation": (rotation_by_mouse, rotation_by_keyboard),
 }
+# what needs a network in its notebook, and in JupyterLab a layer that is there at once
+OF_LAYERS = {"slice": "mlp, x", "rotation": "mlp, *mlp.to_sphere(x[:2])"}
+
+
+def notebook(name):
+    """The notebook that shows an explorer in JupyterLab."""
+    if name not in OF_LAYERS:
+        return nbformat.read(ROOT / "notebooks" / f"{NOTEBOOKS[name]}.ipynb", as_version=4)
+    code = f"from lnpoly_helpers.widgets import explore_{name}\nmlp, x = layer_and_vectors()\nexplore_{name}({OF_LAYERS[name]})"
+    return new_notebook(
+        metadata={"kernelspec": {"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"}},
+        cells=[new_code_cell(inspect.getsource(layer_and_vectors)), new_code_cell(code)],
+    )
+
+
 # the notebook that shows each
 NOTEBOOKS = {
     "circle": "03_arcs_on_the_circle",
