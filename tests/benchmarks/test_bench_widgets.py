@@ -1,4 +1,4 @@
-"""How long Python takes for a reader's move, at the size of GPT-2's layers: it takes the state, computes its numbers."""
+"""How long Python takes for a reader's move, at the size of GPT-2's layers: state taken, numbers computed."""
 
 import itertools
 

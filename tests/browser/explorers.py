@@ -383,7 +383,8 @@ def notebook(name):
     """The notebook that shows an explorer in JupyterLab."""
     if name not in OF_LAYERS:
         return nbformat.read(ROOT / "notebooks" / f"{NOTEBOOKS[name]}.ipynb", as_version=4)
-    code = f"from lnpoly_helpers.widgets import explore_{name}\nmlp, x = layer_and_vectors()\nexplore_{name}({OF_LAYERS[name]})"
+    shown = f"mlp, x = layer_and_vectors()\nexplore_{name}({OF_LAYERS[name]})"
+    code = f"from lnpoly_helpers.widgets import explore_{name}\n{shown}"
     return new_notebook(
         metadata={"kernelspec": {"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"}},
         cells=[new_code_cell(inspect.getsource(layer_and_vectors)), new_code_cell(code)],
