@@ -54,7 +54,7 @@ export function linesOf(path, angle) {
   const { passed, byNeurons, on, off } = flipped(path, angle);
   return [
     `${angle.toFixed(1)}° of ${degrees.at(-1).toFixed(1)}°: ${passed} of ${crossings.length} boundaries crossed, by ${count(byNeurons, "neuron")}`,
-    `Now on that were off: ${on}; off that were on: ${off}`,
+    `${on} now on that ${on === 1 ? "was" : "were"} off at the start, ${off} off that ${off === 1 ? "was" : "were"} on`,
     `Lengths: ${NAMES.map((name, i) => `${name} ${lengths[i][k].toFixed(3)}`).join(", ")}`,
     passed < crossings.length
       ? `Next: neuron ${neurons[passed]} switches ${turnsOn[passed] ? "on" : "off"} at ${crossings[passed].toFixed(2)}°`
@@ -129,7 +129,7 @@ function render({ model, el }) {
     walking = requestAnimationFrame(go);
   }
 
-  const plot = view(views, { box: [0, 0, 640, 420], label: "Lengths along the path" });
+  const plot = view(views, { box: [0, 0, 640, 440], label: "Lengths along the path" });
   const axis = (x1, y1, x2, y2, attributes = {}) => svg("line", { x1, y1, x2, y2, stroke: "var(--lx-line)", ...attributes }, plot);
   const write = (x, y, text, style) => svg("text", { x, y, text, style }, plot);
   const across = roundStep(whole, 5), up = roundStep(top, 4);

@@ -72,6 +72,10 @@ def _angle(value, explorer):
     return float(explorer.degrees[np.abs(explorer.degrees - found).argmin()])
 
 
+def _were(n):
+    return "was" if n == 1 else "were"
+
+
 class RotationExplorer(Explorer):
     """What `explore_rotation` returns."""
 
@@ -97,6 +101,7 @@ class RotationExplorer(Explorer):
         k, n = int(np.searchsorted(self.degrees, angle)), int((found <= angle).sum())
         neurons, turns_on = self._neurons[:n], self._turns_on[:n]
         on, off = np.unique(neurons[turns_on]), np.unique(neurons[~turns_on])
+        n_on, n_off = len(np.setdiff1d(on, off)), len(np.setdiff1d(off, on))
         lengths = ", ".join(f"{name} {row[k]:.3f}" for name, row in zip(_NAMES, self._lengths, strict=True))
         ahead = "No boundary is left before the end"
         if n < len(found):
@@ -106,6 +111,6 @@ class RotationExplorer(Explorer):
         return (
             f"{angle:.1f}° of {self.degrees[-1]:.1f}°: {n} of {len(found)} boundaries crossed, "
             f"by {count(len(np.unique(neurons)), 'neuron')}\n"
-            f"Now on that were off: {len(np.setdiff1d(on, off))}; off that were on: {len(np.setdiff1d(off, on))}\n"
+            f"{n_on} now on that {_were(n_on)} off at the start, {n_off} off that {_were(n_off)} on\n"
             f"Lengths: {lengths}\n{ahead}"
         )

@@ -324,7 +324,7 @@ const SPHERE_STYLE = `
 .lx-bits button.lx-differs { background: var(--lx-ink); color: var(--lx-paper); }
 .lx-bits button.lx-differs small { color: inherit; }
 .lx-side h4 { margin: .2rem 0; font: 600 14px/1.4 system-ui, sans-serif; }
-.lx-side p { margin: 0 0 .5rem; min-height: 1.45em; }
+.lx-side p { margin: 0 0 .2rem; min-height: 1.45em; }
 @media (hover: none) { .lx-pointed { display: none; } }
 `;
 
@@ -360,8 +360,8 @@ function render({ model, el }) {
   const middleBits = html("div", { class: "lx-bits" }, side);
   const under = html("div", { class: "lx-pointed" }, side);
   html("h4", { text: "Under the pointer" }, under);
-  const pointedBits = html("div", { class: "lx-bits" }, under);
   const pointedText = html("p", {}, under);
+  const pointedBits = html("div", { class: "lx-bits" }, under);
   html("h4", { text: "Along the dashed line" }, side);
   const strip = view(side, { box: [-90, -14, 180, 34], label: "The dashed line, unrolled: arcs of a great circle" });
   set(strip, { role: "img" });

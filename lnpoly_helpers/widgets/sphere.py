@@ -70,7 +70,8 @@ def _cut(n, seed, spread):
 
 
 def _longitude(value, explorer):
-    return (number("longitude").check(value, explorer) + 180) % 360 - 180
+    found = number("longitude").check(value, explorer)
+    return found if -180 <= found < 180 else (found + 180) % 360 - 180  # one that fits is kept to the last digit
 
 
 def _plain(degrees):

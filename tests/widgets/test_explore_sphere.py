@@ -90,7 +90,7 @@ def last(explorer):
 
 def test_a_place_is_a_longitude_and_a_latitude():
     explorer = explore_sphere()
-    for longitude, is_set in ((181, -179), (-180, -180), (360, 0), (-725, -5)):
+    for longitude, is_set in ((181, -179), (-180, -180), (360, 0), (-725, -5), (79.7, 79.7)):
         explorer.longitude = longitude
         assert explorer.longitude == is_set
     with pytest.raises(ValueError, match="latitude: expected a number from -90 to 90, got 91"):
