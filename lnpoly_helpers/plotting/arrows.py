@@ -10,8 +10,8 @@ from matplotlib.patheffects import withStroke
 from numpy.typing import ArrayLike
 
 from .._inputs import as_float64
-from .figure import axes_or_new, describe, short, styled
-from .style import BLUE, GREY, INK, SERIES, VERMILION
+from .figure import axes_or_new, describe, entitle, short, styled
+from .style import GREY, INK, SERIES, series_styles
 
 _BELOW = np.array([0.0, -1.0])
 
@@ -60,7 +60,8 @@ def plot_arrows(
     start, corner, end = _triangle(first, second)
     ax = axes_or_new(ax, width=4.8, height=2.8)
     lengths = [float(np.linalg.norm(vector)) for vector in (first, second, first + second)]
-    looks = [(start, corner, 0.9, SERIES[0][0]), (corner, end, 0.5, SERIES[1][0]), (start, end, 0.5, INK)]
+    first_color, second_color = (color for color, _, _ in series_styles(names, "parts"))
+    looks = [(start, corner, 0.9, first_color), (corner, end, 0.5, second_color), (start, end, 0.5, INK)]
     sides = [_BELOW, _right_of(corner, end), -_right_of(start, end)]
     for (tail, tip, share, color), side, name, length in zip(looks, sides, [*names, total], lengths, strict=True):
         arrow = {"arrowstyle": "-|>", "color": color, "lw": 2.2, "shrinkA": 0, "shrinkB": 0, "mutation_scale": 14}
@@ -74,7 +75,7 @@ def plot_arrows(
     _label(ax, f"{np.degrees(angle):.0f}°, cos {np.cos(angle):.2f}".replace("-", "−"), corner, _BELOW, INK, "left")
     ax.update_datalim([start, corner, end])
     _equal_scales(ax, 0.1, 0.17)
-    ax.set_title(title, pad=20)  # above what is written above the sum
+    entitle(ax, title, pad=20)  # above what is written above the sum
     return describe(
         ax,
         f"{names[0]}, of length {short(lengths[0])}, and {names[1]}, {short(lengths[1])}, head to tail, and their sum, "
@@ -156,17 +157,17 @@ def plot_bundle(changes: ArrayLike, *, name: str = "change", title: str = "", ax
     ax = axes_or_new(ax, width=4.8, height=4.0)
     zeros = np.zeros(len(flat))
     style = {"angles": "xy", "scale_units": "xy", "scale": 1}
-    ax.quiver(zeros, zeros, *flat.T, color=BLUE, alpha=0.35, width=0.004, **style)
+    ax.quiver(zeros, zeros, *flat.T, color=SERIES[0][0], alpha=0.35, width=0.004, **style)
     ax.add_patch(Circle((0, 0), root, facecolor="none", edgecolor=GREY, lw=1.2, ls=(0, (4, 3))))
-    arrow = {"arrowstyle": "-|>", "color": VERMILION, "lw": 3, "shrinkA": 0, "shrinkB": 0, "mutation_scale": 18}
+    arrow = {"arrowstyle": "-|>", "color": SERIES[1][0], "lw": 3, "shrinkA": 0, "shrinkB": 0, "mutation_scale": 18}
     ax.annotate("", (length, 0.0), (0.0, 0.0), arrowprops=arrow)
-    _label(ax, f"mean {short(length)}", (length, 0.0), np.array([1.0, 0.0]), VERMILION)
+    _label(ax, f"mean {short(length)}", (length, 0.0), np.array([1.0, 0.0]), SERIES[1][0])
     share = length**2 / root**2
     words = f"root mean square {short(root)}\n|mean|² is {short(share)} of its square"
     _label(ax, words, (0.0, -root), _BELOW, INK)
     ax.update_datalim(np.concatenate([flat, [[-root, -root], [root, root]]]))
     _equal_scales(ax, 0.03, 0.17)
-    ax.set_title(title)
+    entitle(ax, title)
     return describe(
         ax,
         f"{len(changes)} vectors, each a {name}, as thin arrows, and their mean, of length {short(length)}, a share of "

@@ -6,12 +6,11 @@ from typing import Literal
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import LogFormatter
 from numpy.typing import ArrayLike
 
-from .figure import axes_or_new, describe, fitting, short, styled
-from .labels import moved_apart
-from .scales import axes_fraction, log_axes
+from .figure import axes_or_new, describe, entitle, fitting, short, styled
+from .labels import name_ends
+from .scales import log_axes, with_zero
 from .style import GREY, INK, reference_lines, series_styles
 
 
@@ -27,7 +26,7 @@ def plot_lines(
     references: Mapping[str, ArrayLike] | None = None,
     ax: Axes | None = None,
 ) -> Figure:
-    """Curves over a common axis, each with its own colour, marker and line, named in a legend.
+    """Curves over a common axis, each with its own colour, marker and line, named at its end.
 
     Parameters
     ----------
@@ -67,12 +66,15 @@ def plot_lines(
     for name, values in (references or {}).items():
         series[name] = np.asarray(values)
         ax.plot(places[name][: len(series[name])], values, color=GREY, lw=1.1, ls=grey[name], label=name, zorder=1)
-    ax.legend(**({"loc": "upper left", "bbox_to_anchor": (1, 1)} if len(series) > 3 else {}))
     ax.set(xlabel=xlabel, ylabel=ylabel)
     log_axes(ax, log)
-    ax.set_title(title)
-    ends = "; ".join(f"{name} from {short(v[0])} to {short(v[-1])}" for name, v in series.items())
-    return describe(ax, f"{ylabel} against {xlabel}: {ends}.", title)
+    with_zero(ax)
+    colors = dict(zip(series, [color for color, _, _ in styles] + [GREY] * len(grey), strict=True))
+    ends = [(places[name][len(v) - 1], v[-1], name, colors[name]) for name, v in series.items()]
+    name_ends(ax, ends)
+    entitle(ax, title)
+    words = "; ".join(f"{name} from {short(v[0])} to {short(v[-1])}" for name, v in series.items())
+    return describe(ax, f"{ylabel} against {xlabel}: {words}.", title)
 
 
 def _places(x, names):
@@ -130,43 +132,31 @@ def plot_spread(
     x, bundles = np.asarray(x), {name: np.asarray(curves) for name, curves in series.items()}
     styles = series_styles(bundles, "series", "bundles of curves")
     grey = reference_lines(references or {}, "references")
-    ax = axes_or_new(ax, width=6.2, height=4.0)
+    ax = axes_or_new(ax)
     words, means, ends = [], [], []
     for (name, curves), (color, _, line) in zip(bundles.items(), styles, strict=True):
         mean, (low, high) = np.mean(curves, axis=0), np.quantile(curves, [0.05, 0.95], axis=0, method="nearest")
         ax.fill_between(x, low, high, color=color, alpha=0.2, linewidth=0)
         ax.plot(x, mean, color=color, ls=line, lw=2)
-        ends.append((mean[-1], name, color))
+        ends.append((x[-1], mean[-1], name, color))
         said = (f"{short(mean[k])} (nine in ten from {short(low[k])} to {short(high[k])})" for k in (0, -1))
         words.append(f"{name}: {' at the left end, '.join(said)} at the right")
         means.append(f"{name} from {short(mean[0])} to {short(mean[-1])}")
     for name, values in (references or {}).items():
         values = np.asarray(values)
         ax.plot(x, values, color=GREY, lw=1.1, ls=grey[name], zorder=1)
-        ends.append((values[-1], name, GREY))
+        ends.append((x[-1], values[-1], name, GREY))
         for said in (words, means):
             said.append(f"{name} from {short(values[0])} to {short(values[-1])}")
     log_axes(ax, log)
     ax.set(xlabel=xlabel, ylabel=ylabel, xlim=(x[0], x[-1]))
-    if log in (True, "x"):
-        ax.xaxis.set_major_formatter("{x:g}")
-        ax.xaxis.set_minor_formatter(LogFormatter())  # plain numbers as well, and only where there are few
-    _name_ends(ax, x[-1], ends)
-    below = {"xycoords": "axes fraction", "xytext": (0, -34), "textcoords": "offset points", "ha": "right", "va": "top"}
-    ax.annotate("line: mean; band: nine in ten", (1, 0), color=GREY, fontsize=9, **below)
-    ax.set_title(title)
+    with_zero(ax)
+    ax.set_xlabel(f"{xlabel}\nline: mean; band: nine in ten")
+    name_ends(ax, ends)
+    entitle(ax, title)
     begin = f"{ylabel} against {xlabel}, mean and band of nine in ten."
     limit = 400 - len(title) - 2
     return describe(ax, fitting(f"{begin} {'; '.join(words)}.", f"{begin} {'; '.join(means)}.", limit=limit), title)
-
-
-def _name_ends(ax, x, ends):
-    """The name of each curve to the right of its end, (height, name, colour), at heights where none hides another."""
-    places = axes_fraction(ax, [(x, height) for height, _, _ in ends])
-    heights = moved_apart(places[:, 1], 0.06, top=0.98)
-    at = axes_fraction(ax, np.c_[np.ones(len(ends)), heights], back=True)
-    for (_, name, color), (_, height) in zip(ends, at, strict=True):
-        ax.annotate(name, (x, height), (6, 0), textcoords="offset points", va="center", color=color, weight="bold")
 
 
 @styled
@@ -213,7 +203,7 @@ def plot_path(
     degrees, crossings = np.asarray(degrees), np.asarray(crossings, dtype=float)
     curves = {name: np.asarray(values) for name, values in curves.items()}
     styles = series_styles(curves, "curves")
-    ax = axes_or_new(ax, width=7.2, height=4.0)
+    ax = axes_or_new(ax, height=3.8)
     top = max(np.max(values) for values in curves.values()) or 1.0
     for (name, values), (color, marker, line) in zip(curves.items(), styles, strict=True):
         ax.plot(degrees, values, color=color, ls=line, label=name)
@@ -227,12 +217,13 @@ def plot_path(
     ax.axhline(0, color=GREY, lw=0.8)
     if at is not None:
         ax.axvline(at, color=INK, lw=1, ls=(0, (4, 3)))
-    ax.legend(loc="upper left")
     ax.set(xlim=(0, degrees[-1]), ylim=(-0.17 * top, 1.1 * top), ylabel=ylabel)
     ax.set_yticks([tick for tick in ax.get_yticks() if 0 <= tick <= 1.1 * top])
     ax.spines["left"].set_bounds(0, 1.1 * top)
     ax.set_xlabel("degrees along the path; tick: a boundary crossed")
-    ax.set_title(title)
+    colors = (color for color, _, _ in styles)
+    name_ends(ax, [(degrees[-1], v[-1], name, color) for (name, v), color in zip(curves.items(), colors, strict=True)])
+    entitle(ax, title)
     here = "" if at is None else f" At {at:.0f} degrees {passed.sum()} of them are crossed."
     ends = "; ".join(f"{name} ends at {values[-1]:.3g}" for name, values in curves.items())
     return describe(

@@ -1,7 +1,6 @@
 """A dot plot: one row for each network, one panel for each quantity, markers for what is compared."""
 
 from collections.abc import Collection, Mapping
-from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -11,14 +10,10 @@ from numpy.typing import ArrayLike
 
 from .._inputs import one_of
 from .figure import LabelledFigure, describe, fitting, legend_columns, new_figure, short, short_range, styled, wrapped
-from .style import BLUE, GREEN, GREY, INK, PALE, VERMILION, at_most
+from .style import GREY, INK, PALE, at_most, series_styles
 
 # filled, hollow, crossed: told apart in print without colour
-_STYLES: list[dict[str, Any]] = [
-    {"color": BLUE, "marker": "o", "markerfacecolor": BLUE},
-    {"color": VERMILION, "marker": "s", "markerfacecolor": "white"},
-    {"color": GREEN, "marker": "x", "markerfacecolor": GREEN},
-]
+_FILLED = (True, False, True)
 
 
 @styled
@@ -67,13 +62,16 @@ def plot_dots(
     lines = lines or {}
     rows = list(dict.fromkeys(row for panel in panels.values() for row in panel))
     series = list(dict.fromkeys(key for panel in panels.values() for row in panel.values() for key in row))
-    at_most(len(_STYLES), series, "panels", "series")
+    at_most(len(_FILLED), series, "panels", "series")
+    looks = _looks(series)
     for argument, names in (("lines", lines), ("zoomed", zoomed)):
         for name in names:
             one_of(name, list(panels), argument)
     ncols = min(ncols, len(panels))
     nrows, head = -(-len(panels) // ncols), 0.9 if lines else 0.0
-    width = 0.4 + 0.075 * max(map(len, rows)) + (2.1 * ncols if ncols > 1 else 3.2)
+    names = 0.4 + 0.085 * max(map(len, rows))
+    width = names + (2.1 * ncols if ncols > 1 else 3.2)
+    width = min(width, 5.3) if ncols < 3 else width  # so narrow, words stay readable on a phone
     height = 0.7 + nrows * (0.65 + 0.25 * (len(rows) + head))
     figure, axes = new_figure(width, height, nrows=nrows, ncols=ncols, squeeze=False, sharey=True)
     for ax, (name, panel) in zip(axes.flat, panels.items(), strict=False):  # the last row may be left unfilled
@@ -85,22 +83,22 @@ def plot_dots(
                 interval = None if half is None else np.broadcast_to(half, 2).reshape(2, 1)
                 aside = y + 0.24 * (k - (len(series) - 1) / 2)  # one below the other: no interval hides another
                 style = {"ls": "", "ms": 5.5, "mew": 1.5, "elinewidth": 1.4}
-                ax.errorbar(value, aside, xerr=interval, label=key, **_STYLES[k], **style)
+                ax.errorbar(value, aside, xerr=interval, label=key, **looks[k], **style)
         _scale(ax, name in zoomed)
         if name in lines:
             _draw_line(ax, rows, *lines[name])
-        ax.set_title(name, fontsize=10)
+        ax.set_title(wrapped(name, (width - names) / ncols + 0.1), fontsize=10)
     axes[0, 0].set_ylim(len(rows) - 0.4, -0.6 - head)
     axes[0, 0].set_yticks(range(len(rows)), rows)
     headings = {row for row in rows if not any(panel.get(row) for panel in panels.values())}
     for ax in axes.flat:
-        ax.tick_params(axis="y", length=0)
+        ax.tick_params(axis="y", length=0, labelleft=ax in axes[:, 0])
         ax.spines["left"].set_visible(False)
         for label in ax.get_yticklabels():
             label.set_weight("bold" if label.get_text() in headings else "normal")
     for ax in axes.flat[len(panels) :]:
         ax.set_axis_off()
-    _top(figure, series, title)
+    _top(figure, series, looks, title)
     parts = "; ".join(f"{name}: {', '.join(_said(panel, series, lines.get(name)))}" for name, panel in panels.items())
     begin = f"{title}. " if title else ""
     filled = [row for row in rows if row not in headings]
@@ -114,6 +112,15 @@ def plot_dots(
         ),
     )
     return figure
+
+
+def _looks(series):
+    """Colour and marker of each series: of its role, else the next; the second one hollow."""
+    styles = series_styles(series, "panels", "series")
+    return [
+        {"color": color, "marker": marker, "markerfacecolor": color if filled else "white"}
+        for (color, marker, _), filled in zip(styles, _FILLED, strict=False)
+    ]
 
 
 def _scale(ax, zoomed):
@@ -140,9 +147,9 @@ def _draw_line(ax: Axes, rows, label, where):
     ax.annotate(label, (x, -0.95), color=INK, va="center", ha=ha)
 
 
-def _top(figure, series, title):
+def _top(figure, series, looks, title):
     """The title, and which marker is what below it."""
-    handles = [Line2D([], [], ls="", ms=5.5, mew=1.5, label=key, **_STYLES[k]) for k, key in enumerate(series)]
+    handles = [Line2D([], [], ls="", ms=5.5, mew=1.5, label=key, **looks[k]) for k, key in enumerate(series)]
     width = figure.get_figwidth()
     above = {
         "title": wrapped(title, width),

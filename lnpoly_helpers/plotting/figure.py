@@ -2,7 +2,10 @@
 
 import base64
 import functools
+import gzip
 import io
+import itertools
+import re
 import textwrap
 from collections.abc import Callable, Collection
 from typing import Any, ParamSpec, TypeVar
@@ -13,8 +16,9 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from numpy.typing import ArrayLike
+from PIL import Image
 
-from .style import figure_style
+from .style import figure_style, on_dark
 
 _SETTINGS: dict[Any, Any] = figure_style()
 _Arguments = ParamSpec("_Arguments")
@@ -40,6 +44,15 @@ class LabelledFigure(Figure):
     ----------
     alt : str
         The text, which every plotting function adds to.
+    hues : dict
+        The hue of each pattern that has a colour of its own, by its bytes: the same in all panels.
+
+    Notes
+    -----
+    The picture has two pixels for each that it takes on the screen. Its metadata have the words ("alt"), the size on
+    the screen ("width", "height"), where its panels are, if each can stand alone ("panels": x, y, width, height), and,
+    where it is smaller, the same picture as SVG, which follows the reader's light or dark ground ("svg": by gzip, in
+    base64).
 
     See Also
     --------
@@ -48,22 +61,70 @@ class LabelledFigure(Figure):
     >>> figure, ax = new_figure()
     >>> figure.alt = "An empty picture."
     >>> data, metadata = figure._repr_mimebundle_()
-    >>> sorted(data), metadata
-    (['image/png', 'text/plain'], {'image/png': {'alt': 'An empty picture.'}})
+    >>> sorted(data), metadata["image/png"]["alt"], metadata["image/png"]["width"]
+    (['image/png', 'text/plain'], 'An empty picture.', 583)
     """
 
     alt: str = ""
 
+    def __init__(self, *args: Any, **kwargs: Any):
+        super().__init__(*args, **kwargs)
+        self.hues: dict[bytes, float] = {}
+
     def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> tuple[dict, dict]:
-        png = io.BytesIO()
+        drawn = io.BytesIO()
         with matplotlib.rc_context(_SETTINGS):
-            self.savefig(png, format="png", metadata={"Software": None})
+            self.draw_without_rendering()  # arranging panels may change ticks, and then their room
+            self.savefig(drawn, format="png", dpi=2 * self.dpi, metadata={"Software": None})
+            panels, svg = self._panels(), self._svg()
+        png = io.BytesIO()
+        # 256 colours hold all that is drawn here; half the bytes
+        Image.open(drawn).convert("RGB").quantize(256, dither=Image.Dither.NONE).save(png, "PNG", optimize=True)
+        about: dict[str, Any] = {"alt": self.alt, "width": round(self.bbox.width), "height": round(self.bbox.height)}
+        if panels:
+            about["panels"] = panels
+        if len(svg) < len(png.getvalue()):
+            about["svg"] = base64.b64encode(svg).decode()
         data = {"image/png": base64.b64encode(png.getvalue()).decode(), "text/plain": self.alt}
-        return data, {"image/png": {"alt": self.alt}}
+        return data, {"image/png": about}
+
+    def _panels(self) -> list[list[int]]:
+        """Where each panel is, in pixels of the screen from the top left corner: none, unless each can stand alone."""
+        axes = [ax for ax in self.axes if ax.axison or ax.has_data()]
+        places: list[Any] = [ax.get_subplotspec() for ax in axes]
+        if len(axes) < 2 or self.legends or self.get_suptitle() or self.subfigs or not all(places):
+            return []
+        boxes: list[Any] = [ax.get_tightbbox() for ax in axes]
+        width, height = self.bbox.size
+        columns = _cut([(place.colspan.start, box.x0, box.x1) for place, box in zip(places, boxes, strict=True)], width)
+        rows = _cut(
+            [(place.rowspan.start, height - box.y1, height - box.y0) for place, box in zip(places, boxes, strict=True)],
+            height,
+        )
+        found = []
+        for place in places:
+            (left, right), (top, bottom) = columns[place.colspan.start], rows[place.rowspan.start]
+            found.append([left, top, right - left, bottom - top])
+        return found
+
+    def _svg(self) -> bytes:
+        """The picture as SVG, by gzip, without a ground and in colours that follow the reader's light or dark one."""
+        drawn = io.StringIO()
+        self.savefig(drawn, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
+        text = re.sub(r"<metadata>.*?</metadata>\s*", "", drawn.getvalue(), flags=re.DOTALL)
+        text = re.sub(r"<(!DOCTYPE|\?xml)[^>]*>\s*", "", text)
+        names = {color: f"--c{k}" for k, color in enumerate(dict.fromkeys(re.findall(r"#[0-9a-f]{6}(?=[;\"])", text)))}
+        light = "".join(f"{name}:{color};" for color, name in names.items())
+        dark = "".join(f"{name}:{on_dark(color)};" for color, name in names.items())
+        text = re.sub(r"#[0-9a-f]{6}(?=[;\"])", lambda found: f"var({names[found[0]]})", text)
+        style = f"<style>:root{{{light}}}@media(prefers-color-scheme:dark){{:root{{{dark}}}}}</style>"
+        text = re.sub(r"(<svg[^>]*>)", lambda found: found[0] + style, text, count=1)
+        text = re.sub(r"(?<!scale\()-?\d+\.\d{3,}", lambda found: f"{float(found[0]):.2f}", text)
+        return gzip.compress(re.sub(r"\n\s*", "\n", text).encode(), 9, mtime=0)
 
     def wipe(self) -> None:
         """Take everything out that was drawn, and the alternative text, to draw anew in the same axes."""
-        self.alt = ""
+        self.alt, self.hues = "", {}
         for ax in self.axes:  # ax.clear() would make new axis ticks, which takes longer than the drawing
             for artist in [*ax.lines, *ax.collections, *ax.patches, *ax.texts, *ax.images]:
                 artist.remove()
@@ -72,19 +133,34 @@ class LabelledFigure(Figure):
         """The picture as PNG bytes, for one that changes many times a second: only the first call arranges panels."""
         png = io.BytesIO()
         with matplotlib.rc_context(_SETTINGS):
+            if self.get_layout_engine():
+                self.draw_without_rendering()
             FigureCanvasAgg(self).print_png(png, metadata={"Software": None}, pil_kwargs={"compress_level": 1})
         self.set_layout_engine("none")
         return png.getvalue()
 
 
+def _cut(spans, size):
+    """{number: (begin, end)} of pieces of a length, cut in the middle between what has one number and what the next.
+
+    >>> _cut([(0, 5, 40), (1, 50, 90), (0, 10, 44)], 100)
+    {0: (0, 47), 1: (47, 100)}
+    """
+    numbers = sorted({number for number, _, _ in spans})
+    begins = [min(begin for number, begin, _ in spans if number == one) for one in numbers]
+    ends = [max(end for number, _, end in spans if number == one) for one in numbers]
+    between = [round((end + begin) / 2) for end, begin in zip(ends, begins[1:], strict=False)]
+    return dict(zip(numbers, itertools.pairwise([0, *between, round(size)]), strict=True))
+
+
 @styled
-def new_figure(width: float = 6.4, height: float = 4.0, **subplots: Any) -> tuple[LabelledFigure, Any]:
+def new_figure(width: float = 5.3, height: float = 3.6, **subplots: Any) -> tuple[LabelledFigure, Any]:
     """A figure of the series and its axes, outside pyplot: nothing global, nothing to close.
 
     Parameters
     ----------
     width, height : float
-        Inches.
+        Inches. In 5.3 of them words stay readable on a phone; panels that stand alone are shown one below the other.
     **subplots
         For `matplotlib.figure.Figure.subplots`: ``nrows``, ``ncols``, ``subplot_kw`` ...
 
@@ -98,7 +174,10 @@ def new_figure(width: float = 6.4, height: float = 4.0, **subplots: Any) -> tupl
     (3,)
     """
     figure = LabelledFigure(figsize=(width, height), layout="constrained")
-    return figure, figure.subplots(**subplots)
+    axes = figure.subplots(**subplots)
+    for ax in np.ravel(axes):
+        ax.tick_params(labelleft=True, labelbottom=True)  # where scales are shared as well: a panel may stand alone
+    return figure, axes
 
 
 def axes_or_new(ax: _Axes | None, **kwargs: Any) -> _Axes:
@@ -112,6 +191,19 @@ def describe(ax: Axes, text: str, title: str = "") -> Figure:
     if isinstance(figure, LabelledFigure):
         figure.alt = f"{figure.alt} {title + ': ' if title else ''}{text}".strip()
     return figure
+
+
+def entitle(ax: Axes, title: str, pad: float | None = None) -> None:
+    """Write a panel's title, in as many lines as its width needs."""
+    place = ax.get_subplotspec()
+    columns = place.get_gridspec().ncols if place else 1
+    ax.set_title(wrapped(title, ax.figure.bbox.width / ax.figure.figure.dpi / columns - 0.4), pad=pad)
+
+
+def hues(ax: Axes) -> dict[bytes, float]:
+    """The hues that patterns have in the figure of these axes: a pattern has one colour in all its panels."""
+    figure = ax.figure.figure
+    return figure.hues if isinstance(figure, LabelledFigure) else {}
 
 
 def fitting(*texts: str, limit: int = 400) -> str:

@@ -1,9 +1,15 @@
 """Where names stand beside what they name, so that none lies upon another."""
 
-from collections.abc import Mapping
+import textwrap
+from collections.abc import Mapping, Sequence
+from weakref import WeakKeyDictionary
 
 import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.text import Annotation
 from numpy.typing import ArrayLike
+
+from .scales import axes_fraction
 
 
 def moved_apart(heights: ArrayLike, least: float, top: float = np.inf) -> np.ndarray:
@@ -59,3 +65,36 @@ def free_places(marks: Mapping[str, ArrayLike], others: ArrayLike, size: ArrayLi
         found[name] = best
         taken.append((best, half))
     return found
+
+
+def name_ends(ax: Axes, ends: Sequence[tuple[float, float, str, str]]) -> None:
+    """The name of each curve at the right of the axes, (x and y of its end, name, colour), with a thin line to it.
+
+    >>> from lnpoly_helpers.plotting import new_figure
+    >>> figure, ax = new_figure()
+    >>> name_ends(ax, [(1.0, 0.5, "a", "black"), (1.0, 0.5, "b", "black")])
+    >>> [text.get_text() for text in ax.texts]
+    ['a', 'b']
+    """
+    _NAMED[ax] = []
+    for x, y, name, color in ends:
+        words = textwrap.fill(name, 16 if len(name) > 30 else max(12, len(name) // 2 + 3))
+        line = {"arrowstyle": "-", "color": color, "lw": 0.8, "shrinkA": 1, "shrinkB": 3, "relpos": (0, 0.5)}
+        where = {"xytext": (1.03, 0), "textcoords": "axes fraction", "va": "center", "ha": "left"}
+        _NAMED[ax].append(ax.annotate(words, (x, y), **where, color=color, weight="bold", arrowprops=line))
+    for other in ax.get_shared_y_axes().get_siblings(ax):  # whose scale may have changed
+        names = _NAMED.get(other, [])
+        places = axes_fraction(other, [name.xy for name in names]) if names else np.empty((0, 2))
+        inches = other.figure.bbox.height / other.figure.figure.dpi / _rows(other) - 1.0
+        least = 0.18 * max((name.get_text().count("\n") + 1 for name in names), default=1) / inches
+        heights = np.maximum(moved_apart(places[:, 1], least, top=0.98), 0.0)
+        for name, height in zip(names, heights, strict=True):
+            name.set_position((1.03, height))
+
+
+_NAMED: WeakKeyDictionary[Axes, list[Annotation]] = WeakKeyDictionary()
+
+
+def _rows(ax):
+    place = ax.get_subplotspec()
+    return place.get_gridspec().nrows if place else 1

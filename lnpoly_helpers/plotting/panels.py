@@ -10,8 +10,8 @@ from numpy.typing import ArrayLike
 from .._inputs import one_of
 from .figure import LabelledFigure, describe, fitting, legend_columns, new_figure, short_range, styled, wrapped
 from .labels import free_places
-from .scales import axes_fraction, log_axes
-from .style import GREY, INK, reference_lines, series_styles
+from .scales import axes_fraction, log_axes, with_zero
+from .style import GREY, INK, reference_lines, role_of, series_styles
 
 
 @styled
@@ -74,8 +74,11 @@ def plot_panels(
     measured, references = _kinds(panels)
     styles = dict(zip(measured, series_styles(measured, "panels"), strict=True))
     grey = reference_lines(references, "panels")
-    width = {1: 4.8, 2: 3.1}.get(ncols, 2.25)
+    width = {1: 4.8, 2: 2.65}.get(ncols, 2.0)
     figure, axes = new_figure(ncols * width, 0.9 + 2.1 * nrows, nrows=nrows, ncols=ncols, squeeze=False, sharey=sharey)
+    if sharey:
+        for ax in axes[:, 1:].flat:
+            ax.tick_params(labelleft=False)
     x = np.asarray(x, dtype=float)
     named = {}
     for ax, (name, curves), label in zip(axes.flat, panels.items(), labels, strict=False):  # a row may be left unfilled
@@ -95,6 +98,7 @@ def plot_panels(
         log_axes(ax, log, x, width - 0.7)
         ax.margins(y=0.15 if points else 0.05)  # room for the points' names
     for ax, name in zip(axes.flat, panels, strict=False):  # once all limits are known
+        with_zero(ax)
         if points.get(name):
             _name_points(ax, points[name], np.array([width - 0.6, 1.45]))
     for ax in axes.flat[len(panels) :]:
@@ -141,10 +145,12 @@ def _kinds(panels):
 
 
 def _draw_points(ax, points, styles):
-    """Single points, in the styles of the curves that they belong to or as dark diamonds."""
-    for at, y in points.values():
+    """Single points, in the styles of the curves that they belong to, of their own role, or as dark diamonds."""
+    for name, (at, y) in points.items():
+        role = role_of(name)
+        own = (role.light, role.marker, "") if role else (INK, "D", "")
         for key, height in _heights(y).items():
-            color, marker, _ = styles[one_of(key, list(styles), "points")] if key else (INK, "D", "")
+            color, marker, _ = styles[one_of(key, list(styles), "points")] if key else own
             ax.plot(at, height, ls="", marker=marker, color=color, ms=6.5, mec=INK, mew=1.2, zorder=4)
 
 
@@ -160,7 +166,9 @@ def _name_points(ax, points, inches):
     places = free_places(marks, np.concatenate(hidden), inches)
     for (name, place), (at, y) in zip(places.items(), points.values(), strict=True):
         where = {"xytext": tuple(place / inches), "textcoords": "axes fraction", "ha": "center", "va": "center"}
-        ax.annotate(name, (at, next(iter(_heights(y).values()))), **where, fontsize=9, path_effects=halo, zorder=5)
+        role = role_of(name)
+        color = role.light if role else INK
+        ax.annotate(name, (at, next(iter(_heights(y).values()))), **where, color=color, path_effects=halo, zorder=5)
 
 
 def _heights(y):

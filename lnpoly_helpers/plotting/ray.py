@@ -5,8 +5,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import ArrayLike
 
-from .figure import axes_or_new, describe, styled
-from .style import BLUE, GREY, VERMILION
+from .figure import axes_or_new, describe, entitle, styled
+from .scales import log_axes
+from .style import GREY, INK, ROLES
 
 
 @styled
@@ -37,17 +38,16 @@ def plot_shrink(
     """
     scales, radii = np.asarray(scales, dtype=float), np.asarray(radii, dtype=float)
     crossings = np.asarray([] if crossings is None else crossings, dtype=float)
-    ax = axes_or_new(ax, height=3.2)
+    ax = axes_or_new(ax, height=3.0)
     ax.axhline(1, color=GREY, lw=1, ls=(0, (4, 3)))
     ax.annotate("the sphere", (scales[0], 1), (4, 4), textcoords="offset points", color=GREY)
-    ax.plot(scales, radii, color=BLUE)
+    ax.plot(scales, radii, color=ROLES["z"].light, lw=2)
     if len(crossings):
-        ax.plot(*crossings.T, ls="", marker="|", ms=16, mew=2, color=VERMILION)
-        ax.annotate(
-            "a neuron flips", crossings[-1], (12, -14), textcoords="offset points", color=VERMILION, va="center"
-        )
-    ax.set(xscale="log", ylim=(0, 1.12), xlabel="scale a of the residual vector", ylabel="‖z‖ / √d")
-    ax.set_title("ε keeps short vectors inside the sphere")
+        ax.plot(*crossings.T, ls="", marker="|", ms=16, mew=2, color=INK)
+        ax.annotate("a neuron flips", crossings[-1], (12, -14), textcoords="offset points", color=INK, va="center")
+    log_axes(ax, "x")
+    ax.set(ylim=(0, 1.12), xlabel="scale a of the residual vector", ylabel="‖z‖ / √d")
+    entitle(ax, "ε keeps short vectors inside the sphere")
     return describe(
         ax,
         f"Length of the normalised vector, in units of the sphere's radius, against the scale of the residual vector "
@@ -87,9 +87,10 @@ def plot_ray_patterns(scales: ArrayLike, patterns: ArrayLike, *, title: str = ""
     ax.pcolormesh(
         scales, np.arange(patterns.shape[1]), patterns.T[order], cmap="Blues", vmin=-0.15, vmax=1.25, shading="nearest"
     )
-    ax.axvline(1, color=VERMILION, lw=1.2)
-    ax.set(xscale="log", xlabel="scale a of the residual vector", ylabel="neuron, sorted (dark: on)")
-    ax.set_title(title)
+    ax.axvline(1, color=ROLES["x"].light, lw=1.6)
+    log_axes(ax, "x")
+    ax.set(xlabel="scale a of the residual vector", ylabel="neuron, sorted (dark: on)")
+    entitle(ax, title)
     return describe(
         ax,
         f"{patterns.shape[1]} neurons against the scale of one residual vector from {scales[0]:g} to {scales[-1]:g}; "

@@ -4,6 +4,7 @@ from typing import Literal
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.ticker import LogFormatter, LogFormatterMathtext
 from numpy.typing import ArrayLike
 
 from .._inputs import one_of
@@ -30,12 +31,42 @@ def log_axes(ax: Axes, log: bool | Literal["x", "y"], x: ArrayLike = (), width: 
     one_of(log, (False, True, "x", "y"), "log")
     if log in (True, "y"):
         ax.set_yscale("log")
+        _plain_numbers(ax.yaxis)
     if log in (True, "x"):
         ax.set_xscale("log")
+        _plain_numbers(ax.xaxis)
         ticks = np.unique(np.asarray(x, dtype=float))
         if 2 <= len(ticks) <= 12:
             ax.set_xticks(ticks, _labels(ticks, width))
             ax.set_xticks([], minor=True)
+
+
+def _plain_numbers(axis):
+    """0.01 and 1,000 in place of powers of ten, whose exponents are too small to read, where they are not too long."""
+    long = LogFormatterMathtext()
+    long.set_axis(axis)
+
+    def words(value, k):
+        low, high = axis.get_view_interval()
+        return f"{value:,g}" if 1e-4 < low and high < 1e6 else long(value, k)
+
+    axis.set_major_formatter(words)
+    axis.set_minor_formatter(LogFormatter())  # plain numbers as well, and only where there are few
+
+
+def with_zero(ax: Axes) -> None:
+    """Let a linear y axis reach zero, so that heights can be compared.
+
+    >>> from lnpoly_helpers.plotting import new_figure
+    >>> figure, ax = new_figure()
+    >>> _ = ax.plot([3, 4])
+    >>> with_zero(ax)
+    >>> bool(ax.get_ylim()[0] <= 0)
+    True
+    """
+    if ax.get_yscale() == "linear" and ax.has_data():
+        ax.update_datalim([(0.0, 0.0)], updatex=False)
+        ax.autoscale_view(scalex=False)
 
 
 def _labels(ticks, width):
@@ -45,7 +76,7 @@ def _labels(ticks, width):
     for number, at in zip(ticks[::-1], inches[::-1], strict=True):
         half = 0.05 * len(f"{number:g}")
         labels.append(f"{number:g}" if at + half <= free else "")
-        free = at - half - 0.05 if labels[-1] else free
+        free = at - half - 0.01 if labels[-1] else free
     return labels[::-1]
 
 

@@ -1,5 +1,7 @@
 """Pictures of ordinary space, three residual coordinates: points, half-planes, one vector on its way to the circle."""
 
+from typing import Literal
+
 import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.patheffects import withStroke
@@ -7,10 +9,12 @@ from mpl_toolkits.mplot3d import Axes3D
 from mpl_toolkits.mplot3d.art3d import Poly3DCollection
 from numpy.typing import ArrayLike
 
+from .._inputs import one_of
 from .figure import axes_or_new, describe, styled
-from .style import BLUE, GREY, INK, PALE, SERIES, VERMILION, at_most
+from .style import GREY, INK, PALE, ROLES, SERIES, at_most
 
 _LETTERS = "ABCDEFG"
+_X, _Z, _ONES = ROLES["x"].light, ROLES["z"].light, ROLES["ones"].light
 
 
 def _space(ax, title, limit):
@@ -24,10 +28,10 @@ def _space(ax, title, limit):
     ax.computed_zorder = False  # matplotlib would sort whole objects by depth and hide points behind the plane
     for name, axis in zip(("x₁", "x₂", "x₃"), 0.95 * limit * np.eye(3), strict=True):
         ax.plot(*np.c_[np.zeros(3), axis], color=GREY, lw=0.7, zorder=2)
-        ax.text(*(1.06 * axis), name, color=GREY, ha="center", va="center", fontsize=9)
+        ax.text(*(1.06 * axis), name, color=GREY, ha="center", va="center")
     end = limit * np.ones(3) / np.sqrt(3)
-    ax.plot(*np.c_[-end, end], color=INK, lw=1, ls=(0, (4, 3)), zorder=2)
-    ax.text(*(end * 1.09), "ones", color=INK, ha="center", fontsize=9)
+    ax.plot(*np.c_[-end, end], color=_ONES, lw=1.2, ls=ROLES["ones"].line, zorder=2)
+    ax.text(*(end * 1.09), "ones", color=_ONES, ha="center", weight="bold")
 
 
 def _circle_3d(radius, n=181):
@@ -43,6 +47,7 @@ def plot_points_3d(
     title: str,
     *,
     n_marked: int = 0,
+    role: Literal["x", "z"] = "x",
     circle: float | None = None,
     limit: float | None = None,
     ax: Axes3D | None = None,
@@ -55,6 +60,8 @@ def plot_points_3d(
     title : str
     n_marked : int
         So many first points are drawn large and numbered.
+    role : "x" or "z"
+        Whether they are residual vectors or what the norm makes of them: the colour.
     circle : float, optional
         Its radius.
     limit : float, optional
@@ -72,6 +79,7 @@ def plot_points_3d(
     >>> plot_points_3d([[1, 2, 0], [0, -1, 1]], "two points").alt
     'two points: 2 points in 3-D and the plane orthogonal to the ones vector.'
     """
+    color = ROLES[one_of(role, ("x", "z"), "role")].light
     points = np.asarray(points, dtype=float)
     ax = axes_or_new(ax, width=4.6, height=4.4, subplot_kw={"projection": "3d"})
     shown = max(1.1 * np.abs(points).max(), 2.0) if limit is None else limit
@@ -80,10 +88,10 @@ def plot_points_3d(
     ax.add_collection3d(plane)
     if circle is not None:
         ax.plot(*_circle_3d(circle).T, color=INK, lw=1, zorder=3)
-    ax.scatter(*points[n_marked:].T, s=8, color=BLUE, alpha=0.6, linewidths=0, depthshade=False, zorder=4)
+    ax.scatter(*points[n_marked:].T, s=8, color=color, alpha=0.6, linewidths=0, depthshade=False, zorder=4)
     for k, point in enumerate(points[:n_marked]):
-        ax.scatter(*point, s=120, color=VERMILION, edgecolor="white", depthshade=False, zorder=5)
-        ax.text(*point, s=str(k + 1), color="white", weight="bold", fontsize=8, ha="center", va="center", zorder=6)
+        ax.scatter(*point, s=170, color=INK, edgecolor="white", depthshade=False, zorder=5)
+        ax.text(*point, s=str(k + 1), color="white", weight="bold", ha="center", va="center", zorder=6)
     described = f", {n_marked} of them numbered," if n_marked else ""
     extra = f" A circle of radius {circle:.3f} lies in the plane." if circle is not None else ""
     return describe(
@@ -118,18 +126,16 @@ def plot_fibres(fibres: ArrayLike, images: ArrayLike, *, ax: Axes3D | None = Non
     all its vectors are sent to. Opposite half-planes have opposite points.'
     """
     fibres, images = np.asarray(fibres, dtype=float), np.asarray(images, dtype=float)
-    # the letters tell them apart: with more than four the colours begin anew
+    # the letters tell them apart: with more than four the markers begin anew
     at_most(len(_LETTERS), [f"number {k + 1}" for k in range(len(fibres))], "fibres", "half-planes")
     ax = axes_or_new(ax, width=5.4, height=5.0, subplot_kw={"projection": "3d"})
     _space(ax, "One half-plane, one point", 1.05 * np.abs(fibres).max())
     ax.plot(*_circle_3d(np.sqrt(3)).T, color=INK, lw=1.4, zorder=3)
     for k, (corners, image) in enumerate(zip(fibres, images, strict=True)):
-        color, marker, _ = SERIES[k % len(SERIES)]
-        ax.add_collection3d(Poly3DCollection([corners], facecolor=color, edgecolor=color, alpha=0.25, zorder=2))
-        ax.scatter(*image, s=70, marker=marker, color=color, edgecolor="white", depthshade=False, zorder=5)
-        ax.text(
-            *(corners[1:3].mean(axis=0) * 1.08), s=_LETTERS[k], color=color, weight="bold", ha="center", fontsize=12
-        )
+        marker = SERIES[k % len(SERIES)][1]
+        ax.add_collection3d(Poly3DCollection([corners], facecolor=_X, edgecolor=_X, alpha=0.22, zorder=2))
+        ax.scatter(*image, s=70, marker=marker, color=_Z, edgecolor="white", depthshade=False, zorder=5)
+        ax.text(*(corners[1:3].mean(axis=0) * 1.08), s=_LETTERS[k], color=_X, weight="bold", ha="center", fontsize=12)
     return describe(
         ax,
         f"{len(fibres)} half-planes in 3-D, each bounded by the line of the ones vector; each meets the circle in "
@@ -181,23 +187,23 @@ def plot_layernorm(
     outward = 0.9 * limit * z_before / np.linalg.norm(z_before)
     ax.add_collection3d(Poly3DCollection([_circle_3d(0.9 * limit)], facecolor=PALE, alpha=0.45, zorder=1))
     sheet = [-ones, outward - ones, outward + ones, ones]
-    ax.add_collection3d(Poly3DCollection([sheet], facecolor=BLUE, edgecolor=BLUE, alpha=0.12, zorder=2))
+    ax.add_collection3d(Poly3DCollection([sheet], facecolor=_X, edgecolor=_X, alpha=0.12, zorder=2))
     ax.plot(*_circle_3d(np.sqrt(3)).T, color=INK, lw=1.4, zorder=3)
-    ax.plot(*np.c_[np.zeros(3), moved], color=BLUE, lw=2, zorder=4)
+    ax.plot(*np.c_[np.zeros(3), moved], color=_X, lw=2, zorder=4)
     ax.plot(*np.c_[moved, centred, z], color=GREY, lw=1.2, ls=(0, (2, 2)), zorder=4)
-    ax.scatter(*x, s=40, facecolor="white", edgecolor=BLUE, depthshade=False, zorder=4)
-    ax.scatter(*moved, s=60, color=BLUE, edgecolor="white", depthshade=False, zorder=5)
+    ax.scatter(*x, s=40, facecolor="white", edgecolor=_X, depthshade=False, zorder=4)
+    ax.scatter(*moved, s=60, color=_X, edgecolor="white", depthshade=False, zorder=5)
     for point, name, color, shift in (
-        (x, "x", BLUE, -0.15),
-        (moved, "a·x + c·1", BLUE, 0.11),
-        (z, "z", VERMILION, 0.11),
+        (x, "x", _X, -0.15),
+        (moved, "a·x + c·1", _X, 0.11),
+        (z, "z", _Z, 0.11),
     ):
         if name != "x" or np.linalg.norm(x - moved) > 0.12 * limit:
             halo = [withStroke(linewidth=3, foreground="white", alpha=0.8)]
             place = point + [0, 0, shift * limit]
-            ax.text(*place, s=name, color=color, weight="bold", ha="center", fontsize=10, path_effects=halo, zorder=6)
+            ax.text(*place, s=name, color=color, weight="bold", ha="center", path_effects=halo, zorder=6)
     ax.scatter(*z_before, s=150, facecolor="none", edgecolor=INK, linewidth=1.4, depthshade=False, zorder=7)
-    ax.scatter(*z, s=70, marker="D", color=VERMILION, edgecolor="white", depthshade=False, zorder=7)
+    ax.scatter(*z, s=70, marker="D", color=_Z, edgecolor="white", depthshade=False, zorder=7)
     return describe(
         ax,
         f"a vector in 3-D at ({_numbers(moved)}), the sheet of all vectors that LayerNorm sends to one point, and the "

@@ -3,13 +3,13 @@
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.collections import LineCollection
+from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from matplotlib.patches import Circle
-from matplotlib.patheffects import withStroke
 
-from .figure import axes_or_new, describe, styled
+from .figure import axes_or_new, describe, entitle, hues, styled
 from .shapes import ArrangementLike
-from .style import INK, bits, region_colors
+from .style import INK, MANY, TONES, bits, pattern_colors, tones
 
 
 @styled
@@ -54,8 +54,8 @@ def plot_sphere(
 
     >>> from lnpoly_helpers import Arrangement
     >>> plot_sphere(Arrangement([[0, 0, 1], [1, 0, 0]], [0, 0]), pixels=60).alt
-    'a hemisphere seen from longitude 30° and latitude 20°, crossed by 2 small circles; each face has the colour of its
-    activation pattern.'
+    'a hemisphere seen from longitude 30° and latitude 20°, cut by 2 small circles into faces, coloured by activation
+    pattern.'
     """
     ax = axes_or_new(ax, width=4.8, height=4.8)
     view_axes = _view_axes(*view)
@@ -64,7 +64,8 @@ def plot_sphere(
     depth = np.sqrt(np.maximum(1 - right**2 - up**2, 0))
     patterns = arrangement.preactivations(np.stack([right, up, depth], axis=-1) @ view_axes) > 0
     shade = 0.75 + 0.25 * np.round(24 * depth[..., None]) / 24  # in steps too fine to see, for a small file
-    image = region_colors(patterns) * shade
+    fills, many = _fills(arrangement, patterns, hues(ax))
+    image = fills * shade
     extent = (-half_width, half_width, -half_width, half_width)
     shown = ax.imshow((255 * image).astype(np.uint8), extent=extent, origin="lower", interpolation="nearest")
     curves = _visible_circles(arrangement, view_axes, half_width)
@@ -79,14 +80,39 @@ def plot_sphere(
     ax.set(xlim=(-half_width - margin, half_width + margin), ylim=(-half_width - margin, half_width + margin))
     ax.set_aspect("equal")
     ax.axis("off")
-    ax.set_title(title)
+    entitle(ax, title)
+    if many:
+        ax.text(0.5, -0.01, TONES, ha="center", va="top", transform=ax.transAxes)
     part = "a hemisphere" if half_width >= 1 else f"a patch of the sphere, {2 * half_width:.3g} radii wide,"
     return describe(
         ax,
-        f"{part} seen from longitude {view[0]}° and latitude {view[1]}°, crossed by {len(curves)} small circles; each "
-        f"face has the colour of its activation pattern.",
+        f"{part} seen from longitude {view[0]}° and latitude {view[1]}°, cut by {len(curves)} small circles into "
+        f"faces, {TONES if many else 'coloured by activation pattern'}.",
         title,
     )
+
+
+def _fills(arrangement, patterns, known, n=6000):
+    """RGB, 0 to 1, of the pattern at each pixel [..., m], and whether there are too many for a colour each."""
+    turn, height = np.arange(n) * np.pi * (3 - np.sqrt(5)), 1 - (2 * np.arange(n) + 1) / n
+    width = np.sqrt(1 - height**2)
+    points = np.stack([width * np.cos(turn), width * np.sin(turn), height], axis=1)  # evenly all over the sphere
+    found, which = _distinct(arrangement.preactivations(points) > 0)
+    if len(found) > MANY:
+        pair = np.array([to_rgb(tone) for tone in tones([0, 1])])
+        return pair[patterns.sum(axis=-1) % 2], True
+    middles = np.array([points[which == k].mean(axis=0) for k in range(len(found))])
+    pattern_colors(found, np.arctan2(middles[:, 1], middles[:, 0]), known)
+    seen, at = _distinct(patterns.reshape(-1, patterns.shape[-1]))
+    colors = pattern_colors(seen, np.zeros(len(seen)), known)  # all have their hues, but for one smaller than a point
+    return np.array([to_rgb(color) for color in colors])[at].reshape(*patterns.shape[:-1], 3), False
+
+
+def _distinct(patterns):
+    """The distinct ones of patterns [n, m], and which of them each is [n]: by sums that are exact in float64."""
+    weights = np.random.default_rng(0).integers(2**40, size=patterns.shape[1])
+    _, first, which = np.unique(patterns @ weights.astype(float), return_index=True, return_inverse=True)
+    return patterns[first], which
 
 
 def _view_axes(longitude, latitude):
@@ -124,13 +150,18 @@ def _visible_circles(arrangement, view_axes, half_width, n=241):
 
 
 def _label_faces(ax, patterns, hidden, side):
-    """Write bits in the middle of each visible pattern, where that pixel has it."""
-    seen = patterns[~hidden]
-    rows, columns = np.nonzero(~hidden)
-    for pattern in np.unique(seen, axis=0):
-        mine = (seen == pattern).all(axis=1)
-        if mine.sum() > 0.004 * len(seen):
-            y, x = np.median(rows[mine]).astype(int), np.median(columns[mine]).astype(int)
-            if (patterns[y, x] == pattern).all():
-                halo = [withStroke(linewidth=2.5, foreground="white", alpha=0.5)]
-                ax.text(side[x], side[y], bits(pattern), ha="center", va="center", fontsize=7, path_effects=halo)
+    """Write bits into each visible pattern where they have room, as near to its middle as they have it."""
+    distinct, which = _distinct(patterns.reshape(-1, patterns.shape[-1]))
+    which = np.where(hidden, -1, which.reshape(hidden.shape))
+    inches = ax.get_subplotspec().get_position(ax.figure).width * ax.figure.get_figwidth()
+    half = [int(size * len(side) / inches / 2) for size in (0.085 * patterns.shape[-1], 0.14)]
+    for k, pattern in enumerate(distinct):
+        mine = which == k
+        room = np.ones_like(mine)
+        for down in (-half[1], 0, half[1]):
+            for right in (-half[0], 0, half[0]):
+                room &= np.roll(mine, (down, right), axis=(0, 1))
+        if room.any():
+            places, middle = np.argwhere(room), np.argwhere(mine).mean(axis=0)
+            y, x = places[np.sum((places - middle) ** 2, axis=1).argmin()]
+            ax.text(side[x], side[y], bits(pattern), ha="center", va="center")

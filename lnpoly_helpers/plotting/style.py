@@ -6,10 +6,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike
 
-# Okabe and Ito's palette, safe for colour-blind readers (Wong 2011, Nature Methods 8:441)
-BLUE, VERMILION, GREEN, PURPLE = "#0072B2", "#D55E00", "#009E73", "#CC79A7"
-ORANGE, SKY, YELLOW = "#E69F00", "#56B4E9", "#F0E442"
-INK, GREY, PALE = "#222222", "#777777", "#DDDDDD"
+INK, GREY, PALE = "#222222", "#6B6B6B", "#DDDDDD"
 
 
 class Role(NamedTuple):
@@ -34,8 +31,8 @@ ROLES = {
     "boundary": Role("#222222", "#DFE3E6"),
     "visited": Role("#A9C3D8", "#4A6A86"),  # fills: regions that the circle or a path meets, and those that it does not
     "unvisited": Role("#ECEEEA", "#20262D"),
-    "even": Role("#DCE7F0", "#2A3A49"),  # fills: two tones for more than 16 patterns, by the number of neurons on;
-    "odd": Role("#7FA3C4", "#6F9CC6"),  # neighbours always differ
+    "even": Role("#C9DAE8", "#44698A"),  # fills: two tones for more than 16 patterns, by the number of neurons on;
+    "odd": Role("#7FA3C4", "#22364A"),  # neighbours always differ
     "nano-ln-relu": Role("#5B4FB3", "#B5A9F5", "o"),
     "nano-ln-gelu": Role("#A8478A", "#F0A0D2", "s"),
     "nano-rms-relu": Role("#00788A", "#5CCBDD", "^"),
@@ -45,15 +42,28 @@ ROLES = {
     "GPT-2": Role("#3A4A5C", "#C5D2DF", "*"),
     "matched layer": Role("#946300", "#E8B84A", "s", "--"),  # what a random layer like it does
     "closed form": Role("#6B7280", "#A3ADB6", "", (0, (5, 3))),  # mathematics, and what others have published
+    "trained": Role("#20639B", "#7FB2E5", "o"),  # a trained layer beside what is made of it
+    "W_out random": Role("#8A4FA3", "#D3A5EA", "x", "-."),
+    "change": Role("#1F2328", "#E6EAEE", "o", "-"),  # of the output along a turn, and its two parts
+    "tangent part": Role("#1769AA", "#79BDF2", "s", "--"),
+    "rest": Role("#B54708", "#FDA66B", "^", "-."),
+    # what has no role of its own, in the order in which it comes
+    "first": Role("#1B6FB5", "#7DBCF5", "o", "-"),
+    "second": Role("#B84A00", "#FFA066", "s", "--"),
+    "third": Role("#077D5B", "#50CDA8", "^", "-."),
+    "fourth": Role("#9C4585", "#EBA3D2", "D", ":"),
 }
 
 # what is compared side by side keeps its colour and its marker, so that print without colour can be read
-SERIES = [(BLUE, "o", "-"), (VERMILION, "s", "--"), (GREEN, "^", "-."), (PURPLE, "D", ":")]
+SERIES = [(role.light, role.marker, role.line) for role in list(ROLES.values())[-4:]]
+
+# what a curve is called, and the role of what it is called so
+_ROLE_OF = {name.lower(): name for name in list(ROLES)[list(ROLES).index("nano-ln-relu") : -4]}
+_ROLE_OF |= {"this layer": "trained", "matched": "matched layer", "output moved": "change", "first map": "tangent part"}
+_ROLE_OF |= {"with layernorm": "nano-ln-relu", "no norm": "nano-none-relu"}
 
 # what a measurement is compared with: grey, without marks
 REFERENCES = [(0, (5, 3)), (0, (1, 1.5))]
-
-_REGIONS = [ORANGE, SKY, GREEN, YELLOW, BLUE, VERMILION, PURPLE]
 
 
 def figure_style() -> dict[str, Any]:
@@ -90,11 +100,14 @@ def figure_style() -> dict[str, Any]:
         "axes.spines.right": False,
         "legend.frameon": False,
         "lines.linewidth": 1.6,
+        "svg.hashsalt": "lnpoly",  # else names within the file are random
     }
 
 
-def series_styles(names: Collection[str], argument: str, thing: str = "curves") -> list[tuple[str, str, str]]:
+def series_styles(names: Collection[str], argument: str, thing: str = "curves") -> list[tuple[str, str, Any]]:
     """A colour, marker and line for each of a few things that are compared side by side.
+
+    What has a role (a network, a matched layer ...) has that role's look in every figure; others get one of `SERIES`.
 
     Parameters
     ----------
@@ -106,18 +119,32 @@ def series_styles(names: Collection[str], argument: str, thing: str = "curves") 
     Returns
     -------
     list of (color, marker, line)
-        The first ``len(names)`` of `SERIES`.
 
     Raises
     ------
     ValueError
         There are more of them than styles: two would look the same, or one be left out.
 
-    >>> series_styles(["a", "b"], "series")
-    [('#0072B2', 'o', '-'), ('#D55E00', 's', '--')]
+    >>> series_styles(["a", "minilm"], "series")
+    [('#1B6FB5', 'o', '-'), ('#4A7A1E', 'v', '-')]
     """
     at_most(len(SERIES), names, argument, thing)
-    return SERIES[: len(names)]
+    found: list[tuple[str, str, Any]] = []
+    for name in names:
+        role = role_of(name)
+        look = None if role is None else (role.light, role.marker, role.line)
+        found.append(next(one for one in [look, *SERIES] if one and one not in found))
+    return found
+
+
+def role_of(name: str) -> Role | None:
+    """The role of what a name names: the longest that stands in it, whatever the case; None if there is none.
+
+    >>> role_of("minilm, layer 0") == ROLES["MiniLM"], role_of("speed")
+    (True, None)
+    """
+    said = [key for key in _ROLE_OF if key in name.lower()]
+    return ROLES[_ROLE_OF[max(said, key=len)]] if said else None
 
 
 def reference_lines(names: Collection[str], argument: str) -> dict[str, Any]:
@@ -147,73 +174,117 @@ def at_most(n: int, names: Collection[str], argument: str, thing: str) -> None:
         )
 
 
-def color_index(pattern: ArrayLike) -> np.ndarray | np.int64:
-    """A colour number from 0 to 6 for each activation pattern: the sum of 1 + (i mod 6) over the neurons on, mod 7.
+# Fills of patterns in OKLCH, in which equal steps of lightness look equal (Ottosson 2020): (lightness, chroma) for an
+# even and for an odd number of neurons on, the most chroma that every hue has there, on light and on dark ground.
+# On both an odd number is the darker one.
+FILLS = {"light": ((0.82, 0.085), (0.65, 0.105)), "dark": ((0.49, 0.08), (0.36, 0.06))}
+MANY = 16  # so many patterns have a colour each
+TONES = "darker: an odd number of neurons on"  # what the two tones of more patterns say
 
-    It depends on the pattern alone, so a region keeps its colour in every figure; and one flipped neuron always changes
-    it, so regions that touch never share one.
-
-    Parameters
-    ----------
-    pattern : bool [..., m]
-
-    Returns
-    -------
-    int64 [...]
-
-    See Also
-    --------
-    region_colors : the colours themselves.
-
-    >>> color_index([[False, False], [True, False], [True, True]])
-    array([0, 1, 3])
-    """
-    pattern = np.asarray(pattern, dtype=bool)
-    # as floats: BLAS is quick and these sums are exact
-    return (pattern.astype(np.float64) @ color_steps(pattern.shape[-1]).astype(np.float64)).astype(np.int64) % 7
+_TO_CONES = np.array(
+    [[1, 0.3963377774, 0.2158037573], [1, -0.1055613458, -0.0638541728], [1, -0.0894841775, -1.291485548]]
+)
+_TO_RGB = np.array([[4.0767416621, -3.3077115913, 0.2309699292], [-1.2684380046, 2.6097574011, -0.3413193965],
+                    [-0.0041960863, -0.7034186147, 1.707614701]])  # fmt: skip
 
 
-def color_steps(n_neurons: int) -> np.ndarray:
-    """What each neuron adds to the `color_index` while it is on, int64 [n_neurons].
+def pattern_colors(patterns: ArrayLike, angles: ArrayLike, known: dict[bytes, float] | None = None) -> list[str]:
+    """A fill for each of a few distinct activation patterns: hue by the angle of its place, lightness by its parity.
 
-    >>> color_steps(8)
-    array([1, 2, 3, 4, 5, 6, 1, 2])
-    """
-    return 1 + np.arange(n_neurons) % 6
-
-
-def region_colors(pattern: ArrayLike, strength: float = 0.55) -> np.ndarray:
-    """The colour of each pattern's region, mixed with white.
+    The patterns with an even number of neurons on are light and have hues spread evenly, in the order of their angles
+    and turned so that hue and angle agree as well as they can; those with an odd number are dark and spread likewise.
+    Regions that touch differ in one neuron, so they always differ in lightness, for readers without colour, too.
 
     Parameters
     ----------
-    pattern : bool [..., m]
-    strength : float
-        From 0, white, to 1, the full colour.
+    patterns : bool [n, m]
+    angles : array_like [n]
+        Radians: the middle of the pattern's first arc, or where its region lies.
+    known : dict, optional
+        Hues of patterns that have one already, by their bytes; those of the others are added.
 
     Returns
     -------
-    float64 [..., 3]
-        RGB, each from 0 to 1.
+    list of str
+        Colours as ``"#RRGGBB"``.
 
     See Also
     --------
-    color_index : which of the seven colours it is.
+    tones : for more than 16 patterns.
 
-    >>> region_colors([False, True], strength=0).tolist()
-    [1.0, 1.0, 1.0]
+    >>> pattern_colors([[False, False], [True, False], [True, True]], [0, 1, np.pi])
+    ['#F3ADC2', '#BF7E4B', '#83D7C6']
     """
-    return index_colors(color_index(pattern), strength)
+    patterns, angles = np.asarray(patterns, dtype=bool), np.asarray(angles, dtype=float)
+    known = {} if known is None else known
+    odd = patterns.sum(axis=1) % 2
+    for parity in (0, 1):
+        taken = [hue for key, hue in known.items() if np.frombuffer(key, dtype=bool).sum() % 2 == parity]
+        new = [k for k in np.flatnonzero(odd == parity) if patterns[k].tobytes() not in known]
+        if not taken:
+            known |= {patterns[k].tobytes(): hue for k, hue in zip(new, _spread(angles[new]), strict=True)}
+            continue
+        for k in new:  # into the widest gap
+            ends = np.sort(taken)
+            gaps = np.diff(np.append(ends, ends[0] + 2 * np.pi))
+            taken.append(float((ends + gaps / 2)[gaps.argmax()] % (2 * np.pi)))
+            known[patterns[k].tobytes()] = taken[-1]
+    return [_fill("light", p, known[pattern.tobytes()]) for pattern, p in zip(patterns, odd, strict=True)]
 
 
-def index_colors(index: ArrayLike, strength: float = 0.55) -> np.ndarray:
-    """RGB of colour numbers 0 to 6 [...], mixed with white as in `region_colors`: float64 [..., 3].
+def _spread(angles):
+    """Hues as far apart as they can be, in the order of the angles, as near to them as a common turn brings them."""
+    n = len(angles)
+    steps = 2 * np.pi * np.argsort(np.argsort(angles % (2 * np.pi), kind="stable")) / max(n, 1)
+    turn = np.angle(np.sum(np.exp(1j * (angles - steps))))
+    return ((steps + turn) % (2 * np.pi)).tolist()
 
-    >>> index_colors([0, 5], strength=1).round(2).tolist()
-    [[0.9, 0.62, 0.0], [0.84, 0.37, 0.0]]
+
+def tones(n_on: ArrayLike) -> np.ndarray:
+    """The two fills of more than 16 patterns, by the number of neurons on [...]: the role "even" or "odd".
+
+    >>> tones([2, 3]).tolist()
+    ['#C9DAE8', '#7FA3C4']
     """
-    full = np.array([[int(color[k : k + 2], 16) / 255 for k in (1, 3, 5)] for color in _REGIONS])
-    return (1 - strength * (1 - full))[np.asarray(index)]
+    return np.array([ROLES["even"].light, ROLES["odd"].light])[np.asarray(n_on, dtype=int) % 2]
+
+
+def on_dark(color: str) -> str:
+    """What a colour of the figures becomes on dark ground: a role's other value, a fill's, or a grey turned round.
+
+    >>> on_dark(ROLES["x"].light), on_dark("#FFFFFF"), on_dark(INK)
+    ('#6CBBEE', '#15191E', '#DFE3E6')
+    """
+    color = color.upper()
+    for role in ROLES.values():
+        if role.light == color:
+            return role.dark
+    lightness, chroma, hue = _to_oklch(color)
+    if chroma < 0.02:
+        return "#15191E" if color == "#FFFFFF" else _oklch(0.21 + 0.93 * (1 - lightness), 0, 0)
+    return _fill("dark", int(lightness < 0.73), hue)
+
+
+def _fill(ground, parity, hue):
+    """The fill of a pattern whose number of neurons on has this parity."""
+    lightness, chroma = FILLS[ground][parity]
+    return _oklch(lightness, chroma, hue)
+
+
+def _oklch(lightness, chroma, hue):
+    """A colour of OKLCH as "#RRGGBB"; hue in radians."""
+    lab = np.array([lightness, chroma * np.cos(hue), chroma * np.sin(hue)])
+    linear = np.clip(_TO_RGB @ (_TO_CONES @ lab) ** 3, 0, 1)
+    encoded = np.where(linear <= 0.0031308, 12.92 * linear, 1.055 * linear ** (1 / 2.4) - 0.055)
+    return "#" + "".join(f"{round(255 * channel):02X}" for channel in encoded)
+
+
+def _to_oklch(color):
+    """Lightness, chroma and hue, in radians, of "#RRGGBB"."""
+    encoded = np.array([int(color[k : k + 2], 16) for k in (1, 3, 5)]) / 255
+    linear = np.where(encoded <= 0.04045, encoded / 12.92, ((encoded + 0.055) / 1.055) ** 2.4)
+    lightness, a, b = np.linalg.solve(_TO_CONES, np.cbrt(np.linalg.solve(_TO_RGB, linear)))
+    return lightness, np.hypot(a, b), np.arctan2(b, a)
 
 
 def bits(pattern: ArrayLike) -> str:

@@ -123,7 +123,7 @@ class CircleExplorer(Explorer):
             marks["z" if values["layernorm"] else "x"] = float(np.arctan2(*values["x"][::-1]) % (2 * np.pi))
         figure, axes = new_figure(8.4, 4.3, ncols=2)
         plane = partition_plane(arrangement, half_width=1.7)
-        plot_plane(plane, circle=True, marks=marks, title="the plane and the circle", ax=axes[0])
+        plot_plane(plane, circle=circle, marks=marks, title="the plane and the circle", ax=axes[0])
         axes[0].set_axis_off()
         head = self._text(**values).split("\n")[0]
         plot_arcs(circle, marks=marks, title=f"the circle alone: {head}", ax=axes[1])

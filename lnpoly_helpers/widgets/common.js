@@ -11,8 +11,8 @@ export const ROLES = {
   boundary: ["#222222", "#DFE3E6"],
   visited: ["#A9C3D8", "#4A6A86"],
   unvisited: ["#ECEEEA", "#20262D"],
-  even: ["#DCE7F0", "#2A3A49"],
-  odd: ["#7FA3C4", "#6F9CC6"],
+  even: ["#C9DAE8", "#44698A"],
+  odd: ["#7FA3C4", "#22364A"],
 };
 export const both = (light, dark) => `light-dark(${light}, ${dark})`;
 const roles = Object.entries(ROLES).map(([name, [light, dark]]) => `--lx-${name}: ${both(light, dark)};`).join(" ");
@@ -65,7 +65,7 @@ html[theme="dark"] .lnpoly-explorer { color-scheme: dark; }
 
 // Fills of patterns, as lnpoly_helpers.plotting.style.pattern_colors has them: [lightness, chroma] in OKLCH for an even and
 // an odd number of neurons on. Neighbours differ in one neuron, so in lightness, for readers without colour, too.
-const FILLS = [[[0.82, 0.09], [0.64, 0.108]], [[0.5, 0.08], [0.36, 0.06]]];
+const FILLS = [[[0.82, 0.085], [0.65, 0.105]], [[0.49, 0.08], [0.36, 0.06]]];  // those of plotting.style.FILLS
 
 /** A fill for each of a few distinct patterns: hue by the angle of its place, in radians, lightness by its parity. */
 export function patternColors(patterns, angles) {

@@ -112,6 +112,16 @@ def colors_at(collection, points):
     return ["" if not colors else colors[0] if len(colors) == 1 else colors for colors in found]
 
 
+def fills_of(colors, patterns, many):
+    """Whether colours are what patterns [n, m] ask for: one each, or two tones by their parity if there are many."""
+    keys = [bytes(pattern) for pattern in patterns]
+    pairs = {*zip(keys, colors, strict=True)}
+    if not many:
+        return len(pairs) == len({*keys}) == len({*colors})
+    tones = ["#C9DAE8", "#7FA3C4"]
+    return list(colors) == [tones[sum(pattern) % 2] for pattern in patterns]
+
+
 def image_colors(image, points):
     """RGB, 0 to 255, of an image at points [n, 2] of the axes' coordinates, by its extent and which way up it lies."""
     pixels = np.asarray(image.get_array())
@@ -136,7 +146,8 @@ def boxes(figure):
             low, high = sorted(axis.get_view_interval())
             ticks = [tick.label1 for tick in axis.get_major_ticks() if low <= tick.get_loc() <= high]
             found += [axis.label, *(label for label in ticks if label.get_visible())]
-    return [(text.get_text(), text.get_window_extent()) for text in found if text.get_text().strip()]
+    # of an annotation its words alone, without the line that leads to them
+    return [(text.get_text(), Text.get_window_extent(text)) for text in found if text.get_text().strip()]
 
 
 def cut(figure):

@@ -7,7 +7,7 @@ from matplotlib.patches import Circle
 from matplotlib.quiver import Quiver
 
 from lnpoly_helpers.plotting import new_figure, plot_arrows, plot_bundle
-from lnpoly_helpers.plotting.style import BLUE, INK, VERMILION
+from lnpoly_helpers.plotting.style import INK, ROLES, SERIES
 
 
 def two(rng, lengths, cosine, d=9):
@@ -43,7 +43,7 @@ def test_lengths_and_angles_are_those_of_the_vectors(rng, lengths, cosine, sign)
     np.testing.assert_array_equal(tails, [[0, 0], tips[0], [0, 0]])  # head to tail
     np.testing.assert_array_equal(tips[1], tips[2])
     assert tips[0][1] == 0 < tips[0][0] and tips[1][1] >= 0  # the first lies flat, the picture above it
-    assert [arrow[2] for arrow in drawn] == [BLUE, VERMILION, INK]
+    assert [arrow[2] for arrow in drawn] == [ROLES["tangent part"].light, ROLES["rest"].light, INK]
     assert ax.get_aspect() == 1 and not ax.axison and ax.get_title(loc="left") == "A change"
 
 
@@ -52,7 +52,10 @@ def test_names_lengths_and_the_angle_are_written_at_their_arrows(rng):
     figure = plot_arrows({"tangent part": tangent, "rest": rest}, total="sum")
     (ax,) = figure.axes
     assert set(texts(ax)) == {"tangent part 1.06", "rest 0.49", "sum 1", "110°, cos −0.35"}
-    assert color_of(text(ax, "tangent part 1.06")) == BLUE and color_of(text(ax, "rest 0.49")) == VERMILION
+    assert (
+        color_of(text(ax, "tangent part 1.06")) == ROLES["tangent part"].light
+        and color_of(text(ax, "rest 0.49")) == ROLES["rest"].light
+    )
     (_, _, tip), (tail, corner) = [arrow[1] for arrow in arrows(ax)], arrows(ax)[1][:2][::-1]
     np.testing.assert_allclose(texts(ax)["rest 0.49"], np.add(tail, corner) / 2)
     np.testing.assert_allclose(texts(ax)["sum 1"], np.array(tip) / 2)
@@ -137,7 +140,7 @@ def test_a_bundle_shows_every_vector_along_the_mean_and_across_it(rng):
     assert np.sum(flat[:, 1] ** 2) == pytest.approx(np.linalg.eigvalsh(projector @ changes.T @ changes @ projector)[-1])
     ax = figure.axes[0]
     ((tail, tip, color, _),) = arrows(ax)
-    assert tail == (0, 0) and tip == pytest.approx((length, 0)) and color == VERMILION
+    assert tail == (0, 0) and tip == pytest.approx((length, 0)) and color == SERIES[1][0]
     assert ax.get_aspect() == 1 and ax.get_title(loc="left") == "A push"
 
 

@@ -4,15 +4,16 @@ import matplotlib.colors
 import numpy as np
 import pytest
 from artists import colliding, color_of, cut, pairs, place, text, texts
+from matplotlib.text import Text
 
 from lnpoly_helpers.plotting import new_figure, plot_lines, plot_path, plot_spread
-from lnpoly_helpers.plotting.style import GREY, INK, SERIES
+from lnpoly_helpers.plotting.style import GREY, INK, ROLES, SERIES
 
 X = [1, 2, 4, 8]
 FOUR = {"a": [1, 2, 3, 5], "b": np.array([4.0, 1.0, 2000.0, 1.5]), "c": [0.5, 0.25], "d": (7, 7, 7, 7)}
 FIVE = FOUR | {"e": [1, 1, 1, 1]}
 DEGREES = np.linspace(0, 60, 31)
-CURVES = {"moved": DEGREES / 20, "first map": DEGREES / 15}
+CURVES = {"output moved": DEGREES / 20, "first map": DEGREES / 15}
 CROSSINGS = np.array([3.0, 3.1, 27.5, 59.0])
 
 
@@ -26,10 +27,8 @@ def test_lines_show_every_value_in_a_style_of_their_own(log):
     for line, (name, values), style in zip(ax.lines, FOUR.items(), SERIES, strict=True):
         np.testing.assert_array_equal(line.get_xydata(), np.c_[X[: len(values)], values])
         assert (color_of(line), line.get_marker(), line.get_linestyle()) == style
-        assert line.get_label() == name
-    legend = ax.get_legend()
-    assert [text.get_text() for text in legend.get_texts()] == list(FOUR)
-    assert [color_of(line) for line in legend.get_lines()] == [color for color, _, _ in SERIES]
+        assert line.get_label() == name and color_of(text(ax, name)) == style[0]
+        assert tuple(place(text(ax, name))) == (X[len(values) - 1], values[-1])  # its line leads there
     assert (ax.get_xscale() == "log") == (log in ("x", True)) and (ax.get_yscale() == "log") == (log in ("y", True))
     assert (ax.get_xlabel(), ax.get_ylabel(), ax.get_title(loc="left")) == ("width", "count", "Counts")
     assert not ax.xaxis_inverted() and not ax.yaxis_inverted()
@@ -38,19 +37,44 @@ def test_lines_show_every_value_in_a_style_of_their_own(log):
     )
 
 
-def test_lines_go_into_the_axes_given_with_a_legend_inside_while_they_are_few():
+def test_lines_go_into_the_axes_given_and_their_names_beside_them():
     figure, axes = new_figure(ncols=2)
     few = {name: FOUR[name] for name in "abc"}
     assert plot_lines(range(4), few, xlabel="layer", ylabel="y", ax=axes[1]) is figure
     assert len(axes[0].lines) == 0
     assert [list(line.get_xdata()) for line in axes[1].lines] == [[0, 1, 2, 3], [0, 1, 2, 3], [0, 1]]
     figure.draw_without_rendering()
-    inside = [ax.get_window_extent().contains(*ax.get_legend().get_window_extent().min) for ax in axes[1:]]
-    assert inside == [True]
     beside = plot_lines(X, FOUR, xlabel="x", ylabel="y")
     beside.draw_without_rendering()
     ax = beside.axes[0]
-    assert ax.get_legend().get_window_extent().x0 >= ax.get_window_extent().x1  # four hide no curve
+    assert ax.get_legend() is None
+    for name in FOUR:  # they hide no curve
+        assert Text.get_window_extent(text(ax, name)).x0 >= ax.get_window_extent().x1
+    assert colliding(figure) == [] and cut(figure) == []
+
+
+def test_heights_can_be_compared_since_zero_is_on_the_axis():
+    for values, zero in (([3, 4], 0), ([-3, -4], 1)):
+        low, high = plot_lines([0, 1], {"a": values}, xlabel="x", ylabel="y").axes[0].get_ylim()
+        assert low <= 0 <= high and (low, high)[zero] == pytest.approx(0, abs=0.3)
+    logarithmic = plot_lines([1, 2], {"a": [3, 4]}, xlabel="x", ylabel="y", log="y").axes[0]
+    assert logarithmic.get_ylim()[0] > 2
+
+
+def test_names_follow_a_scale_that_a_later_panel_changes():
+    figure, (left, right) = new_figure(8, 3, ncols=2, sharey=True)
+    plot_lines([0, 1], {"a": [1, 1]}, xlabel="x", ylabel="y", ax=left)
+    plot_lines([0, 1], {"b": [10, 10]}, xlabel="x", ylabel="y", ax=right)
+    for ax, name, height in ((left, "a", 1), (right, "b", 10)):
+        fraction = text(ax, name).get_position()[1]
+        assert fraction == pytest.approx(ax.transAxes.inverted().transform(ax.transData.transform((0, height)))[1])
+    assert left.get_ylim()[1] > 10
+
+
+def test_a_network_has_its_own_look_in_every_figure():
+    for series in ({"minilm": [1, 2]}, {"a": [1, 2], "minilm, layer 3": [3, 4]}):
+        line = plot_lines([0, 1], series, xlabel="x", ylabel="y").axes[0].lines[-1]
+        assert (color_of(line), line.get_marker()) == (ROLES["MiniLM"].light, ROLES["MiniLM"].marker)
 
 
 def test_references_are_grey_lines_without_marks_named_in_the_legend():
@@ -61,7 +85,7 @@ def test_references_are_grey_lines_without_marks_named_in_the_legend():
         np.testing.assert_array_equal(line.get_xydata(), np.c_[X, values])
         assert (color_of(line), line.get_marker(), line.get_label()) == (GREY, "None", name)
     assert ax.lines[1]._dash_pattern != ax.lines[2]._dash_pattern
-    assert [text.get_text() for text in ax.get_legend().get_texts()] == ["a", *laws]
+    assert list(texts(ax)) == ["a", *laws] and color_of(text(ax, "Rice")) == GREY
     assert figure.alt == "boundaries against angle: a from 1 to 5; θ/π law from 1 to 8; Rice from 0.5 to 4."
 
 
@@ -134,8 +158,8 @@ def test_a_spread_shows_the_mean_and_nine_in_ten():
             unit = np.sort(curves[:, k])[1]
             assert [heights.min(), heights.max()] == pytest.approx([5 * unit, 95 * unit])
     assert (ax.get_xscale(), ax.get_yscale(), ax.get_xlim()) == ("log", "linear", (1, 8))
-    assert (ax.get_xlabel(), ax.get_ylabel(), ax.get_title(loc="left")) == ("scale", "flips", "Spread")
-    assert "line: mean; band: nine in ten" in texts(ax)
+    assert ax.get_xlabel() == "scale\nline: mean; band: nine in ten"
+    assert (ax.get_ylabel(), ax.get_title(loc="left")) == ("flips", "Spread")
     assert ax.xaxis.get_major_formatter()(10, 0) == "10"  # and not a power of ten
     begin = "Spread: flips against scale, mean and band of nine in ten. "
     assert figure.alt == begin + "p from 50 to 200; q from 50.5 to 202; r from 250 to 1,000; s from 5 to 20."
@@ -152,14 +176,15 @@ def test_names_stand_at_the_ends_of_their_means_and_never_overlap():
     ends = {name: curves[:, -1].mean() for name, curves in series.items()}
     for name, (color, _, _) in zip(series, SERIES, strict=True):
         assert color_of(text(ax, name)) == color and place(text(ax, name))[0] == X[-1]
-        assert text(ax, name).get_position()[0] > 0  # to the right of it
+        assert text(ax, name).get_position()[0] > 1  # to the right of the axes
     order = sorted(series, key=ends.get)
-    heights = [place(text(ax, name))[1] for name in order]
+    heights = [text(ax, name).get_position()[1] for name in order]
     assert heights == sorted(heights)
     for name in ("s", "p", "r"):  # what is far from the others stands at its own height
-        assert place(text(ax, name))[1] == pytest.approx(ends[name])
+        low, high = ax.get_ylim()
+        assert text(ax, name).get_position()[1] == pytest.approx((ends[name] - low) / (high - low))
     figure.draw_without_rendering()
-    boxes = [text(ax, name).get_window_extent() for name in order]
+    boxes = [Text.get_window_extent(text(ax, name)) for name in order]
     assert not any(lower.overlaps(upper) for lower, upper in pairs(boxes))
 
 
@@ -175,8 +200,6 @@ def test_a_spread_on_any_scale_beside_its_law(log):
         np.testing.assert_allclose(line.get_xydata(), np.c_[x, curves.mean(axis=0)])
     assert color_of(ax.lines[2]) == color_of(text(ax, "θ²")) == GREY and ax.lines[2].get_marker() == "None"
     assert figure.alt.endswith("; θ² from 205 to 16,605.")
-    names = [place(text(ax, name))[1] for name in (*series, *law)]
-    assert max(names) < ax.get_ylim()[1]  # what is annotated above the axes, matplotlib leaves out
     assert colliding(figure) == [] and cut(figure) == []  # the three ends lie within 8 % of each other
 
 
@@ -197,10 +220,11 @@ def test_a_path_shows_its_curves_and_a_tick_for_every_crossing():
     figure = plot_path(DEGREES, CURVES, CROSSINGS, ylabel="length", title="A path")
     ax = figure.axes[0]
     curves = [line for line in ax.lines if len(line.get_xdata()) == len(DEGREES)]
-    for line, (name, values), (color, _, dashes) in zip(curves, CURVES.items(), SERIES[:2], strict=True):
+    looks = [ROLES["change"], ROLES["tangent part"]]
+    for line, (name, values), (color, _, _, dashes) in zip(curves, CURVES.items(), looks, strict=True):
         np.testing.assert_array_equal(line.get_xydata(), np.c_[DEGREES, values])
         assert (color_of(line), line.get_linestyle(), line.get_label()) == (color, dashes, name)
-    assert [text.get_text() for text in ax.get_legend().get_texts()] == list(CURVES)
+    assert list(texts(ax)) == list(CURVES)
     assert ticks(ax) == [(at, INK) for at in CROSSINGS]
     assert all(np.nanmax(rug.get_ydata()) < 0 for rug in rugs(ax))  # below the curves
     for rug in rugs(ax):  # each an upright line by itself
@@ -212,7 +236,8 @@ def test_a_path_shows_its_curves_and_a_tick_for_every_crossing():
     assert ax.get_ylabel() == "length" and ax.get_title(loc="left") == "A path"
     assert ax.get_xlabel() == "degrees along the path; tick: a boundary crossed"
     assert figure.alt == (
-        "A path: length along 60 degrees of a path that crosses 4 boundaries: moved ends at 3; first map ends at 4."
+        "A path: length along 60 degrees of a path that crosses 4 boundaries: output moved ends at 3; "
+        "first map ends at 4."
     )
 
 
@@ -224,7 +249,9 @@ def test_a_place_on_the_path_is_marked_on_every_curve_and_parts_the_ticks():
         (27.5, pytest.approx(27.5 / 20)),
         (27.5, pytest.approx(27.5 / 15)),
     ]
-    assert [(color_of(line), line.get_marker()) for line in marked] == [style[:2] for style in SERIES[:2]]
+    assert [(color_of(line), line.get_marker()) for line in marked] == [
+        (ROLES[name].light, ROLES[name].marker) for name in ("change", "tangent part")
+    ]
     assert ticks(ax) == [(3.0, INK), (3.1, INK), (27.5, INK), (59.0, GREY)]
     here = [line for line in ax.lines if list(line.get_xdata()) == [27.5, 27.5]]
     assert len(here) == 1 and list(here[0].get_ydata()) == [0, 1]  # from edge to edge

@@ -7,12 +7,13 @@ from artists import boxes, colliding, cut, texts
 
 from lnpoly_helpers.plotting import plot_dots
 from lnpoly_helpers.plotting.figure import fitting, legend_columns
-from lnpoly_helpers.plotting.style import BLUE, GREEN, VERMILION
+from lnpoly_helpers.plotting.style import ROLES
 
 ROWS = ["specimens", "nano-ln-relu (9 seeds)", "nano-none-relu", "pretrained", "GPT-2's shape, layer 6", "smollm2"]
 HEADINGS = {"specimens", "pretrained"}
 SERIES = ["network", "matched layer", "W_out random"]
-STYLES = [(BLUE, "o", True), (VERMILION, "s", False), (GREEN, "x", True)]
+LOOKS = [ROLES[name] for name in ("first", "matched layer", "W_out random")]
+STYLES = [(role.light, role.marker, filled) for role, filled in zip(LOOKS, (True, False, True), strict=True)]
 
 
 def quantities(n=4, seed=3):

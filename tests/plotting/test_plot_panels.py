@@ -5,7 +5,7 @@ import pytest
 from artists import colliding, color_of, cut, text, texts
 
 from lnpoly_helpers.plotting import plot_panels
-from lnpoly_helpers.plotting.style import GREY, INK, SERIES
+from lnpoly_helpers.plotting.style import GREY, INK, ROLES, SERIES
 
 
 def panels():
@@ -97,8 +97,9 @@ def test_few_values_of_a_logarithmic_x_are_its_ticks():
 
 POINTS = {
     "share": {"MiniLM": (384, {"trained": 0.31, "matched": 0.27}), "SmolLM2": (576, {"trained": 0.34, "matched": 0.3})},
-    "κ": {"MiniLM": (384, 2.2), "SmolLM2": (576, 2.3), "GPT-2's": (768, 1.1)},
+    "κ": {"MiniLM": (384, 2.2), "SmolLM2": (576, 2.3), "somebody's": (768, 1.1)},
 }
+OWN = {name: (ROLES[name].light, ROLES[name].marker) for name in ("MiniLM", "SmolLM2")}
 
 
 def over_widths(**more):
@@ -115,15 +116,16 @@ def test_single_points_stand_at_their_own_x_in_their_curves_style():
     for ax, points in zip(figure.axes, POINTS.values(), strict=True):
         found = [line for line in ax.lines if len(line.get_xdata()) == 1]
         expected = []
-        for x, y in points.values():
+        for name, (x, y) in points.items():
             belongs = y if isinstance(y, dict) else {"": y}
-            style = {"": (INK, "D"), "trained": SERIES[0][:2], "matched": SERIES[1][:2]}
+            roles = {"trained": ROLES["trained"], "matched": ROLES["matched layer"]}
+            style = {"": OWN.get(name, (INK, "D"))} | {key: (role.light, role.marker) for key, role in roles.items()}
             expected += [((x, height), *style[key]) for key, height in belongs.items()]
         assert [(tuple(line.get_xydata()[0]), color_of(line), line.get_marker()) for line in found] == expected
     assert [text.get_text() for text in figure.legends[0].get_texts()] == ["law", "trained", "matched"]
     assert figure.alt == (
         "Widths. curves against width d, with intervals. share: law 0.3, trained 0.2 to 0.5, MiniLM 0.27 to 0.31, "
-        "SmolLM2 0.3 to 0.34; κ: trained 1 to 4, matched 1 to 3.5, MiniLM 2.2, SmolLM2 2.3, GPT-2's 1.1."
+        "SmolLM2 0.3 to 0.34; κ: trained 1 to 4, matched 1 to 3.5, MiniLM 2.2, SmolLM2 2.3, somebody's 1.1."
     )
 
 

@@ -2,11 +2,11 @@
 
 import numpy as np
 import pytest
-from artists import arrows, color_of, colors_at, hexes, place, text, texts
+from artists import arrows, color_of, colors_at, fills_of, hexes, place, text, texts
 
-from lnpoly_helpers import Arrangement, partition_plane
-from lnpoly_helpers.plotting import new_figure, plot_plane
-from lnpoly_helpers.plotting.style import INK, SERIES, VERMILION, bits, region_colors
+from lnpoly_helpers import Arrangement, partition_circle, partition_plane
+from lnpoly_helpers.plotting import new_figure, plot_arcs, plot_plane
+from lnpoly_helpers.plotting.style import INK, ROLES, SERIES, TONES, bits
 
 LINES = Arrangement([[1.0, 0.3], [-0.4, 1.0], [0.7, -0.8], [0.1, 0.9]], [0.4, -0.3, 0.2, 0.35])
 PLANE = partition_plane(LINES, half_width=1.5)
@@ -24,7 +24,7 @@ def test_every_place_of_the_plane_has_the_colour_and_the_bits_of_its_pattern(rng
         np.testing.assert_array_equal(path.vertices[:-1], polygon)
     points = rng.uniform(-1.5, 1.5, size=(500, 2))
     on = LINES.preactivations(points) > 0
-    assert colors_at(regions, points) == hexes(region_colors(on))
+    assert fills_of(colors_at(regions, points), on, many=False)
     assert hexes(regions.get_edgecolor()) == [INK]
     assert len(texts(ax)) > 5
     for words, at in texts(ax).items():
@@ -36,7 +36,7 @@ def test_every_place_of_the_plane_has_the_colour_and_the_bits_of_its_pattern(rng
     assert (ax.get_xlabel(), ax.get_ylabel(), ax.get_title(loc="left")) == ("y₁", "y₂", "four lines")
     assert curves(ax) == [] and arrows(ax) == []
     assert figure.alt == (
-        f"four lines: a square of the plane cut by 4 lines into {PLANE.n_regions} regions, coloured and labelled by "
+        f"four lines: a square of the plane cut by 4 lines into {PLANE.n_regions} regions, labelled and coloured by "
         "activation pattern."
     )
 
@@ -69,11 +69,11 @@ def test_a_ray_runs_from_the_origin_through_its_point_to_the_edge(ray):
     figure, ax = new_figure()
     assert plot_plane(PLANE, ray=ray, ax=ax) is figure
     ((start, end, color, _),) = arrows(ax)
-    assert start == (0, 0) and color == VERMILION
+    assert start == (0, 0) and color == ROLES["x"].light
     assert np.abs(end).max() == pytest.approx(1.5)
     np.testing.assert_allclose(np.array(end) / np.linalg.norm(end), np.array(ray) / np.linalg.norm(ray))
     (dot,) = ax.lines
-    assert (*dot.get_xdata(), *dot.get_ydata(), dot.get_marker()) == (0, 0, "o") and color_of(dot) == VERMILION
+    assert (*dot.get_xdata(), *dot.get_ydata(), dot.get_marker()) == (0, 0, "o") and color_of(dot) == ROLES["x"].light
     assert figure.alt.endswith(f" A ray leaves the origin towards ({ray[0]:.2f}, {ray[1]:.2f}).")
 
 
@@ -88,6 +88,54 @@ def test_arrows_point_to_their_places_of_the_unit_circle():
         np.testing.assert_allclose(place(text(ax, name)), 0.55 * on_circle)
         assert color_of(text(ax, name)) == color
     assert "; an arrow, up, points to 68.8°; an arrow, down, points to -114.6°" in figure.alt
+
+
+CUT = Arrangement([[1.2, 0.5], [-0.4, 1.1], [0.9, -1.0], [-1.5, -0.2]], [0.3, 0.5, -0.2, 0.6])
+
+
+def test_regions_have_the_colours_of_the_circle_and_are_pale_where_it_never_comes(rng):
+    circle, plane = partition_circle(CUT), partition_plane(CUT, half_width=2)
+    figure, (left, right) = new_figure(8, 4, ncols=2)
+    plot_plane(plane, circle=circle, ax=left)
+    plot_arcs(circle, ax=right)
+    fills = dict(zip(map(bytes, plane.patterns), hexes(left.collections[0].get_facecolor()), strict=True))
+    middles = np.c_[np.cos(circle.midpoints), np.sin(circle.midpoints)]
+    for pattern, color in zip(circle.patterns(), colors_at(right.collections[0], 0.97 * middles), strict=True):
+        assert fills.pop(bytes(pattern)) == color
+    assert set(fills.values()) == {ROLES["unvisited"].light}
+    assert "coloured by activation pattern, pale off the circle. The unit circle is drawn in." in figure.alt
+
+
+def test_more_than_16_patterns_have_two_tones(rng):
+    many = Arrangement(rng.normal(size=(14, 2)), 0.3 * rng.normal(size=14))
+    figure = plot_plane(partition_plane(many, half_width=2), labels=False)
+    points = rng.uniform(-2, 2, size=(300, 2))
+    assert fills_of(colors_at(figure.axes[0].collections[0], points), many.preactivations(points) > 0, many=True)
+    assert figure.alt.endswith(f"regions, {TONES}.")
+    beside = plot_plane(partition_plane(many, half_width=2), labels=False, circle=partition_circle(many))
+    assert set(hexes(beside.axes[0].collections[0].get_facecolor())) == {
+        ROLES[name].light for name in ("even", "odd", "unvisited")
+    }
+
+
+def test_a_pattern_has_one_colour_in_all_panels():
+    figure, axes = new_figure(8, 4, ncols=2)
+    shifted = partition_plane(Arrangement(LINES.normals, LINES.offsets + 0.3), half_width=1.5)
+    seen = {}
+    for plane, ax in zip((PLANE, shifted), axes, strict=True):
+        plot_plane(plane, ax=ax)
+        for pattern, color in zip(plane.patterns, hexes(ax.collections[0].get_facecolor()), strict=True):
+            assert seen.setdefault(bytes(pattern), color) == color
+    assert len(set(seen.values())) == len(seen) > 8
+
+
+def test_bits_stand_beside_a_ray():
+    ax = plot_plane(PLANE, ray=(1.0, 0.05)).axes[0]
+    beyond = plot_plane(PLANE, ray=(-1.0, -0.05)).axes[0]
+    moved = [words for words in texts(ax) if not np.allclose(texts(ax)[words], texts(beyond)[words])]
+    for words in moved:
+        assert words == bits(LINES.preactivations(texts(ax)[words]) > 0)
+    assert moved
 
 
 def test_a_fifth_arrow_is_refused():

@@ -5,7 +5,7 @@ import pytest
 from artists import color_of, place, text, texts
 
 from lnpoly_helpers.plotting import new_figure, plot_ray_patterns, plot_shrink
-from lnpoly_helpers.plotting.style import BLUE, VERMILION
+from lnpoly_helpers.plotting.style import INK, ROLES
 
 SCALES = np.geomspace(0.01, 100, 50)
 RADII = SCALES / np.sqrt(SCALES**2 + 0.1)
@@ -19,9 +19,9 @@ def test_the_length_along_a_ray_and_the_flips_on_it():
     assert list(sphere.get_ydata()) == [1, 1] and list(sphere.get_xdata()) == [0, 1]  # from edge to edge
     assert sphere.get_transform() == ax.get_yaxis_transform(which="grid")
     np.testing.assert_array_equal(curve.get_xydata(), np.c_[SCALES, RADII])
-    assert color_of(curve) == BLUE
+    assert color_of(curve) == ROLES["z"].light
     np.testing.assert_array_equal(ticks.get_xydata(), flips)
-    assert (ticks.get_marker(), ticks.get_linestyle(), color_of(ticks)) == ("|", "None", VERMILION)
+    assert (ticks.get_marker(), ticks.get_linestyle(), color_of(ticks)) == ("|", "None", INK)
     np.testing.assert_array_equal(place(text(ax, "the sphere")), [0.01, 1])
     np.testing.assert_array_equal(place(text(ax, "a neuron flips")), flips[-1])
     assert (ax.get_xscale(), ax.get_yscale(), ax.get_ylim()) == ("log", "linear", (0, 1.12))
@@ -64,7 +64,7 @@ def test_a_row_for_each_neuron_dark_where_it_is_on(rng):
     for row in range(7):
         np.testing.assert_allclose((edges[row, :, 1] + edges[row + 1, :, 1]) / 2, row)
     (one,) = ax.lines
-    assert list(one.get_xdata()) == [1, 1] and color_of(one) == VERMILION
+    assert list(one.get_xdata()) == [1, 1] and color_of(one) == ROLES["x"].light
     assert ax.get_xscale() == "log" and not ax.yaxis_inverted() and not ax.xaxis_inverted()
     assert (ax.get_xlabel(), ax.get_ylabel()) == ("scale a of the residual vector", "neuron, sorted (dark: on)")
     assert ax.get_title(loc="left") == "seven"

@@ -7,10 +7,13 @@ from matplotlib.colors import to_hex
 
 from lnpoly_helpers import normalize
 from lnpoly_helpers.plotting import new_figure, plot_fibres, plot_layernorm, plot_points_3d
-from lnpoly_helpers.plotting.style import BLUE, INK, PALE, SERIES, VERMILION
+from lnpoly_helpers.plotting.style import INK, PALE, ROLES, SERIES
 
 POINTS = np.array([[3.0, -1.0, 0.5], [-2.0, 2.5, 1.0], [0.2, 0.4, -2.8], [1.0, 1.5, -0.5], [-0.7, 0.3, 2.0]])
 ONES = np.ones(3) / np.sqrt(3)
+
+
+X, Z = ROLES["x"].light, ROLES["z"].light
 
 
 def sheets(ax):
@@ -54,10 +57,10 @@ def test_points_in_space_stand_where_they_are_and_the_first_are_numbered():
     (ax,) = figure.axes
     assert_space(ax, 3.3)
     small, *marked = dots(ax)
-    assert same_points(small.get_offsets(), project(ax, POINTS[2:])) and color_of(small) == BLUE
+    assert same_points(small.get_offsets(), project(ax, POINTS[2:])) and color_of(small) == X
     assert len(marked) == 2
     for k, dot in enumerate(marked):
-        assert same_points(dot.get_offsets(), project(ax, POINTS[[k]])) and color_of(dot) == VERMILION
+        assert same_points(dot.get_offsets(), project(ax, POINTS[[k]])) and color_of(dot) == INK
         np.testing.assert_array_equal(place(text(ax, str(k + 1))), POINTS[k])
         assert dot.get_zorder() < text(ax, str(k + 1)).get_zorder()
     assert rings(ax) == [pytest.approx(1.7)]
@@ -82,6 +85,13 @@ def test_points_without_marks_or_circle_in_a_space_of_a_given_size():
     assert_space(plot_points_3d(POINTS, "wide", limit=7).axes[0], 7)
 
 
+def test_points_of_the_circle_have_their_own_colour():
+    (dot,) = dots(plot_points_3d(normalize(POINTS), "z", role="z").axes[0])
+    assert color_of(dot) == Z
+    with pytest.raises(ValueError, match="role: expected one of 'x', 'z', got 'y'"):
+        plot_points_3d(POINTS, "y", role="y")
+
+
 def fibres():
     """Five rectangles of the half-planes that belong to five points of the circle."""
     images = normalize([[1, -1, 0.2], [0.3, 0.8, -1.2], [-1, 1, -0.1], [2, 3, 1], [0, 0.1, 1.0]])
@@ -98,10 +108,10 @@ def test_every_half_plane_has_its_point_its_letter_and_its_colour():
     assert rings(ax) == [pytest.approx(np.sqrt(3))]
     assert len(sheets(ax)) == len(dots(ax)) == 5
     for k, (sheet, dot, letter) in enumerate(zip(sheets(ax), dots(ax), "ABCDE", strict=True)):
-        color, marker, _ = SERIES[k % 4]
+        marker = SERIES[k % 4][1]
         assert np.allclose(corners(sheet), project(ax, halves[k]))
         assert same_points(dot.get_offsets(), project(ax, images[[k]])) and same_marker(dot, marker)
-        assert color_of(sheet) == color_of(dot) == color_of(text(ax, letter)) == color
+        assert color_of(sheet) == color_of(text(ax, letter)) == X and color_of(dot) == Z
         np.testing.assert_allclose(place(text(ax, letter)), 1.08 * (halves[k, 1] + halves[k, 2]) / 2)
     assert ax.get_title() == "One half-plane, one point"
     assert figure.alt == (
@@ -133,18 +143,18 @@ def test_a_vector_on_its_way_to_the_circle():
     vector, way = [line for line in ax.lines if line.get_zorder() == 4]
     np.testing.assert_array_equal(np.column_stack(vector.get_data_3d()), [[0, 0, 0], moved])
     np.testing.assert_array_equal(np.column_stack(way.get_data_3d()), [moved, centred, z])
-    assert color_of(vector) == BLUE
+    assert color_of(vector) == X
     plane, sheet = sheets(ax)
     assert covers(corners(plane), project(ax, circle_about_ones(3.6)), 0.03)
     out, up = 3.6 * before / np.sqrt(3), 3.6 * ONES  # the half-plane of all that is sent where x is
-    assert np.allclose(corners(sheet), project(ax, [-up, out - up, out + up, up])) and color_of(sheet) == BLUE
+    assert np.allclose(corners(sheet), project(ax, [-up, out - up, out + up, up])) and color_of(sheet) == X
     hollow, full, ring, end = dots(ax)
     for dot, point in ((hollow, x), (full, moved), (ring, before), (end, z)):
         assert same_points(dot.get_offsets(), project(ax, [point]))
-    assert color_of(hollow) == "#FFFFFF" and color_of(full) == BLUE
+    assert color_of(hollow) == "#FFFFFF" and color_of(full) == X
     assert len(ring.get_facecolor()) == 0 and to_hex(ring.get_edgecolor()[0]).upper() == INK
-    assert color_of(end) == VERMILION and same_marker(end, "D")
-    named = (("x", x, -0.6, BLUE), ("a·x + c·1", moved, 0.44, BLUE), ("z", z, 0.44, VERMILION))
+    assert color_of(end) == Z and same_marker(end, "D")
+    named = (("x", x, -0.6, X), ("a·x + c·1", moved, 0.44, X), ("z", z, 0.44, Z))
     for name, point, shift, color in named:
         np.testing.assert_allclose(place(text(ax, name)), point + [0, 0, shift])
         assert color_of(text(ax, name)) == color

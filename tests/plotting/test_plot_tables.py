@@ -5,7 +5,7 @@ import pytest
 from artists import color_of, place
 
 from lnpoly_helpers.plotting import new_figure, plot_verdicts
-from lnpoly_helpers.plotting.style import BLUE, VERMILION
+from lnpoly_helpers.plotting.style import SERIES
 
 CHANGES = {
     "with LayerNorm": {"scaled": 1e-15, "shifted\nby ones": 1e-9, "turned": 0.1234},
@@ -31,7 +31,7 @@ def test_every_cell_says_what_its_test_found():
         middle = (round((x0 + x1) / 2, 9), round((y0 + y1) / 2, 9))
         assert x1 - x0 == pytest.approx(0.94) and abs(y1 - y0) == pytest.approx(0.86)
         fills[middle] = color_of(cell)
-    assert fills == {at: BLUE if word == "same" else VERMILION for at, word in words.items()}
+    assert fills == {at: SERIES[0][0] if word == "same" else SERIES[1][0] for at, word in words.items()}
     assert [label.get_text() for label in ax.get_yticklabels()] == list(CHANGES)
     assert [label.get_text() for label in ax.get_xticklabels()] == list(CHANGES["without"])
     assert list(ax.get_yticks()) == [0, 1] and list(ax.get_xticks()) == [0, 1, 2]

@@ -20,7 +20,7 @@ from nbformat.v4 import new_code_cell, new_notebook, new_output
 from oracles import random_mlp
 
 from lnpoly_helpers import normalize, widgets
-from lnpoly_helpers.plotting.style import ROLES
+from lnpoly_helpers.plotting.style import FILLS, ROLES
 from lnpoly_helpers.widgets import Explorer, explore_circle, explore_sphere
 from lnpoly_helpers.widgets.explorer import module
 
@@ -253,6 +253,8 @@ def test_modules_name_no_other_machine(make):
 def test_colours_are_those_of_the_figures():
     roles = json.loads(json.dumps(answers("circle", "() => ROLES", [0])))[0]
     assert roles == {name: [ROLES[name].light, ROLES[name].dark] for name in roles}
+    fills = answers("circle", "() => FILLS", [0])[0]
+    assert fills == [[list(look) for look in FILLS[ground]] for ground in ("light", "dark")]
     assert {"x", "z", "ones", "boundary", "visited", "unvisited"} <= set(roles)
 
 

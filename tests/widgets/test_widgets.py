@@ -94,7 +94,7 @@ def test_the_point_does_not_move_on_the_picture():
 
     def place(**values):
         move(explorer, **values)
-        red = np.abs(pixels(explorer) - np.array([0xD5, 0x5E, 0]) / 255).max(axis=-1) < 0.02
+        red = np.abs(pixels(explorer) - np.array([0xC7, 0x50, 0]) / 255).max(axis=-1) < 0.02
         assert red.sum() > 50
         return np.argwhere(red).mean(axis=0)
 
