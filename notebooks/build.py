@@ -14,20 +14,16 @@ The .ipynb files are the single source: the site, the outputs and their numbers 
 import argparse
 import base64
 import copy
-import json
 import os
-import posixpath
 import re
-import shutil
-import subprocess
 import sys
 import time
 import tomllib
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
 
-import embed
 import nbformat
+import pages
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent
@@ -57,17 +53,6 @@ INSTALL = r"(git\+https://github\.com/{0}(?:\.git)?)(?![\w.-])(?:@[\w.-]+)?"
 CARRIERS = ("pyproject.toml", "README.md", "CITATION.cff", "CHANGELOG.md", "CONTRIBUTING.md", ".github/**/*.yml")
 CARRIERS += ("notebooks/assignment/source/*/*.ipynb",)
 
-# what a notebook installs that runs no network, and so runs in a browser as well: lite.py makes the page for those
-WITHOUT_NETWORKS = "lnpoly-helpers[plot,widgets] @"
-BADGE = re.compile(r"\[!\[[^\]]*\]\([^)]*\)\]\([^)]*\)\n*")  # a page has links of its own in place of it
-
-TEMPLATE = HERE / "site_template"
-# the pages of the site that are no notebooks: their source, file and name in the menu
-TEXTS = [
-    ("notebooks/notation.md", "notation.html", "Notation"),
-    ("notebooks/assignment/README.md", "teachers.html", "For teachers"),
-]
-
 
 def notebooks(beginnings=()):
     """The notebooks of this folder in order: all, or those whose names begin so."""
@@ -94,21 +79,7 @@ def ref():
 
 def public_site(address=None):
     """Where GitHub Pages shows the site of a repository, owner/name, of this one by default."""
-    owner, name = (address or repository()).split("/")
-    return f"https://{owner}.github.io/{name}/"
-
-
-def places(path, nb, site):
-    """Where a notebook can be run without installing anything: (name, address) of each."""
-    at, file = f"{repository()}/blob/{ref()}", f"notebooks/{path.name}"
-    found = [
-        ("Run in Colab", f"https://colab.research.google.com/github/{at}/{file}"),
-        ("Run in Binder", f"https://mybinder.org/v2/gh/{repository()}/{ref()}?labpath={file}"),
-    ]
-    if any(WITHOUT_NETWORKS in cell.source for cell in nb.cells):
-        lite = "lite/" if (site / "lite").is_dir() else public_site() + "lite/"  # made by make lite, or published
-        found.insert(0, ("Run it here", f"{lite}notebooks/index.html?path={path.name}"))
-    return found
+    return pages.public_site(address or repository())
 
 
 def normalise(nb):
@@ -224,102 +195,6 @@ def execute_all(paths):
                 time.sleep(0.1)
 
 
-def facts(nb):
-    """What a notebook says of itself: title (its first heading), claim and minutes, "" where it does not say."""
-    text = "\n".join(cell.source for cell in nb.cells if cell.cell_type == "markdown")
-    found = re.search(r"^# +(.+)\n+([^\n#|>][^|>]*?(?:[.!?](?=\s)|\n\n))?", text + "\n\n", re.MULTILINE)
-    rows = dict(re.findall(r"^\| \*\*(.+?)\*\* \| (.+?) \|$", text, re.MULTILINE))
-    title, lead = (found[1].strip(), (found[2] or "").strip()) if found else ("", "")
-    return {"title": title, "claim": rows.get("You will see", lead), "minutes": rows.get("Time", "")}
-
-
-def card_picture(nb):
-    """Name and alternative text of a page's picture for its card: of the cell tagged card, or else the first one."""
-    cells = sorted(nb.cells, key=lambda cell: "card" not in cell.metadata.get("tags", []))
-    for output in (output for cell in cells for output in cell.get("outputs", [])):
-        if "filenames" in output.get("metadata", {}):
-            name, about = output.metadata.filenames["image/png"], output.metadata.get("image/png", {})
-            return Path(name).as_posix(), about.get("alt", "")
-    return None, ""
-
-
-def write_site(entries, site):
-    """Write the pages, pictures and style sheet of the site from (path, notebook, result) of each notebook."""
-    from jinja2 import Environment, FileSystemLoader
-    from nbconvert.filters import markdown2html
-    from nbformat.v4 import new_markdown_cell, new_notebook
-
-    sources = [(f"notebooks/{path.name}", f"{path.stem}.html", without_badges(nb)) for path, nb, _ in entries]
-    run_at = [places(path, nb, site) for path, nb, _ in entries]
-    for source, page, _ in TEXTS:
-        text = (ROOT / source).read_text(encoding="utf-8")
-        sources.append((source, page, new_notebook(cells=[new_markdown_cell(text)])))
-    pages = {source: page for source, page, _ in sources}
-    environment = Environment(loader=FileSystemLoader(TEMPLATE), autoescape=True)
-    reference = json.loads(subprocess.check_output([sys.executable, HERE / "reference.py"]))
-    pages |= {page: page for page in reference}
-    menu = [("index.html", "Notebooks"), *((page, label) for _, page, label in TEXTS)]
-    menu.insert(2, (next(iter(reference)), "Reference"))
-    files = f"https://github.com/{repository()}/blob/{ref()}/"
-    common = {"menu": menu, "repository": repository(), "files": files}
-
-    (site / "figures").mkdir(parents=True, exist_ok=True)
-    shutil.copy(TEMPLATE / "site.css", site)
-    cards = []
-    for k, (source, page, nb) in enumerate(sources):
-        nb, body = rendered(normalise(nb), site, page)
-        body, sections = linked(body, source, pages, files)
-        body = embed.live(body)
-        about = facts(nb)
-        title = about["title"] or Path(page).stem
-        neighbours = [
-            (word, sources[j][1], facts(sources[j][2])["title"] or sources[j][1])
-            for word, j in (("Previous", k - 1), ("Next", k + 1))
-            if 0 <= j < len(entries) and k < len(entries)
-        ]
-        html = environment.get_template("page.html.j2").render(
-            common,
-            here=page,
-            source=source,
-            title=title,
-            body=body,
-            sections=sections,
-            neighbours=neighbours,
-            places=run_at[k] if k < len(entries) else [],
-        )
-        (site / page).write_text(html, encoding="utf-8")
-        if k < len(entries):
-            claim = markdown2html(about["claim"]).removeprefix("<p>").removesuffix("</p>")
-            name, alt = card_picture(nb)
-            cards.append(
-                about
-                | {"page": page, "title": title, "claim": claim, "picture": name, "alt": alt, "result": entries[k][2]}
-            )
-    for page, made in reference.items():
-        body, _ = linked(made["body"], "", pages, files)
-        html = environment.get_template("page.html.j2").render(
-            common, here=page, source="lnpoly_helpers", title=made["title"], body=body, sections=made["sections"]
-        )
-        (site / page).write_text(html, encoding="utf-8")
-    html = environment.get_template("index.html.j2").render(
-        common,
-        here="index.html",
-        source="notebooks",
-        title="LayerNorm, spheres and polytopes",
-        home=True,
-        cards=cards,
-        places=dict(run_at[0]),
-    )
-    (site / "index.html").write_text(html, encoding="utf-8")
-
-
-def without_badges(nb):
-    """A notebook whose first cell shows no badge; the argument is left as it is."""
-    nb = copy.deepcopy(nb)
-    nb.cells[0].source = BADGE.sub("", nb.cells[0].source)
-    return nb
-
-
 def write_class(paths, folder):
     """Copy the notebooks for a class: without the cells tagged solution, and without badges, which open ours.
 
@@ -327,62 +202,13 @@ def write_class(paths, folder):
     """
     folder.mkdir(parents=True, exist_ok=True)
     for path in paths:
-        nb = without_badges(nbformat.read(path, as_version=4))
+        nb = pages.without_badges(nbformat.read(path, as_version=4))
         nb.cells = [cell for cell in nb.cells if "solution" not in cell.metadata.get("tags", [])]
         for cell in nb.cells:
             if cell.cell_type == "markdown":
                 cell.source = cell.source.replace("](../", f"](https://github.com/{repository()}/blob/{ref()}/")
         (folder / path.name).write_text(text_of(normalise(nb)), encoding="utf-8", newline="\n")
     print(f"written: {len(paths)} notebooks in {folder}")
-
-
-def rendered(nb, site, page):
-    """The notebook with the names of its pictures, which are written to the site, and its cells as HTML."""
-    from nbconvert import HTMLExporter
-    from nbconvert.preprocessors import ExtractOutputPreprocessor
-
-    resources = {"output_files_dir": "figures", "unique_key": Path(page).stem, "outputs": {}}
-    nb, resources = ExtractOutputPreprocessor(extract_output_types={"image/png"}).preprocess(nb, resources)
-    for name, data in resources["outputs"].items():
-        (site / name).write_bytes(data)
-    exporter = HTMLExporter(
-        extra_template_basedirs=[str(HERE)],
-        template_name=TEMPLATE.name,
-        template_file="cells.html.j2",
-        filters={"size": png_size, "explorer": embed.figure},
-    )
-    return nb, exporter.from_notebook_node(nb, resources)[0]
-
-
-def png_size(data):
-    """Width and height of a PNG picture as HTML attributes, so that a page does not jump while it loads."""
-    width, height = (int.from_bytes(data[k : k + 4], "big") for k in (16, 20))
-    return f'width="{width}" height="{height}"'
-
-
-def linked(body, source, pages, files):
-    """The HTML of a page with its links made to fit the site, and its sections, (anchor, heading) of each.
-
-    A link to the source of another page becomes a link to that page, one to any other file a link to its public
-    address, which begins with ``files``. A badge, which is a picture on another machine, becomes its text; a table
-    gets a frame to scroll in.
-    """
-    from bs4 import BeautifulSoup
-
-    soup = BeautifulSoup(body, "html.parser")
-    for link in soup("a", href=re.compile(r"^(?![a-z]+:|#)")):
-        file, mark, anchor = link["href"].partition("#")
-        target = posixpath.normpath(posixpath.join(posixpath.dirname(source), file))
-        link["href"] = pages.get(target, files + target) + mark + anchor
-    for picture in soup("img", src=re.compile("^https?:")):
-        badge = soup.new_tag("span", attrs={"class": "badge"})
-        badge.string = picture["alt"]
-        picture.replace_with(badge)
-    for mark in soup("a", class_="anchor-link"):
-        mark.decompose()
-    for table in soup("table"):
-        table.wrap(soup.new_tag("div", attrs={"class": "scroll"}))
-    return str(soup), [(heading["id"], heading.decode_contents()) for heading in soup("h2")]
 
 
 def run(paths, site=None, saved=False):
@@ -400,7 +226,8 @@ def run(paths, site=None, saved=False):
             if path.stem == README_FIGURE[0]:
                 (HERE / README_FIGURE[2]).write_bytes(picture(nb, README_FIGURE[1]))
     if site:
-        write_site([entries[k] for k in sorted(entries)], site)
+        ran = [(path, normalise(nb), result) for _, (path, nb, result) in sorted(entries.items())]
+        pages.write_site(ran, site, repository(), ref())
         print(f"\nwritten: {site / 'index.html'}")
     if rows:
         width = max(len(name) for name, _, _ in rows.values())

@@ -1,4 +1,4 @@
-"""The site as a browser shows it: every page, wide and narrow, light and dark; and that each check can fail."""
+"""The site as a browser shows it: every page wide and narrow, light, dark and printed; and that each check can fail."""
 
 import functools
 import http.server
@@ -9,7 +9,9 @@ from pathlib import Path
 from urllib.parse import unquote
 
 import pytest
+from axe_playwright_python.sync_playwright import Axe
 from chromium import opened
+from playwright.sync_api import expect
 
 ROOT = Path(__file__).resolve().parents[2]
 SCREENSHOTS = ROOT / "screenshots"
@@ -58,6 +60,24 @@ MEASURE = """() => {
 }"""
 
 
+# what paper would lose of a page: what is folded, what sticks out, what is only seen by scrolling
+LOST = """() => {
+  const lost = [], seen = one => one.checkVisibility();
+  for (const fold of [...document.querySelectorAll("details")].filter(seen))
+    if (![...fold.children].every(one => one.tagName === "SUMMARY" || seen(one)))
+      lost.push(`folded: ${fold.textContent.trim().slice(0, 40)}`);
+  for (const one of [...document.body.querySelectorAll("*")].filter(seen))
+    if (getComputedStyle(one).overflowX !== "visible" && one.scrollWidth > one.clientWidth + 1)
+      lost.push(`scrolls: ${one.tagName}.${one.className}`);
+  const width = document.documentElement.scrollWidth;
+  return width > innerWidth ? [...lost, `wider than the paper: ${width}`] : lost;
+}"""
+PAPER = {"width": 718, "height": 1000}  # A4 between margins of 10 mm
+# contrast is measured above, in every scheme; axe's own takes most of its time
+AXE = {"resultTypes": ["violations"], "rules": {"color-contrast": {"enabled": False}}}
+AXE["runOnly"] = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"]
+
+
 class Quiet(http.server.SimpleHTTPRequestHandler):
     def log_message(self, *arguments):
         pass
@@ -77,13 +97,15 @@ def faults(browser, folder, screenshots=None):
     found, measured = set(), {}
     names = sorted(path.name for path in folder.glob("*.html"))
     with served(folder) as origin, opened(browser, origin) as (page, elsewhere):
+        page.on("pageerror", lambda error: found.add(f"{Path(page.url).name}: script: {error}"))
         for name in names:
             page.goto(origin + name)
             for size, scheme in itertools.product((WIDE, PHONE), ("light", "dark")):
                 page.set_viewport_size(size)
                 page.emulate_media(color_scheme=scheme)
                 if screenshots and (size, scheme) in ((WIDE, "light"), (PHONE, "dark")):
-                    page.screenshot(path=screenshots / f"{Path(name).stem}-{scheme}.png", full_page=True)
+                    whole = not name.startswith("reference")  # whose pages are as long as thirty screens
+                    page.screenshot(path=screenshots / f"{Path(name).stem}-{scheme}.png", full_page=whole)
                 seen = measured[name] = page.evaluate(MEASURE)
                 found |= {f"{name}: faint in {scheme}: {what}" for what in seen["faint"]}
                 found |= {f"{name}: no alternative text: {what}" for what in seen["unnamed"]}
@@ -94,17 +116,23 @@ def faults(browser, folder, screenshots=None):
                     found.add(f"{name}: paper: not {scheme}")
                 if not seen["n_texts"]:
                     found.add(f"{name}: empty")
+                if (size, scheme) in ((WIDE, "light"), (PHONE, "dark")):
+                    for rule in Axe().run(page, options=AXE).response["violations"]:
+                        if rule["impact"] in ("serious", "critical"):
+                            where = ", ".join(str(node["target"]) for node in rule["nodes"][:3])
+                            found.add(f"{name}: axe: {rule['id']}: {where}")
+            page.set_viewport_size(PAPER)
+            page.emulate_media(media="print", color_scheme="light")
+            found |= {f"{name}: print: {what}" for what in page.evaluate(LOST)}
+            page.emulate_media(media="screen")
             found |= {f"{name}: asks elsewhere: {url}" for url in elsewhere}
             elsewhere.clear()
-        for name, seen in measured.items():
-            for target, anchor in seen["links"]:
-                inside = target.removeprefix(origin)
-                if inside == target:  # test_site.py looks after the links that lead out
-                    continue
-                anchors = {"", *measured.get(inside, {}).get("anchors", [])}
-                # as it is written, or else decoded: so a browser looks for it
-                if not page.request.get(target).ok or not {anchor, unquote(anchor)} & anchors:
-                    found.add(f"{name}: dead link: {inside}#{anchor}")
+        anchors = {origin + name: {"", *seen["anchors"]} for name, seen in measured.items()}
+        links = {(name, *link) for name, seen in measured.items() for link in map(tuple, seen["links"])}
+        for name, target, anchor in links:  # test_site.py looks after the links that lead out
+            # as it is written, or else decoded: so a browser looks for it
+            if target.startswith(origin) and not {anchor, unquote(anchor)} & anchors.get(target, set()):
+                found.add(f"{name}: dead link: {target.removeprefix(origin)}#{anchor}")
     size = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
     return sorted(found) + ([f"site: size: {size} bytes"] if size >= 15 * MEGABYTE else [])
 
@@ -117,10 +145,18 @@ def test_every_page_can_be_read_by_anyone_anywhere(browser, site):
     assert faults(browser, site, SCREENSHOTS) == []
 
 
-@pytest.mark.parametrize("part", ["link to a section", "skip link", "next"])
+@contextmanager
+def from_disk(browser, site, name, size=WIDE, **options):
+    """A page of the site as it is opened by a click on its file: no server, no network."""
+    with opened(browser, site.as_uri(), viewport=size, **options) as (page, elsewhere):
+        page.goto(f"{(site / name).as_uri()}.html")
+        yield page
+        assert elsewhere == []
+
+
+@pytest.mark.parametrize("part", ["link to a section", "skip link", "next", "permalink"])
 def test_keyboard_moves_through_a_page(browser, site, part):
-    with served(site) as origin, opened(browser, origin, viewport=WIDE) as (page, _):
-        page.goto(origin + "03_arcs_on_the_circle.html")
+    with from_disk(browser, site, "03_arcs_on_the_circle") as page:
         if part == "skip link":
             page.keyboard.press("Tab")
             assert page.evaluate("document.activeElement.className") == "skip"
@@ -129,33 +165,147 @@ def test_keyboard_moves_through_a_page(browser, site, part):
             assert page.evaluate("document.activeElement.id") == "content"
         elif part == "next":
             page.get_by_role("navigation", name="Before and after").get_by_role("link", name="Next").press("Enter")
-            page.wait_for_url(origin + "04_from_circle_to_sphere.html")
+            page.wait_for_url("**/04_from_circle_to_sphere.html")
         else:
-            page.get_by_role("link", name="The proof in two lines").press("Enter")
-            heading = page.get_by_role("heading", name="The proof in two lines")
+            name = "The proof in two lines"
+            contents = page.get_by_role("navigation", name="On this page")
+            label = f"Link to this place: {name}"
+            link = (
+                contents.get_by_role("link", name=name) if "section" in part else page.get_by_role("link", name=label)
+            )
+            link.press("Enter")
+            heading = page.get_by_role("heading", name=name)
             page.wait_for_function("y => Math.abs(y.getBoundingClientRect().top) < 200", arg=heading.element_handle())
+            assert page.evaluate("location.hash") == "#The-proof-in-two-lines"
+
+
+@pytest.mark.parametrize("size", [WIDE, PHONE], ids=["wide", "phone"])
+def test_contents_show_where_the_reader_is(browser, site, size):
+    with from_disk(browser, site, "03_arcs_on_the_circle", size) as page:
+        contents = page.get_by_role("navigation", name="On this page")
+        links = contents.get_by_role("link")
+        current = contents.locator("[aria-current]")
+        expect(links.first).to_be_visible(visible=size == WIDE)
+        names = contents.locator("a").all_text_contents()
+        for name in (names[3], names[1]):
+            page.evaluate(
+                "name => [...document.querySelectorAll('h2')].find(h => h.firstChild.data === name).scrollIntoView()",
+                name,
+            )
+            expect(current).to_have_text(name)
+        if size == PHONE:
+            summary = contents.locator("summary")
+            expect(summary).to_contain_text(names[1])
+            summary.press("Enter")
+            links.nth(4).press("Enter")
+            expect(links.first).to_be_hidden()
+            heading = page.get_by_role("heading", level=2).nth(4)
+            expect(heading).to_be_in_viewport()
+
+
+@pytest.mark.parametrize("size", [WIDE, PHONE], ids=["wide", "phone"])
+def test_prediction_takes_the_readers_answer_before_it_opens_its_own(browser, site, size):
+    with from_disk(browser, site, "02_relu_cuts_the_plane", size) as page:
+        frame, other = page.locator(".predict").nth(0), page.locator(".predict").nth(1)
+        answer = frame.locator("details.answer")
+        picture, field = answer.locator("img"), frame.get_by_label("Your guess")
+        answer.locator("summary").click()
+        expect(picture).to_be_hidden()
+        expect(field).to_be_focused()
+        expect(frame.get_by_role("status")).to_contain_text("First your own")
+        page.keyboard.type("sixteen?")
+        page.keyboard.press("Enter")
+        expect(picture).to_be_visible()
+        expect(frame).to_contain_text("Your guess: sixteen?")
+        expect(answer.locator("summary")).to_be_focused()
+        other.get_by_role("button", name="I have my guess").press("Space")  # one in the head counts as well
+        expect(other.locator("details.answer img")).to_be_visible()
+        expect(page.locator(".predict").nth(2).locator("img")).to_be_hidden()
+
+
+def test_one_switch_shows_all_helper_code(browser, site):
+    with from_disk(browser, site, "09_beyond_gpt2") as page:
+        switch, folded = page.get_by_role("button", name="Show all code"), page.locator("details.helper .highlight")
+        assert folded.count() > 1
+        for shown in (True, False):
+            switch.press("Enter")
+            expect(switch).to_have_attribute("aria-pressed", str(shown).lower())
+            for one in folded.all():
+                expect(one).to_be_visible(visible=shown)
+
+
+@pytest.mark.parametrize("size", [WIDE, PHONE], ids=["wide", "phone"])
+def test_search_finds_a_place_on_another_page(browser, site, size):
+    with from_disk(browser, site, "index", size) as page:
+        box = page.get_by_role("search")
+        field, status = box.get_by_label("Search"), box.get_by_role("status")
+        field.press_sequentially("rice's FACTOR")
+        expect(status).to_contain_text("places")
+        found = box.get_by_role("link")
+        expect(found.first).to_be_in_viewport()
+        assert 3 <= found.count() <= 12
+        SCREENSHOTS.mkdir(exist_ok=True)
+        page.screenshot(path=SCREENSHOTS / f"search-{size['width']}.png")
+        field.fill("zzz nowhere")
+        expect(status).to_have_text("Nothing found.")
+        page.keyboard.press("Escape")
+        expect(status).to_be_hidden()
+        field.fill("partition_circle")
+        found.first.press("Enter")
+        page.wait_for_url("**/reference.html#partition_circle")
+
+
+def test_page_shows_all_that_it_has_without_scripts(browser, site):
+    with from_disk(browser, site, "02_relu_cuts_the_plane", PHONE, java_script_enabled=False) as page:
+        answer = page.locator(".predict details.answer").first
+        answer.locator("summary").click()
+        expect(answer.locator("img")).to_be_visible()
+        expect(page.locator(".contents a").first).to_be_visible()
+        for beyond in (page.locator(".search"), page.locator("#all-code"), page.locator(".guess")):
+            assert not beyond.count() or beyond.is_hidden()
+
+
+def test_wide_table_scrolls_by_keyboard_under_its_first_column(browser, site):
+    with from_disk(browser, site, "07_adding_a_direction", PHONE) as page:
+        frame = page.locator(".scroll").filter(has_text="crossed, part of θ/π")
+        name = frame.get_by_role("rowheader", name="minilm")
+        before = name.bounding_box()["x"]
+        frame.focus()
+        page.keyboard.press("ArrowRight")
+        page.wait_for_function("one => one.scrollLeft > 0", arg=frame.element_handle())
+        page.keyboard.press("End")
+        assert abs(name.bounding_box()["x"] - before) <= 1
+        expect(frame).to_be_focused()
 
 
 # --- that the checks can fail ------------------------------------------------------------------------------------
 
-PAGE = """<!DOCTYPE html><html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width">
+PAGE = """<!DOCTYPE html><html lang="en"><head><title>A</title><meta charset="utf-8">
+<meta name="viewport" content="width=device-width">
 <style>:root {{ color-scheme: light dark }} body {{ background: #fff; color: #222 }}
 @media (prefers-color-scheme: dark) {{ body {{ background: #111; color: #eee }} a {{ color: #9cf }} }}</style></head>
 <body><p id="ε">A page. <a href="a.html#ε">A link.</a></p>{}</body></html>"""
 PIXEL = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAQAAAC1HAwCAAAAC0lEQVR42mNk+A8AAQUBAScY42YAAAAASUVORK5CYII="
 DOT = f"data:image/png;base64,{PIXEL}"
+LONG = f"""<style>@media print {{ .long {{ white-space: pre-wrap }} }}</style>
+<pre class="long" tabindex="0" style="overflow-x: auto">{"A long line " * 99}</pre>"""
 BAD = {
     "": [],
     '<p style="color: #888">A token.</p>': ["faint in light"],
     '<p style="color: #222">A token.</p>': ["faint in dark"],
     '<p style="color: rgba(0, 0, 0, 0.4)">A token.</p>': ["faint in dark", "faint in light"],
     "<style>body { background: #fff !important; color: #222 !important }</style>": ["faint in dark", "paper"],
-    f'<img src="{DOT}">': ["no alternative text"],
-    f'<img src="{DOT}" alt=" ">': ["no alternative text"],
+    f'<img src="{DOT}">': ["axe", "no alternative text"],
+    f'<img src="{DOT}" alt=" ">': ["axe", "no alternative text"],
     f'<img src="{DOT}" alt="One pixel.">': [],
     '<img src="gone.png" alt="A dot.">': ["no picture"],
     '<pre style="width: 400px">A line that is too long for a telephone</pre>': ["scrolls sideways"],
-    '<div style="overflow-x: auto"><pre style="width: 4000px">A line in a frame</pre></div>': [],
+    LONG: [],
+    LONG.replace("tabindex", "id"): ["axe"],
+    LONG.replace("class", "id"): ["print"],
+    "<details><summary>More</summary><p>It is folded.</p></details>": ["print"],
+    "<input>": ["axe"],
+    "<script>gone()</script>": ["script"],
     '<a href="gone.html">Gone.</a>': ["dead link"],
     '<a href="a.html#gone">Gone.</a>': ["dead link"],
     '<a href="#gone">Gone.</a>': ["dead link"],

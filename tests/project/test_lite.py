@@ -19,6 +19,7 @@ from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_outp
 ROOT = Path(__file__).resolve().parents[2]
 lite = scripts.load("notebooks/lite.py")
 build = scripts.load("notebooks/build.py")
+pages = build.pages
 FILES = "https://github.com/a/b/blob/c/notebooks/"
 
 
@@ -46,7 +47,8 @@ def test_the_first_four_notebooks_are_in_it_and_the_site_leads_to_just_those(tmp
     led = [
         path
         for path in build.notebooks()
-        if "Run it here" in dict(build.places(path, nbformat.read(path, as_version=4), tmp_path))
+        if "Run it here"
+        in dict(pages.places(path, nbformat.read(path, as_version=4), tmp_path, build.repository(), build.ref()))
     ]
     assert led == lite.NOTEBOOKS
 
@@ -197,5 +199,5 @@ def test_readme_leads_to_every_notebook_of_it():
 
 
 def test_build_and_lite_mean_the_same_notebooks():
-    assert build.WITHOUT_NETWORKS == lite.WITHOUT_NETWORKS
-    assert build.BADGE.pattern == lite.BADGE.pattern
+    assert pages.WITHOUT_NETWORKS == lite.WITHOUT_NETWORKS
+    assert pages.BADGE.pattern == lite.BADGE.pattern

@@ -70,10 +70,19 @@ def faults(name, text, folder):
         shown = output.get("text", "") + data.get("text/plain", "")
         expect(not TRACES.search(shown), f"trace: an output shows {TRACES.findall(shown)[:1]}")
     text = "\n".join(cell.source for cell in nb.cells if cell.cell_type == "markdown")
-    expect(not re.search(r"\$[^$\n]+\$|\\[(\[]", text), "formula: TeX, which a page could not show offline")
+    for tex in re.findall(r"(?<!\$)\$([^$\n]+)\$(?!\$)", text) + re.findall(r"\$\$(.+?)\$\$", text, re.DOTALL):
+        expect(readable(tex), f"formula: {tex} is no TeX that a page could show")
+    expect(not re.search(r"\\[(\[]", text), "formula: not between $, which GitHub, Colab and JupyterLab all show")
     for link in relative_links(text):
         expect((folder / link).exists(), f"link: {link} leads nowhere")
     return found
+
+
+def readable(tex):
+    try:
+        return bool(build.pages.formula(tex))
+    except ValueError:
+        return False
 
 
 def addresses(text):
@@ -189,19 +198,33 @@ def _plant(fault, nb):
     elif fault == "trace":
         cell.outputs[0].text = "<object at 0x7f0123456789>"
     elif fault == "formula":
-        first.source += " where $x > 0$"
+        first.source += r" where $\frac{x$"
+    elif fault == "formula in brackets":
+        first.source += r" where \(x > 0\)"
     elif fault == "link":
         first.source += " [Gone](gone.ipynb#part)"
 
 
-FAULTS = ["badge", "setup", "address", "skip", "size", "error", "alt", "trace", "formula", "link"]
+FAULTS = [
+    "badge",
+    "setup",
+    "address",
+    "skip",
+    "size",
+    "error",
+    "alt",
+    "trace",
+    "formula",
+    "formula in brackets",
+    "link",
+]
 
 
 @pytest.mark.parametrize("fault", FAULTS)
 def test_planted_fault_is_found(fault, tmp_path):
     nb = good()
     _plant(fault, nb)
-    assert [found.split(":")[0] for found in faults_of(nb, tmp_path)] == [fault]
+    assert [found.split(":")[0] for found in faults_of(nb, tmp_path)] == [fault.split()[0]]
 
 
 def test_unrun_cell_and_saved_widgets_are_found(tmp_path):
@@ -264,11 +287,11 @@ def test_normaliser_changes_nothing_twice():
 @pytest.fixture
 def project(tmp_path):
     """Two notebooks of their own, one of which fails, beside a copy of build.py."""
-    scripts = ("notebooks/build.py", "notebooks/embed.py", "notebooks/reference.py")
-    for name in ("pyproject.toml", *scripts, *(source for source, _, _ in build.TEXTS)):
+    scripts = [f"notebooks/{name}.py" for name in ("build", "embed", "pages", "printed", "reference")]
+    for name in ("pyproject.toml", *scripts, *(source for source, _, _ in build.pages.TEXTS)):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         shutil.copy(ROOT / name, tmp_path / name)
-    shutil.copytree(build.TEMPLATE, tmp_path / "notebooks" / build.TEMPLATE.name)
+    shutil.copytree(build.pages.TEMPLATE, tmp_path / "notebooks" / build.pages.TEMPLATE.name)
     show = f"import base64\nfrom IPython.display import Image\nImage(base64.b64decode('{PIXEL}'), alt='One pixel.')"
     works = new_notebook(
         cells=[new_markdown_cell("# It works\n\nAlways. [On](b.ipynb#x), [up](../README.md)"), new_code_cell(show)]

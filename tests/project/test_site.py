@@ -5,13 +5,16 @@ What only a browser can tell (width, contrast, requests) is in tests/browser, fo
 
 import importlib
 import inspect
+import json
 import re
+from functools import cache
 from itertools import pairwise
 from pathlib import Path
 from urllib.parse import unquote
 
 import nbformat
 import numpy as np
+import printed
 import pytest
 import scripts
 from bs4 import BeautifulSoup
@@ -20,6 +23,7 @@ from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_outp
 
 ROOT = Path(__file__).resolve().parents[2]
 build = scripts.load("notebooks/build.py")
+pages = build.pages
 reference = scripts.load("notebooks/reference.py")
 OURS = f"https://github.com/{build.repository()}"
 FILES = f"{OURS}/blob/{build.ref()}/"
@@ -34,7 +38,9 @@ def site(tmp_path_factory):
     return folder
 
 
+@cache
 def read(path):
+    """A page as it lies there, parsed once for all tests: none may change it."""
     return BeautifulSoup(path.read_text(encoding="utf-8"), "html.parser")
 
 
@@ -42,6 +48,7 @@ def faults(folder):
     """All that is wrong with the pages of a folder."""
     found = []
     pages = {path.name: read(path) for path in sorted(folder.glob("*.html"))}
+    anchors = {name: ids(page) for name, page in pages.items()}
     for name, page in pages.items():
 
         def expect(condition, fault, name=name):
@@ -69,8 +76,8 @@ def faults(folder):
                 expect((ROOT / target).exists(), f"link: not in the repository: {target}")
             elif not link.startswith("https://"):
                 target, _, anchor = link.partition("#")
-                there = pages.get(target or name)
-                expect(there and (not anchor or {anchor, unquote(anchor)} & ids(there)), f"link: {link}")
+                there = anchors.get(target or name)
+                expect(there is not None and (not anchor or {anchor, unquote(anchor)} & there), f"link: {link}")
     for style in folder.glob("*.css"):
         if re.search(r"@import|url\((?!['\"]?data:)", style.read_text(encoding="utf-8")):
             found.append(f"source: the style sheet asks for more ({style.name})")
@@ -94,20 +101,25 @@ def test_every_notebook_has_a_card_and_a_page_with_all_it_shows(site):
     for path, card in zip(paths, cards, strict=True):
         nb = nbformat.read(path, as_version=4)
         page = read(site / f"{path.stem}.html")
-        assert card.a["href"] == f"{path.stem}.html" and card.a.text == page.h1.text == build.facts(nb)["title"]
+        assert card.a["href"] == f"{path.stem}.html" and card.a.text == page.h1.text == pages.facts(nb)["title"]
         assert re.fullmatch(r"\d+ minutes", card.select_one(".minutes").text) and len(card.p.text) > 20
         outputs = [output for cell in nb.cells for output in cell.get("outputs", [])]
         shown = [output.metadata["image/png"]["alt"] for output in outputs if "image/png" in output.get("data", {})]
         assert [picture["alt"] for picture in page("img")] == shown
         assert card.img is None if not shown else card.img["alt"] in shown
-        printed = [output.text.strip() for output in outputs if output.output_type == "stream"]
-        assert [block.text.strip() for block in page.select("pre.output")] == printed
+        printed = " ".join(output.text for output in outputs if output.output_type == "stream")
+        assert words_of(page.select("pre.output, .printed")) == printed.split()
         folded = [one for one in page("details") if one.summary.text == "Solution" and not one.has_attr("open")]
         solutions = sum("solution" in cell.metadata.get("tags", []) for cell in nb.cells)
         assert solutions == len(folded) == sum(len(one.select(".highlight")) for one in folded)
         code = sum(bool(cell.source) for cell in nb.cells if "outputs" in cell)
         assert len(page.select(".highlight")) == code + solutions
         assert not re.search(r"(In|Out)\s*\[", page.main.text)
+
+
+def words_of(blocks):
+    """The words that blocks show, the cells of a table apart."""
+    return " ".join(text for block in blocks for text in block.find_all(string=True)).split()
 
 
 def test_every_page_offers_the_places_where_its_notebook_runs(site, tmp_path):
@@ -118,6 +130,7 @@ def test_every_page_offers_the_places_where_its_notebook_runs(site, tmp_path):
         assert found.pop("Run in Colab") == f"https://colab.research.google.com/github/{at}"
         labpath = f"{build.ref()}?labpath=notebooks/{name}"
         assert found.pop("Run in Binder") == f"https://mybinder.org/v2/gh/{build.repository()}/{labpath}"
+        assert found.pop("Notebook file") == f"https://github.com/{at}"
         here = f"{build.public_site()}lite/notebooks/index.html?path={name}"
         assert found == ({"Run it here": here} if name[:2] in ("01", "02", "03", "04") else {})
         assert "Open In Colab" not in page.text
@@ -129,7 +142,10 @@ def test_every_page_offers_the_places_where_its_notebook_runs(site, tmp_path):
     assert not read(site / "notation.html").select(".places")
     (tmp_path / "lite").mkdir()  # as make lite leaves it
     nb = nbformat.read(path := build.notebooks(["03"])[0], as_version=4)
-    assert build.places(path, nb, tmp_path)[0][1] == f"lite/notebooks/index.html?path={path.name}"
+    assert (
+        pages.places(path, nb, tmp_path, build.repository(), build.ref())[0][1]
+        == f"lite/notebooks/index.html?path={path.name}"
+    )
 
 
 def test_pages_lead_from_one_to_the_next(site):
@@ -253,13 +269,18 @@ def notation():
     """The symbols of the notation page, and the number of the notebook that is said to bring each in."""
     rows = (ROOT / "notebooks" / "notation.md").read_text(encoding="utf-8").splitlines()
     cells = [re.split(r"(?<!\\)\|", row) for row in rows if row.startswith("|") and "](0" in row]
-    return [(row[1], int(re.search(r"\[(\d)\]\(0\1_", row[3])[1])) for row in cells]
+    return [(untexed(row[1]), int(re.search(r"\[(\d)\]\(0\1_", row[3])[1])) for row in cells]
 
 
 def words(*kinds):
     """What the cells of these kinds say, by the number of the notebook."""
     cells = {int(path.name[:2]): nbformat.read(path, as_version=4).cells for path in build.notebooks()}
-    return {number: "\n".join(c.source for c in some if c.cell_type in kinds) for number, some in cells.items()}
+    return {n: untexed("\n".join(c.source for c in some if c.cell_type in kinds)) for n, some in cells.items()}
+
+
+def untexed(text):
+    """A text whose formulas name things as plain text does: W_in, not W_\\text{in}."""
+    return re.sub(r"\\[A-Za-z]+", "", re.sub(r"\\text\{(\w+)\}", r"\1", text))
 
 
 def test_notation_explains_every_greek_letter_and_the_words_that_are_not_plain():
@@ -351,22 +372,32 @@ def test_links_are_made_to_fit_the_site():
         '<a href="../README.md">r</a><a href="#a">a</a><a href="https://example.org">e</a>'
         '<a href="https://c.org"><img alt="Open" src="https://c.org/a"/></a><table></table>'
     )
-    made, sections = build.linked(body, "notebooks/a.ipynb", {"notebooks/b.ipynb": "b.html"}, FILES)
+    made, sections, found = pages.shaped(body, "notebooks/a.ipynb", {"notebooks/b.ipynb": "b.html"}, FILES)
     assert made == (
-        f'<h2 id="a">A <em>b</em></h2><a href="b.html#x">b</a><a href="{FILES}README.md">r</a>'
+        '<div class="heading"><h2 id="a">A <em>b</em></h2>'
+        '<a aria-label="Link to this place: A b" class="permalink" href="#a">#</a></div>'
+        f'<a href="b.html#x">b</a><a href="{FILES}README.md">r</a>'
         '<a href="#a">a</a><a href="https://example.org">e</a><a href="https://c.org"><span class="badge">Open</span>'
-        '</a><div class="scroll"><table></table></div>'
+        '</a><div aria-label="Table" class="scroll" role="group"><table></table></div>'
     )
     assert sections == [("a", "A <em>b</em>")]
+    assert found == [("", "", ""), ("a", "A b", "braeOpen")]
 
 
 def test_facts_are_what_the_notebook_says():
     table = "| | |\n| --- | --- |\n| **You will see** | *much* |\n| **Time** | 5 minutes |"
     nb = new_notebook(cells=[new_markdown_cell("badge\n\n# 1 · It holds\n\nAlways. And ever.\n\n" + table)])
-    assert build.facts(nb) == {"title": "1 · It holds", "claim": "*much*", "minutes": "5 minutes"}
+    assert pages.facts(nb) == {
+        "title": "1 · It holds",
+        "lead": "Always.",
+        "claim": "*much*",
+        "minutes": "5 minutes",
+    }
+    assert pages.summary(pages.facts(nb)) == "Always. You will see much."
     nb.cells[0].source = "# It holds\n\nAlways. And ever."
-    assert build.facts(nb) == {"title": "It holds", "claim": "Always.", "minutes": ""}
-    assert build.facts(new_notebook()) == {"title": "", "claim": "", "minutes": ""}
+    assert pages.facts(nb) == {"title": "It holds", "lead": "Always.", "claim": "Always.", "minutes": ""}
+    assert pages.summary(pages.facts(nb)) == "Always."
+    assert pages.facts(new_notebook()) == {"title": "", "lead": "", "claim": "", "minutes": ""}
 
 
 def test_card_shows_the_tagged_picture_or_else_the_first():
@@ -375,9 +406,218 @@ def test_card_shows_the_tagged_picture_or_else_the_first():
         output.metadata["filenames"] = {"image/png": f"{name}.png"}
         return new_code_cell("1", metadata={"tags": tags}, outputs=[new_output("stream", text="1"), output])
 
-    assert build.card_picture(new_notebook(cells=[cell("a", []), cell("b", ["card"])])) == ("b.png", "b")
-    assert build.card_picture(new_notebook(cells=[cell("a", []), cell("b", [])])) == ("a.png", "a")
-    assert build.card_picture(new_notebook(cells=[new_markdown_cell("a")])) == (None, "")
+    assert pages.card_picture(new_notebook(cells=[cell("a", []), cell("b", ["card"])])) == ("b.png", "b")
+    assert pages.card_picture(new_notebook(cells=[cell("a", []), cell("b", [])])) == ("a.png", "a")
+    assert pages.card_picture(new_notebook(cells=[new_markdown_cell("a")])) == (None, "")
+
+
+def test_every_page_says_what_it_is_to_those_who_find_a_link_to_it(site):
+    said = set()
+    for path in site.glob("*.html"):
+        page = read(path)
+        about = {meta.get("name") or meta.get("property"): meta["content"] for meta in page("meta", content=True)}
+        assert 40 <= len(about["description"]) == len(about["og:description"]) and "*" not in about["description"]
+        said.add(about["description"])
+        assert about["og:title"] and (about["og:title"] == page.h1.text or path.stem.startswith(("index", "ref")))
+        public = build.public_site()
+        assert about["og:image"].startswith(public) and about["og:image:alt"].strip()
+        assert (site / about["og:image"].removeprefix(public)).is_file()
+        assert page.find("link", rel="icon")["href"].startswith("data:image/svg+xml,")
+    assert len(said) == len(list(site.glob("*.html")))
+
+
+def test_index_starts_with_the_first_notebook_and_says_how_long_it_takes(site):
+    (start,) = read(site / "index.html").select("a.start")
+    first = build.notebooks()[0]
+    minutes = pages.facts(nbformat.read(first, as_version=4))["minutes"]
+    assert (start["href"], start.text) == (f"{first.stem}.html", f"Start ({minutes})")
+
+
+def test_every_section_is_in_the_contents_and_has_a_link_to_itself(site):
+    for path in site.glob("*.html"):
+        page = read(path)
+        for heading in page.main(["h2", "h3"], id=True) if path.stem != "index" else []:
+            assert heading.find_next_sibling("a", class_="permalink")["href"] == f"#{heading['id']}"
+        sections = [heading["id"] for heading in page.main("h2", id=True)]
+        listed = [link["href"] for link in page.select(".contents a")]
+        if not path.stem.startswith(("index", "ref")):
+            assert listed == [f"#{name}" for name in sections] and listed
+
+
+def test_search_knows_every_page_and_each_of_its_sections(site):
+    text = (site / "search.js").read_text(encoding="utf-8")
+    found = json.loads(text.removeprefix("window.searchIndex = ").removesuffix(";\n"))
+    for path in build.notebooks():
+        page = read(site / f"{path.stem}.html")
+        mine = [row for row in found if row[0] == f"{path.stem}.html"]
+        assert [row[1] for row in mine if row[1]] == [one["id"] for one in page.main(["h2", "h3"], id=True)]
+        assert all(row[2] == page.h1.text for row in mine)
+    assert {row[0] for row in found} == {path.name for path in site.glob("*.html")} - {"index.html"}
+    texts = {(row[0], row[3]): row[4] for row in found}
+    assert "dashed line of 1" in texts["01_layernorm_is_a_projection.html", "Which vectors share a point?"]
+    entry = next(row for row in found if row[1] == "partition_circle")
+    assert entry[0] == "reference.html" and "arcs" in entry[4]
+
+
+def test_figure_follows_dark_mode_and_stacks_its_panels_where_it_can(site):
+    for path in build.notebooks():
+        shown = {}
+        for output in (
+            output for cell in nbformat.read(path, as_version=4).cells for output in cell.get("outputs", [])
+        ):
+            if "image/png" in output.get("data", {}) and "lnpoly" not in output.metadata:
+                about = output.metadata["image/png"]
+                shown[about["alt"]] = about
+        figures = read(site / f"{path.stem}.html").select("figure:not(.explorer)")
+        assert {figure.img["alt"] for figure in figures} == set(shown)
+        for figure in figures:
+            about = shown[figure.img["alt"]]
+            assert figure.img["src"].endswith(".svg" if "svg" in about else ".png")
+            assert (site / figure.img["src"]).is_file()
+            assert len(figure.select(".panel[aria-hidden]")) == len(about.get("panels", []))
+            if "width" in about:
+                assert (figure.img["width"], figure.img["height"]) == (str(about["width"]), str(about["height"]))
+
+
+def test_first_page_opens_with_an_explorer(site):
+    page = read(site / "index.html")
+    (figure,) = page.select("figure.explorer")
+    assert figure["data-explorer"] == "circle" and json.loads(figure.script.string)
+    assert len(figure.img["alt"]) > 60
+    assert str(page).index("data-explorer") < str(page).index("The notebooks</h2>")
+
+
+# --- formulas, tables, code, answers ----------------------------------------------------------------------------
+
+
+def formulas():
+    """Every formula of the notebooks and of the notation, as TeX."""
+    texts = [
+        cell.source for path in build.notebooks() for cell in nbformat.read(path, 4).cells if "outputs" not in cell
+    ]
+    texts.append((ROOT / "notebooks" / "notation.md").read_text(encoding="utf-8"))
+    found = re.findall(r"\$\$(.+?)\$\$|\$([^$\n]+)\$", "\n".join(texts), re.DOTALL)
+    return ["".join(pair) for pair in found]
+
+
+def test_every_formula_is_mathml_on_its_page(site):
+    shown = [one["alttext"] for path in site.glob("[0n]*.html") for one in read(path)("math")]
+    assert sorted(shown) == sorted(" ".join(tex.split()) for tex in formulas()) and len(shown) > 60
+    for path in site.glob("[0n]*.html"):
+        skipped = ["pre", "code", "math", "script"]
+        texts = (text for text in read(path).find_all(string=True) if not text.find_parent(skipped))
+        assert [text for text in texts if "$" in text] == [], path.name
+
+
+@pytest.mark.parametrize(
+    ("tex", "text"),
+    [
+        (r"\frac{a}{b + 1}", "ab+1"),
+        (r"W_\text{in} \leftarrow P(γ ⊙ W_\text{in})", "Win←P(γ⊙Win)"),
+        (r"a^{\ast} = \sqrt{ε}", "a*=ε"),
+        ("‖x‖^2 < 3", "‖x‖2<3"),
+    ],
+)
+def test_formula_becomes_mathml(tex, text):
+    made = BeautifulSoup(pages.formula(tex), "html.parser").math
+    assert made.text == text and made["alttext"] == tex and made["display"] == "inline"
+    assert {one.text for one in made("mo")} <= set("+←(⊙)*=‖<")
+
+
+@pytest.mark.parametrize("tex", [r"\frac{x", r"\unheard{x}", r"x^", r"\sqrt"])
+def test_formula_that_cannot_be_read_is_refused(tex):
+    with pytest.raises(ValueError, match=re.escape(f"${tex}$: expected TeX")):
+        pages.formula(tex)
+
+
+def rows(html):
+    """The cells of the tables of a text, (name of the tag, text, whether a number) of each."""
+    page = BeautifulSoup(html, "html.parser")
+    return [[(one.name, one.text, "number" in one.get("class", [])) for one in row(["td", "th"])] for row in page("tr")]
+
+
+def test_what_is_printed_in_columns_becomes_a_table():
+    made = printed.to_html("of two:\n          a b       c\none      1.00  3 of 4\nthe two  20.5  5 of 6\nend\n")
+    assert [block.text for block in BeautifulSoup(made, "html.parser")("pre")] == ["of two:", "end"]
+    assert rows(made) == [
+        [("td", "", False), ("th", "a b", True), ("th", "c", True)],
+        [("th", "one", False), ("td", "1.00", True), ("td", "3 of 4", True)],
+        [("th", "the two", False), ("td", "20.5", True), ("td", "5 of 6", True)],
+    ]
+    made = printed.to_html("x    yes: 1\n<y>  no:  12\n")
+    assert [[text for _, text, _ in row] for row in rows(made)] == [["x", "yes: 1"], ["<y>", "no: 12"]]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "one line  with a gap",
+        "neuron  4 flips\nneuron  7 flips",
+        "a = 1:  13°, b\na = 4:  43°, b",
+        "no gap\nat all",
+        "this layer     x 1.5, y 2.5\nwide, 0.5 on   1.06      2.60",
+        "",
+    ],
+)
+def test_what_has_no_columns_stays_as_it_is_printed(text):
+    made = BeautifulSoup(printed.to_html(text), "html.parser")
+    assert not made("table") and "".join(block.text for block in made("pre")) == text
+
+
+def test_code_that_only_defines_helpers_is_folded(site):
+    def folded(source, *outputs):
+        return pages.helper(new_code_cell(source, outputs=list(outputs)))
+
+    assert folded("%pip install x\nimport y") == "Set-up: installation on Colab, and imports"
+    assert folded("def f(x):\n    def g(): pass\nclass C:\n    pass") == "Code: f, C"
+    assert folded("x = 1") is None and folded("def f(): pass", new_output("stream", text="1")) is None
+    for path in build.notebooks():
+        cells = [cell for cell in nbformat.read(path, as_version=4).cells if cell.cell_type == "code"]
+        page = read(site / f"{path.stem}.html")
+        assert len(page.select("details.helper")) == sum(pages.helper(cell) is not None for cell in cells) > 0
+        assert page.select("#all-code"), "one switch for all of them"
+
+
+def test_every_prediction_has_its_answer_folded(site):
+    for path in build.notebooks():
+        asked = sum(c.source.count("**Predict.**") for c in nbformat.read(path, 4).cells if c.cell_type == "markdown")
+        page = read(site / f"{path.stem}.html")
+        frames = page.select(".predict")
+        assert len(frames) == asked
+        for frame in frames:
+            (answer,) = frame.select("details.answer")
+            assert frame.blockquote and answer.summary and not answer.has_attr("open")
+            assert len(answer.get_text()) > 20, frame.blockquote.text
+
+
+QUESTION = "<blockquote><p><strong>Predict.</strong> What?</p></blockquote>"
+CELL = '<div class="code">f()</div><pre class="output">7</pre>'
+AFTER = '<section class="text"><p>Seven.</p><p>More.</p></section>'
+
+
+@pytest.mark.parametrize(
+    ("rest", "below", "folded", "left"),
+    [
+        ("<details><summary>Look</summary><p>7.</p></details><p>On.</p>", CELL + AFTER, "Look7.", "On.f()7Seven.More."),
+        ("", CELL + AFTER, "Answerf()7Seven.", "More."),
+        ("", CELL + AFTER.replace("Seven.", "Seven:"), "Answerf()7Seven:More.", ""),
+        ("<p>It is.</p>", CELL + AFTER, "AnswerIt is.f()7", "Seven.More."),
+        ("<p>It is.</p><h3>Next</h3>", CELL + AFTER, "AnswerIt is.", "Nextf()7Seven.More."),
+        ("", CELL.replace("f", "explore_a") + AFTER, "AnswerSeven.", "explore_a()7More."),
+        ("", CELL + AFTER.replace("<p>Seven.</p>", "<details><summary>A</summary>Seven.</details>"),
+         "Answerf()7Seven.", "More."),
+        ("", CELL, "Answerf()7", ""),
+    ],
+)  # fmt: skip
+def test_answer_is_what_the_notebook_folds_or_what_follows(rest, below, folded, left):
+    soup = BeautifulSoup(f'<section class="text">{QUESTION}{rest}</section>{below}', "html.parser")
+    pages.fold_answer(soup, soup.blockquote)
+    frame = soup.select_one(".predict").extract()
+    assert frame.details.extract().text == folded
+    assert (frame.text, soup.text) == ("Predict. What?", left)
+
+
+# --- build.py as a command ----------------------------------------------------------------------------------------
 
 
 def test_saved_goes_with_a_site_alone(monkeypatch, capsys):

@@ -1,0 +1,391 @@
+"""The pages of the site, from notebooks that have run: for build.py.
+
+A page needs no network and no server. It reads as a book does: formulas are MathML, what cells print is a table where
+it has columns, helper code is folded, and the answer to each *Predict* stays folded until the reader has one. What a
+script adds (page.js) is no more than search and comfort: without it every page shows all that it has.
+"""
+
+import base64
+import gzip
+import json
+import posixpath
+import re
+import shutil
+import subprocess
+import sys
+from html import escape, unescape
+from itertools import takewhile
+from pathlib import Path
+from xml.etree import ElementTree
+
+import embed
+import printed
+from bs4 import BeautifulSoup, NavigableString
+
+HERE = Path(__file__).resolve().parent
+ROOT = HERE.parent
+TEMPLATE = HERE / "site_template"
+ASSETS = ("site.css", "page.js")
+TITLE = "LayerNorm, spheres and polytopes"
+# the pages of the site that are no notebooks: their source, file and name in the menu
+TEXTS = [
+    ("notebooks/notation.md", "notation.html", "Notation"),
+    ("notebooks/assignment/README.md", "teachers.html", "For teachers"),
+]
+# what a notebook installs that runs no network, and so runs in a browser as well: lite.py makes the page for those
+WITHOUT_NETWORKS = "lnpoly-helpers[plot,widgets] @"
+BADGE = re.compile(r"\[!\[[^\]]*\]\([^)]*\)\]\([^)]*\)\n*")  # a page has links of its own in place of it
+OPENS_WITH = r'<figure class="explorer" data-explorer="circle">.*?</figure>'  # what the first page lets a reader move
+TIGHT = {"/", "|", "‖"}  # signs of a formula that keep no distance and do not grow
+DEFINES = re.compile(r"^(?:def|class) (\w+)", re.MULTILINE)
+
+
+def public_site(repository):
+    """Where GitHub Pages shows the site of a repository, owner/name."""
+    owner, name = repository.split("/")
+    return f"https://{owner}.github.io/{name}/"
+
+
+def write_site(entries, site, repository, ref):
+    """Write the site from (path, notebook in its normal form, result) of each notebook that has run.
+
+    Links lead to that repository, owner/name, at that branch or tag.
+    """
+    from jinja2 import Environment, FileSystemLoader
+    from nbformat.v4 import new_markdown_cell, new_notebook
+
+    sources = [(f"notebooks/{path.name}", f"{path.stem}.html", without_badges(nb)) for path, nb, _ in entries]
+    for source, page, _ in TEXTS:
+        text = (ROOT / source).read_text(encoding="utf-8")
+        sources.append((source, page, new_notebook(cells=[new_markdown_cell(text)])))
+    files = {source: page for source, page, _ in sources}
+    reference = json.loads(subprocess.check_output([sys.executable, HERE / "reference.py"]))
+    files |= {page: page for page in reference}
+    menu = [("index.html", "Notebooks"), *((page, label) for _, page, label in TEXTS)]
+    menu.insert(2, (next(iter(reference)), "Reference"))
+    blob = f"https://github.com/{repository}/blob/{ref}/"
+    template = Environment(loader=FileSystemLoader(TEMPLATE), autoescape=True).get_template
+    common = {"menu": menu, "repository": repository, "files": blob, "public": public_site(repository)}
+
+    (site / "figures").mkdir(parents=True, exist_ok=True)
+    for asset in ASSETS:
+        shutil.copy(TEMPLATE / asset, site)
+    cards, index = [], []
+
+    def write(page, body, name="page.html.j2", **about):
+        html = template(name).render(common, here=page, body=body, **about)
+        (site / page).write_text(html, encoding="utf-8")
+
+    made = [(*rendered(nb, site, page), facts(nb)) for _, page, nb in sources]
+    pictures = [card_picture(nb) for nb, _, _ in made]
+    cover = next((one for one in pictures if one[0]), (None, ""))
+    n = len(entries)
+    for k, ((source, page, _), (_, body, about)) in enumerate(zip(sources, made, strict=True)):
+        body, sections, found = shaped(body, source, files, blob)
+        title = about["title"] or Path(page).stem
+        index += [[page, anchor, title, heading, text] for anchor, heading, text in found]
+        picture, alt = pictures[k]
+        neighbours, where = [], []
+        if k < n:
+            path, nb, result = entries[k]
+            where = places(path, nb, site, repository, ref)
+            claim = inline(about["claim"])
+            cards.append(about | {"page": page, "title": title, "claim": claim, "result": result, "places": where})
+            drawn = Path(picture or "none").with_suffix(".svg").as_posix()
+            cards[-1] |= {"picture": drawn if (site / drawn).is_file() else picture, "alt": alt}
+            for word, j in (("Previous", k - 1), ("Next", k + 1)):
+                if 0 <= j < n:
+                    neighbours.append((word, sources[j][1], made[j][2]["title"] or sources[j][1]))
+        write(
+            page,
+            embed.live(body),
+            source=source,
+            title=title,
+            description=summary(about),
+            picture=picture or cover[0],
+            alt=alt or cover[1],
+            sections=sections,
+            neighbours=neighbours,
+            places=where,
+            folds='<details class="helper">' in body,
+        )
+    for page, one in reference.items():
+        body, _, found = shaped(one["body"], "", files, blob)
+        index += [[page, anchor, one["title"], heading, text] for anchor, heading, text in found]
+        write(
+            page,
+            body,
+            source="lnpoly_helpers",
+            title=one["title"],
+            description=f"{one['title']}: every public name of lnpoly_helpers, with its docstring.",
+            picture=cover[0],
+            alt=cover[1],
+            sections=one["sections"],
+        )
+    explorers = [re.search(OPENS_WITH, body, re.DOTALL) for _, body, _ in made]
+    write(
+        "index.html",
+        embed.live(next((found[0] for found in explorers if found), "")),
+        "index.html.j2",
+        source="notebooks",
+        title=TITLE,
+        description="Run, see and test the claim that an MLP behind LayerNorm sees only directions.",
+        picture=cover[0],
+        alt=cover[1],
+        home=True,
+        cards=cards,
+    )
+    words = json.dumps(index, ensure_ascii=False, separators=(",", ":"))
+    (site / "search.js").write_text(f"window.searchIndex = {words};\n", encoding="utf-8")
+
+
+def places(path, nb, site, repository, ref):
+    """Where a notebook can be run without installing anything, and its file: (name, address) of each."""
+    at, file = f"{repository}/blob/{ref}", f"notebooks/{path.name}"
+    found = [
+        ("Run in Colab", f"https://colab.research.google.com/github/{at}/{file}"),
+        ("Run in Binder", f"https://mybinder.org/v2/gh/{repository}/{ref}?labpath={file}"),
+        ("Notebook file", f"https://github.com/{at}/{file}"),
+    ]
+    if any(WITHOUT_NETWORKS in cell.source for cell in nb.cells):
+        lite = "lite/" if (site / "lite").is_dir() else public_site(repository) + "lite/"  # by make lite, or published
+        found.insert(0, ("Run it here", f"{lite}notebooks/index.html?path={path.name}"))
+    return found
+
+
+# --- what a notebook says of itself ------------------------------------------------------------------------------
+
+
+def facts(nb):
+    """What a notebook says of itself: title (its first heading), lead, claim and minutes, "" where it does not say."""
+    text = "\n".join(cell.source for cell in nb.cells if cell.cell_type == "markdown")
+    found = re.search(r"^# +(.+)\n+([^\n#|>][^|>]*?(?:[.!?](?=\s)|\n\n))?", text + "\n\n", re.MULTILINE)
+    rows = dict(re.findall(r"^\| \*\*(.+?)\*\* \| (.+?) \|$", text, re.MULTILINE))
+    title, lead = (found[1].strip(), (found[2] or "").strip()) if found else ("", "")
+    return {"title": title, "lead": lead, "claim": rows.get("You will see", lead), "minutes": rows.get("Time", "")}
+
+
+def summary(about):
+    """A page in a sentence or two, without marks, for those who find a link to it."""
+    lead, claim = about["lead"], about["claim"]
+    text = lead if claim in ("", lead) else f"{lead} You will see {claim}.".strip()
+    return " ".join(BeautifulSoup(inline(text), "html.parser").get_text().split())
+
+
+def card_picture(nb):
+    """Name and alternative text of a page's picture for its card: of the cell tagged card, or else the first one.
+
+    The name is that of the PNG file, which those who find a link can show; beside it may be the same as SVG.
+    """
+    cells = sorted(nb.cells, key=lambda cell: "card" not in cell.metadata.get("tags", []))
+    for output in (output for cell in cells for output in cell.get("outputs", [])):
+        if "filenames" in output.get("metadata", {}):
+            name, about = output.metadata.filenames["image/png"], output.metadata.get("image/png", {})
+            return Path(name).as_posix(), about.get("alt", "")
+    return None, ""
+
+
+def without_badges(nb):
+    """A notebook whose first cell shows no badge; the argument is left as it is."""
+    import nbformat
+
+    nb = nbformat.from_dict(nb)
+    nb.cells[0].source = BADGE.sub("", nb.cells[0].source)
+    return nb
+
+
+# --- from cells to HTML ------------------------------------------------------------------------------------------
+
+
+def rendered(nb, site, page):
+    """The notebook with the names of its pictures, which are written to the site, and its cells as HTML."""
+    from nbconvert import HTMLExporter
+    from nbconvert.preprocessors import ExtractOutputPreprocessor
+
+    resources = {"output_files_dir": "figures", "unique_key": Path(page).stem, "outputs": {}}
+    nb, resources = ExtractOutputPreprocessor(extract_output_types={"image/png"}).preprocess(nb, resources)
+    for name, data in resources["outputs"].items():
+        (site / name).write_bytes(data)
+    for output in (output for cell in nb.cells for output in cell.get("outputs", [])):
+        if packed := output.get("metadata", {}).get("image/png", {}).get("svg"):
+            name = Path(output.metadata.filenames["image/png"]).with_suffix(".svg")
+            (site / name).write_bytes(gzip.decompress(base64.b64decode(packed)))
+            output.metadata.filenames["image/svg+xml"] = name.as_posix()
+    exporter = HTMLExporter(
+        extra_template_basedirs=[str(HERE)],
+        template_name=TEMPLATE.name,
+        template_file="cells.html.j2",
+        filters={"figure": figure, "markdown2html": to_html, "printed": printed.to_html, "helper": helper},
+    )
+    return nb, exporter.from_notebook_node(nb, resources)[0]
+
+
+def figure(output, png):
+    """An output's picture as HTML: as SVG where there is one, in its size, so that a page does not jump while it loads.
+
+    A figure whose panels can stand alone has them once more below each other, for a narrow screen.
+    """
+    about, names = output.metadata.get("image/png", {}), output.metadata.filenames
+    source = names.get("image/svg+xml") or Path(names["image/png"]).as_posix()
+    pixels = [int.from_bytes(png[k : k + 4], "big") for k in (16, 20)]  # more than it takes on the screen, maybe
+    width, height = about.get("width", pixels[0]), about.get("height", pixels[1])
+    image = f'<img src="{source}" alt="{escape(about.get("alt", ""))}" width="{width}" height="{height}">'
+    if "lnpoly" in output.metadata:
+        return embed.figure(output.metadata.lnpoly, image)
+    kinds = ["drawn"] if source.endswith(".svg") else []
+    for left, top, w, h in about.get("panels", []):
+        x, y = (
+            100 * at / (whole - part) if whole > part else 0 for at, whole, part in ((left, width, w), (top, height, h))
+        )
+        image += (
+            f'<span class="panel" aria-hidden="true" style="background-image: url({source}); width: {w}px; '
+            f"aspect-ratio: {w} / {h}; background-size: {100 * width / w:.2f}% auto; "
+            f'background-position: {x:.2f}% {y:.2f}%"></span>'
+        )
+    kinds += ["panels"] if about.get("panels") else []
+    return f'<figure class="{" ".join(kinds)}">{image}</figure>' if kinds else f"<figure>{image}</figure>"
+
+
+def to_html(markdown):
+    """A cell's Markdown as HTML, its formulas as MathML."""
+    from nbconvert.filters.markdown_mistune import IPythonRenderer, MarkdownWithMath
+
+    class Renderer(IPythonRenderer):
+        def inline_math(self, body):
+            return formula(body)
+
+        def block_math(self, body):
+            return formula(body, "block")
+
+    return MarkdownWithMath(renderer=Renderer(escape=False)).render(markdown)
+
+
+def inline(markdown):
+    """A line of Markdown as HTML that may stand in a paragraph."""
+    return to_html(markdown).strip().removeprefix("<p>").removesuffix("</p>")
+
+
+def formula(tex, display="inline"):
+    """TeX as MathML, which a browser shows by itself, with the TeX as its alternative text.
+
+    Raises
+    ------
+    ValueError
+        A command that latex2mathml does not know, or an argument that is missing: it leaves both in what it makes.
+    """
+    from latex2mathml import exceptions
+    from latex2mathml.converter import convert_to_element
+
+    refusals = tuple(one for one in vars(exceptions).values() if isinstance(one, type) and issubclass(one, Exception))
+    try:
+        made = convert_to_element(" ".join(tex.split()), display=display)
+    except refusals as error:
+        raise ValueError(f"${tex}$: expected TeX that latex2mathml can read, got {type(error).__name__}.") from error
+    wanted = {"mfrac": 2, "msup": 2, "msub": 2, "mover": 2, "munder": 2, "msubsup": 3, "munderover": 3}
+    torn = [one.tag for one in made.iter() if len(one) != wanted.get(one.tag, len(one)) or "\\" in (one.text or "")]
+    if torn:
+        raise ValueError(f"${tex}$: expected TeX that latex2mathml can read, got no whole {torn[0]} of it.")
+    for one in made.iter():
+        one.text = one.text and unescape(one.text)
+        if one.tag == "mi" and not any(map(str.isalpha, one.text)):
+            one.tag = "mo"  # · and ⊙ as they stand in the notebooks: latex2mathml knows their commands alone
+        if one.tag == "mo" and one.text in TIGHT:
+            one.attrib |= {"lspace": "0", "rspace": "0", "stretchy": "false"}
+        elif one.tag == "mi" and len(one.text) > 1:  # sin and the like, which stand apart from their neighbours
+            one.tag = "mo"
+            one.attrib |= {"lspace": "0.17em", "rspace": "0.17em"}
+    made.set("alttext", " ".join(tex.split()))
+    return ElementTree.tostring(made, encoding="unicode")
+
+
+def helper(cell):
+    """What to call a code cell that is folded, or None: one that installs and imports, or only defines helpers."""
+    if "%pip install" in cell.source:
+        return "Set-up: installation on Colab, and imports"
+    names = DEFINES.findall(cell.source)
+    return f"Code: {', '.join(names)}" if names and not cell.outputs else None
+
+
+# --- from HTML to a page -----------------------------------------------------------------------------------------
+
+
+def shaped(body, source, pages, files):
+    """The HTML of a page made to fit the site, its sections, and what a search finds there.
+
+    A link to the source of another page becomes a link to that page, one to any other file a link to its public
+    address, which begins with ``files``. A badge, which is a picture on another machine, becomes its text; a table
+    gets a frame to scroll in; a heading gets a link to itself. Sections are (anchor, heading as HTML) of each of the
+    second level; what is found is (anchor, heading, text) of each piece between two headings.
+    """
+    soup = BeautifulSoup(body, "html.parser")
+    for link in soup("a", href=re.compile(r"^(?![a-z]+:|#)")):
+        file, mark, anchor = link["href"].partition("#")
+        target = posixpath.normpath(posixpath.join(posixpath.dirname(source), file))
+        link["href"] = pages.get(target, files + target) + mark + anchor
+    for picture in soup("img", src=re.compile("^https?:")):
+        badge = soup.new_tag("span", attrs={"class": "badge"})
+        badge.string = picture["alt"]
+        picture.replace_with(badge)
+    for mark in soup("a", class_="anchor-link"):  # in place of them come links with a name
+        mark.decompose()
+    for table in soup("table"):
+        table.wrap(soup.new_tag("div", attrs={"class": "scroll", "role": "group", "aria-label": "Table"}))
+    for block in soup("blockquote"):
+        if block.strong and block.strong.get_text().startswith("Predict"):
+            fold_answer(soup, block)
+    found = pieces(soup)
+    sections = [(heading["id"], heading.decode_contents()) for heading in soup("h2")]
+    for heading in soup(["h2", "h3"], id=True):
+        label = f"Link to this place: {heading.get_text()}"
+        link = soup.new_tag("a", attrs={"class": "permalink", "href": f"#{heading['id']}", "aria-label": label})
+        link.string = "#"
+        heading.wrap(soup.new_tag("div", attrs={"class": "heading"})).append(link)  # beside it: not part of its name
+    return str(soup), sections, found
+
+
+HEADING = re.compile("^h[1-6]$")
+
+
+def fold_answer(soup, block):
+    """Put a *Predict* and its answer in one frame, the answer folded.
+
+    The answer is what the notebook itself folds right behind the question. If it folds nothing, it is the rest of the
+    question's cell up to a heading, with what the cells below show; or else what they show with the first paragraph of
+    the text that follows, or what is folded at its top. An explorer is there to be moved first: it stays outside.
+    """
+    cell, frame = block.parent, block.wrap(soup.new_tag("div", attrs={"class": "predict"}))
+    parts = list(takewhile(lambda one: not HEADING.match(one.name), frame.find_next_siblings(True)))
+    if parts and parts[0].name == "details":
+        answer = parts[0].extract()
+    else:
+        answer = BeautifulSoup("<details><summary>Answer</summary></details>", "html.parser").details
+        if len(parts) == len(frame.find_next_siblings(True)):
+            below = cell.find_next_siblings(True)
+            shown = list(takewhile(lambda one: "text" not in one.get("class", []), below))
+            text = below[len(shown)].find(True) if not parts and len(shown) < len(below) else None
+            parts += shown if not any("explore_" in one.get_text() for one in shown) else []
+            if text is not None and text.name == "details":
+                text.summary.decompose()
+            parts += [text] if text is not None and text.name in ("details", "p") else []
+            while parts and parts[-1].name == "p" and parts[-1].get_text().rstrip().endswith(":"):
+                if parts[-1].find_next_sibling() is None:
+                    break
+                parts.append(parts[-1].find_next_sibling())
+        answer.extend(part.extract() for part in parts)
+        for inner in answer("details", recursive=False):
+            if not inner.summary:
+                inner.unwrap()
+    answer["class"] = "answer"
+    frame.append(answer)
+
+
+def pieces(soup):
+    """(anchor, heading, text) of each piece of a page between two headings that can be linked to."""
+    left_out, found = {"h1", "h2", "h3", "pre", "summary", "style", "script"}, [["", "", []]]
+    for one in soup.descendants:
+        if isinstance(one, NavigableString):
+            if left_out.isdisjoint(parent.name for parent in one.parents):
+                found[-1][2].append(str(one))
+        elif one.name in ("h2", "h3") and one.get("id"):
+            found.append([one["id"], one.get_text(), []])
+    return [(anchor, heading, " ".join("".join(words).split())) for anchor, heading, words in found]
