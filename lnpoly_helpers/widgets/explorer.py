@@ -239,6 +239,7 @@ class Explorer(anywidget.AnyWidget):
             data = data | {"text/plain": f"No picture of this state. {error}"}
         else:
             picture, about = figure._repr_mimebundle_()
+            about["image/png"].pop("svg", None)  # a page shows what can be touched, its print takes the PNG
             data, metadata = data | picture | {"text/plain": f"{figure.alt}\n{text}"}, metadata | about
         state = {name: getattr(self, name) for name in self._states()}
         return data, metadata | {"lnpoly": {"explorer": self._name, "state": state}}
