@@ -17,6 +17,7 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 import embed
+import figures
 import printed
 from bs4 import BeautifulSoup, NavigableString
 
@@ -200,12 +201,12 @@ def rendered(nb, site, page):
     nb, resources = ExtractOutputPreprocessor(extract_output_types={"image/png"}).preprocess(nb, resources)
     for name, data in resources["outputs"].items():
         (site / name).write_bytes(data)
+    nb = figures.shown(nb, resources["outputs"], site, page)
     exporter = HTMLExporter(
         extra_template_basedirs=[str(HERE)],
         template_name=TEMPLATE.name,
         template_file="cells.html.j2",
         filters={
-            "size": png_size,
             "markdown2html": to_html,
             "printed": printed.to_html,
             "helper": helper,
@@ -273,14 +274,6 @@ def helper(cell):
         return "Set-up: installation on Colab, and imports"
     names = DEFINES.findall(cell.source)
     return f"Code: {', '.join(names)}" if names and not cell.outputs else None
-
-
-def png_size(output, data):
-    """Width and height of a PNG picture as HTML attributes, so that a page does not jump while it loads."""
-    size = [int.from_bytes(data[k : k + 4], "big") for k in (16, 20)]
-    said = output.get("metadata", {}).get("image/png", {})  # of a picture with more pixels than it is drawn with
-    width, height = said.get("width", size[0]), said.get("height", size[1])
-    return f'width="{width}" height="{height}"'
 
 
 # --- from HTML to a page -----------------------------------------------------------------------------------------
