@@ -11,6 +11,7 @@ from importlib.util import find_spec
 from math import isfinite
 from operator import index
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, runtime_checkable
+from weakref import WeakValueDictionary
 
 import numpy as np
 
@@ -466,15 +467,33 @@ def require_arrangement(arrangement, dimension):
 def read_only(array):
     """A contiguous float64 or bool copy that nobody can write to, so that frozen means frozen.
 
-    What is such a copy already is returned as it is: `dataclasses.replace` shares the matrices that it leaves alone.
+    What is a copy made here is returned as it is: `dataclasses.replace` shares the matrices that it leaves alone. A
+    caller's own array is copied, also one that is read-only, since its owner can make it writeable again.
     """
-    if isinstance(array, np.ndarray):
-        flags = array.flags
-        if flags.c_contiguous and flags.owndata and not flags.writeable:
-            return array
+    if _COPIES.get(id(array)) is array and not array.flags.writeable:
+        return array
     array = np.array(array, order="C")
-    array.flags.writeable = False
+    _lock(array)
     return array
+
+
+def _lock(array):
+    array.flags.writeable = False
+    _COPIES[id(array)] = array
+
+
+_COPIES: WeakValueDictionary[int, np.ndarray] = WeakValueDictionary()  # an array has no hash, so by its address
+
+
+class Frozen:
+    """A frozen dataclass whose arrays nobody can write to: not after a copy, nor when it was pickled and sent."""
+
+    def __setstate__(self, state):
+        for value in state.values():
+            for array in value if isinstance(value, list) else [value]:
+                if isinstance(array, np.ndarray):
+                    _lock(array)
+        self.__dict__.update(state)
 
 
 def freeze(result):

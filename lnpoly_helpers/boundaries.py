@@ -8,6 +8,7 @@ from ._inputs import (
     ArrayLike,
     Bool,
     Float,
+    Frozen,
     Int,
     Real,
     as_float64,
@@ -266,7 +267,7 @@ def expected_crossings(mlp: FoldedMLP) -> float:
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class RayCrossings:
+class RayCrossings(Frozen):
     """Where neurons flip on rays {a x : a > 0}: ray after ray, each in order. For one ray, ``counts`` is one number.
 
     Attributes

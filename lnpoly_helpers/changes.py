@@ -8,6 +8,7 @@ from ._inputs import (
     ArrayLike,
     Bool,
     Float,
+    Frozen,
     Real,
     as_angle,
     as_bits,
@@ -356,7 +357,7 @@ def own_share(mlp: FoldedMLP, z0: Real[ArrayLike, "... d"], z1: Real[ArrayLike, 
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class Coherence:
+class Coherence(Frozen):
     """How the terms f_i = r_i W_out[i] of a rest add up, one number for each move.
 
     kappa = 1 + (n_effective - 1) rho.
@@ -517,7 +518,7 @@ def split_weights(mlp, z0, z1):
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class ContextEffect:
+class ContextEffect(Frozen):
     """What one push does to a layer's output in many contexts, for each direction.
 
     Attributes

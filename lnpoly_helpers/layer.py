@@ -14,6 +14,7 @@ from ._inputs import (
     KINDS,
     ArrayLike,
     Float,
+    Frozen,
     Real,
     as_float64,
     as_normalised,
@@ -108,7 +109,7 @@ def _raise_no_direction(x, unit, kind):
     )
 
 
-class _TwoMatrices:
+class _TwoMatrices(Frozen):
     """What a stored and a folded block share: their checks and their sizes."""
 
     W_in: np.ndarray

@@ -9,6 +9,7 @@ from ._inputs import (
     KINDS,
     ArrayLike,
     Float,
+    Frozen,
     Real,
     as_angle,
     as_float64,
@@ -231,7 +232,7 @@ _X, _WEIGHTS = (_X + 1) / 2, _WEIGHTS / 2
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class WideReLU:
+class WideReLU(Frozen):
     """What a turn does to a wide ReLU layer of random weights; the sizes are root mean squares.
 
     Attributes

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from ._inputs import ArrayLike, Float, Int, Real, as_positive, freeze, positive_integer
+from ._inputs import ArrayLike, Float, Frozen, Int, Real, as_positive, freeze, positive_integer
 from ._lengths import at_unit_scale, length
 from .activations import ACTIVATIONS
 from .layer import FoldedMLP
@@ -31,7 +31,7 @@ _NODES, _WEIGHTS = _quadrature(24)
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class PathProfile:
+class PathProfile(Frozen):
     """The curve that the output draws along each path of a batch.
 
     Attributes
@@ -246,7 +246,7 @@ def _peak(y):
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class TangentRange:
+class TangentRange(Frozen):
     """How far along each path of a batch the tangent map at its start stays within k tolerances.
 
     Attributes

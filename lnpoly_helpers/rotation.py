@@ -16,6 +16,7 @@ from ._inputs import (
     ArrayLike,
     Bool,
     Float,
+    Frozen,
     Int,
     Real,
     as_ends,
@@ -326,7 +327,7 @@ def at_length(mlp: FoldedMLP, length: float) -> FoldedMLP:
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class Crossings:
+class Crossings(Frozen):
     """Every flip on each path of a batch: path after path, each in order. For one path, ``counts`` is a single number.
 
     Attributes

@@ -11,6 +11,7 @@ from ._inputs import (
     ArrayLike,
     Bool,
     Float,
+    Frozen,
     Real,
     as_angle,
     as_float64,
@@ -379,7 +380,7 @@ def survey_network(
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class NetworkReading:
+class NetworkReading(Frozen):
     """What is kept of a network once it was read: some layers, folded, and the vectors that texts make there.
 
     Attributes

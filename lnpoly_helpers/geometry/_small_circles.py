@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .._inputs import Float, Int, require_arrangement
+from .._inputs import Float, Frozen, Int, require_arrangement
 from ._angles import TURN, turn
 from .arrangement import Arrangement
 
@@ -13,7 +13,7 @@ _ROWS = 64  # rows of the crossing matrix at a time: what is in flight stays in 
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class Circles:
+class Circles(Frozen):
     """The boundaries that cut the sphere. Circle i is axis_i . y = level_i, and its neuron is on where that is larger.
 
     Attributes

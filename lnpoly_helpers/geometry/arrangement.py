@@ -4,11 +4,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .._inputs import ArrayLike, Float, Real, as_float64, read_only
+from .._inputs import ArrayLike, Float, Frozen, Real, as_float64, read_only
 
 
 @dataclass(frozen=True, eq=False, repr=False, init=False)
-class Arrangement:
+class Arrangement(Frozen):
     """m half-spaces of R^k: neuron i is on at y iff normals_i . y + offsets_i > 0.
 
     Parameters

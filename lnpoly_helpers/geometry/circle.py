@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .._inputs import ArrayLike, Bool, Float, Int, Real, as_numbers, freeze, require_arrangement
+from .._inputs import ArrayLike, Bool, Float, Frozen, Int, Real, as_numbers, freeze, require_arrangement
 from ._angles import TURN, on_arcs, turn
 from .arrangement import Arrangement
 from .patterns import distinct, neuron_weights
@@ -13,7 +13,7 @@ _SAME = 1e-11  # lines this close are one: a hundred times what rounding does to
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class CirclePartition:
+class CirclePartition(Frozen):
     """The unit circle cut by an arrangement. Arc k runs from ``starts[k]`` to the next start; the last wraps round.
 
     Crossings and arcs are numbered alike, except where several neurons have one line: they flip at one point, which is

@@ -4,7 +4,18 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .._inputs import ArrayLike, Bool, Float, Int, as_float64, as_numbers, freeze, read_only, require_arrangement
+from .._inputs import (
+    ArrayLike,
+    Bool,
+    Float,
+    Frozen,
+    Int,
+    as_float64,
+    as_numbers,
+    freeze,
+    read_only,
+    require_arrangement,
+)
 from .._lengths import at_unit_scale
 from .arrangement import Arrangement
 from .patterns import distinct, pattern_hash
@@ -59,7 +70,7 @@ class RegionPatterns(np.ndarray):
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class PlanePartition:
+class PlanePartition(Frozen):
     """A box of the plane, cut by lines.
 
     Attributes

@@ -7,7 +7,7 @@ from operator import index
 
 import numpy as np
 
-from .._inputs import ArrayLike, Bool, Float, Int, as_numbers
+from .._inputs import ArrayLike, Bool, Float, Frozen, Int, as_numbers
 from . import _faces
 from ._angles import TURN
 from ._small_circles import Circles, blocks, components, crossings, cut_circle, find_circles, gaps
@@ -18,7 +18,7 @@ _CHECKED = 200_000  # crossings that count_faces sorts, looking for three bounda
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class SpherePartition:
+class SpherePartition(Frozen):
     """The unit sphere cut by an arrangement into vertices, arcs and faces.
 
     Arcs are numbered circle after circle, counter-clockwise about the circle's axis: those of circle i are
@@ -377,7 +377,8 @@ def partition_sphere(arrangement: Arrangement) -> SpherePartition:
 
     Notes
     -----
-    n circles that all cross make n^2 - n + 2 faces, at about 100 bytes each: 0.1 GB for n = 1000, 1 GB for n = 3072.
+    n circles that all cross make n^2 - n + 2 faces, of 75 bytes each and 160 while they are found: for n = 3072 0.7 GB,
+    and 1.5 GB on the way.
 
     See Also
     --------

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from .._inputs import ArrayLike, Float, as_float64, freeze, require_installed
+from .._inputs import ArrayLike, Float, Frozen, as_float64, freeze, require_installed
 from .find import Spots, all_layers, as_sum, find_layers, places, same, tensors
 from .run import Enough, Model, array, as_outside, forward, is_bridge, known, network_of, output, reads_one_way
 from .text import Text, Texts, context_windows, one_context
@@ -213,7 +213,7 @@ def capture(norm: Any) -> Iterator[Captured]:
 
 
 @dataclass(frozen=True, eq=False)
-class Trace:
+class Trace(Frozen):
     """One run of a model on one text, seen at one layer. `trace` makes it; its arrays cannot be written to.
 
     Attributes

@@ -7,12 +7,14 @@ import pytest
 from oracles import random_mlp
 
 from lnpoly_helpers import (
+    Arrangement,
     PatternCounter,
     activation_pattern,
     boundary_margin,
     count_patterns,
     normalize,
     partition_circle,
+    partition_sphere,
     pattern_hash,
     restrict,
     slice_basis,
@@ -116,6 +118,36 @@ def test_a_stream_keeps_at_most_32_bytes_for_each_distinct_pattern(rng):
     finally:
         tracemalloc.stop()
     assert counter.n_patterns == n and counter.n_seen == 2 * n
+
+
+def traced(function):
+    """Bytes that a call keeps, and those at its peak."""
+    tracemalloc.start()
+    try:
+        result = function()  # kept until it is measured
+        kept, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert result is not None
+    return kept, peak
+
+
+def test_a_pattern_and_a_face_take_as_much_memory_as_is_documented(rng):
+    """16 bytes a pattern, 75 to 125 while they are merged; 75 a face, 160 while they are found. Nor much less."""
+    n = 100_000
+    chunks = np.array_split(rng.standard_normal((n, 64), dtype=np.float32), 10)
+    counter = PatternCounter()
+    for there, most in ((16, 75), (32, 125)):  # all of them wait, or as many as are known already
+        for chunk in chunks:
+            counter.update(chunk)
+        _, peak = traced(lambda: counter.n_patterns)
+        assert (most - 5) * n < there * n + peak <= most * n + 10_000
+    kept, _ = traced(lambda: PatternCounter() | counter)
+    assert 15 * n < kept < 16 * n + 10_000
+    circles = Arrangement(rng.standard_normal((300, 3)), 0.1 * rng.standard_normal(300))
+    n = partition_sphere(circles).n_faces
+    kept, peak = traced(lambda: partition_sphere(circles))
+    assert 70 * n < kept < 77 * n and 140 * n < peak < 165 * n
 
 
 # --- margins ---

@@ -1,8 +1,13 @@
 """patterns: against Python's own integers, np.unique and direct evaluation."""
 
+import copy
+import pickle
 import subprocess
 import sys
 import tracemalloc
+from concurrent.futures import ThreadPoolExecutor
+from functools import reduce
+from operator import or_
 
 import numpy as np
 import pytest
@@ -169,6 +174,91 @@ def test_patterns_seen_again_take_no_more_memory(rng):
     tracemalloc.stop()
     assert kept < 5 * 16 * 1000  # not the 1.6 MB of a hundred chunks
     assert (counter.n_patterns, counter.n_seen) == (1000, 101_000)
+
+
+# --- counting in several places ---
+
+
+@pytest.fixture
+def hurried_threads():
+    """Threads that take turns as often as they can."""
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    yield
+    sys.setswitchinterval(before)
+
+
+def test_threads_may_update_one_counter(rng, hurried_threads):
+    chunks = [rng.normal(size=(7, 9)) for _ in range(3000)]
+    counter = PatternCounter()
+
+    def update(k):
+        counter.update(chunks[k])
+        if k % 50 == 0:
+            repr(counter), pickle.dumps(counter)
+
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(update, range(len(chunks))))
+    assert (counter.n_patterns, counter.n_seen) == (n_rows(np.concatenate(chunks) > 0), 7 * len(chunks))
+
+
+def test_threads_that_bring_different_numbers_of_neurons_first(hurried_threads):
+    """One number wins, and all chunks of the other are refused."""
+    for _ in range(50):
+        counter = PatternCounter()
+
+        def width(m, counter=counter):
+            try:
+                return counter.update(np.ones((1, m))) and m
+            except ValueError:
+                return None
+
+        with ThreadPoolExecutor(4) as pool:
+            taken = set(pool.map(width, [3, 4] * 4)) - {None}
+        assert len(taken) == 1 and counter.n_patterns == 1
+
+
+@pytest.mark.parametrize("send", [copy.copy, copy.deepcopy, lambda counter: pickle.loads(pickle.dumps(counter))])
+def test_a_copy_counts_on_by_itself(rng, send):
+    pre = rng.normal(size=(400, 12))
+    counter = PatternCounter().update(pre[:100]).update(pre[50:150])
+    other = send(counter)
+    assert repr(other) == repr(counter)
+    other.update(pre[150:300])
+    counter.update(pre[300:])
+    assert counter.n_patterns == n_rows(np.concatenate([pre[:150], pre[300:]]) > 0) and counter.n_seen == 300
+    assert other.n_patterns == n_rows(pre[:300] > 0) and other.n_seen == 350
+    with pytest.raises(ValueError, match="expected 12 neurons"):
+        other.update(pre[:, 1:])
+
+
+def test_what_is_sent_of_a_counter_is_sixteen_bytes_a_pattern(rng):
+    counter = PatternCounter()
+    for _ in range(10):
+        counter.update(rng.normal(size=(2000, 3072)).astype(np.float32))
+    assert counter.n_patterns == 20_000
+    assert len(pickle.dumps(counter)) < 16 * 20_000 + 500
+
+
+@given(st.lists(st.integers(0, 60), max_size=6), st.integers(0, 2**32 - 1))
+def test_parts_counted_apart_and_put_together_are_the_whole(cuts, seed):
+    pre = np.random.default_rng(seed).normal(size=(60, 5))
+    parts = [PatternCounter().update(chunk) for chunk in np.split(pre, sorted(cuts))]
+    before = [repr(part) for part in parts]
+    whole = reduce(or_, parts)
+    assert (whole.n_patterns, whole.n_seen) == (n_rows(pre > 0), 60)
+    assert [repr(part) for part in parts] == before
+    whole.update(-pre)
+    assert whole.n_patterns == n_rows(np.concatenate([pre, -pre]) > 0)
+    assert repr(PatternCounter() | whole) == repr(whole | PatternCounter()) == repr(whole)
+
+
+def test_counters_of_different_layers_are_not_put_together(rng):
+    one, other = PatternCounter().update(rng.normal(size=(3, 5))), PatternCounter().update(rng.normal(size=(3, 6)))
+    with pytest.raises(ValueError, match="counters: expected 5 neurons as in the first chunk, got 6"):
+        one | other
+    with pytest.raises(TypeError, match="unsupported operand"):
+        one | {1}  # pyright: ignore
 
 
 def test_a_counter_says_its_counts():

@@ -50,6 +50,19 @@ def test_modules_in_four_lines(llama, capsys):
     check(llama, parts["mlp"], capsys.readouterr().out)
 
 
+def test_text_counted_in_two_processes_is_counted_as_in_one(monkeypatch, capsys):
+    texts = lnpoly_helpers.prompts()[:6]
+    monkeypatch.setattr(lnpoly_helpers, "prompts", lambda: texts)
+    exec(EXAMPLES[3], found := {})
+    model = load_model("nano-ln-relu")
+    x = lnpoly_helpers.residuals(model, texts, 1)
+    here = lnpoly_helpers.PatternCounter().update(lnpoly_helpers.mlp_block(model, 1).preactivations(x))
+    assert repr(found["counter"]) == repr(here) == capsys.readouterr().out.strip()
+    assert here.n_patterns > 100
+    n_parts = found["texts"].npartitions
+    assert n_parts == 2 and "num_workers=2" in EXAMPLES[3]
+
+
 def check(llama, mlp, printed):
     """Neurons on at one token and off at the other, by the model itself, are crossed an odd number of times."""
     layer, seen = llama.model.layers[5], []

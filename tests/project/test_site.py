@@ -459,6 +459,34 @@ def test_search_knows_every_page_and_each_of_its_sections(site):
     assert entry[0] == "reference.html" and "arcs" in entry[4]
 
 
+def test_figure_follows_dark_mode_and_stacks_its_panels_where_it_can(site):
+    for path in build.notebooks():
+        shown = {}
+        for output in (
+            output for cell in nbformat.read(path, as_version=4).cells for output in cell.get("outputs", [])
+        ):
+            if "image/png" in output.get("data", {}) and "lnpoly" not in output.metadata:
+                about = output.metadata["image/png"]
+                shown[about["alt"]] = about
+        figures = read(site / f"{path.stem}.html").select("figure:not(.explorer)")
+        assert {figure.img["alt"] for figure in figures} == set(shown)
+        for figure in figures:
+            about = shown[figure.img["alt"]]
+            assert figure.img["src"].endswith(".svg" if "svg" in about else ".png")
+            assert (site / figure.img["src"]).is_file()
+            assert len(figure.select(".panel[aria-hidden]")) == len(about.get("panels", []))
+            if "width" in about:
+                assert (figure.img["width"], figure.img["height"]) == (str(about["width"]), str(about["height"]))
+
+
+def test_first_page_opens_with_an_explorer(site):
+    page = read(site / "index.html")
+    (figure,) = page.select("figure.explorer")
+    assert figure["data-explorer"] == "circle" and json.loads(figure.script.string)
+    assert len(figure.img["alt"]) > 60
+    assert str(page).index("data-explorer") < str(page).index("The notebooks</h2>")
+
+
 # --- formulas, tables, code, answers ----------------------------------------------------------------------------
 
 
