@@ -50,12 +50,15 @@ def picture(name, png, about, site):
     whole = [{"box": [0, 0, width, height], "alt": about.get("alt", "")}]
     panels = about.get("panels") or whole
     svg = gzip.decompress(base64.b64decode(about["svg"])).decode() if "svg" in about else ""
+    if svg:
+        (site / name.with_suffix(".svg")).write_text(svg, encoding="utf-8")
     images = []
     for k, panel in enumerate(panels):
         file = name if len(panels) == 1 else name.with_stem(f"{name.stem}_{k}")
         if svg:
             file = file.with_suffix(".svg")
-            (site / file).write_text(cut_svg(svg, panel["box"], (width, height)), encoding="utf-8")
+            piece = svg if len(panels) == 1 else cut_svg(svg, panel["box"], (width, height))
+            (site / file).write_text(piece, encoding="utf-8")
         elif len(panels) > 1:
             (site / file).write_bytes(cut_png(png, panel["box"], width))
         images.append(image(file, panel, "drawn" if svg else "painted"))
