@@ -76,7 +76,7 @@ def plot_sphere(
         shown.set_clip_path(rim)
     if labels:
         _label_faces(ax, patterns, right**2 + up**2 > 1, side)
-    margin = 0.02 * half_width if half_width >= 1 else 0
+    margin = 0.05 * half_width if half_width >= 1 else 0
     ax.set(xlim=(-half_width - margin, half_width + margin), ylim=(-half_width - margin, half_width + margin))
     ax.set_aspect("equal")
     ax.axis("off")
