@@ -28,6 +28,21 @@ def read_data(path):
         ) from None
 
 
+def read_json(path):
+    """What a JSON file that comes with the package says: an object."""
+    try:
+        found = json.loads(read_data(path))
+    except ValueError as error:
+        found = error
+    if not isinstance(found, dict):
+        raise ValueError(
+            f"{path}: expected a file in JSON that comes with lnpoly_helpers, got a damaged one"
+            f"{f' ({found})' if isinstance(found, ValueError) else ''}. "
+            f"Install the package again, or restore data/ in your clone with git."
+        )
+    return found
+
+
 def prompts() -> list[str]:
     """The texts on which the notebooks take statistics (``data/prompts.txt``).
 
@@ -75,7 +90,7 @@ def published() -> dict[str, Any]:
     >>> dict(zip(numbers["layers"], numbers["later positions"], strict=True))[0]
     1.21
     """
-    return json.loads(read_data(data_folder() / "published" / "gpt2_residual_std.json"))
+    return read_json(data_folder() / "published" / "gpt2_residual_std.json")
 
 
 def published_neurons(network: str = "stanford-gpt2-small-a") -> dict[str, Any]:
@@ -122,7 +137,7 @@ def published_neurons(network: str = "stanford-gpt2-small-a") -> dict[str, Any]:
     >>> found["together"]["neurons"], found["together"]["misses"], found["layers"]["quartiles"]["height"].shape
     (1533, 0, (3, 12))
     """
-    found = json.loads(read_data(data_folder() / "published" / "neurons.json"))
+    found = read_json(data_folder() / "published" / "neurons.json")
     networks = found.pop("networks")
     if network not in networks:
         raise ValueError(f"network: expected one of {', '.join(networks)}, got {network!r}.")
@@ -214,7 +229,7 @@ def coverage() -> dict[str, dict[str, Any]]:
     >>> coverage()["Llama"]["norm"], coverage()["Llama"]["gated"]
     ('rmsnorm', True)
     """
-    return json.loads(read_data(data_folder() / "results" / "coverage.json"))
+    return read_json(data_folder() / "results" / "coverage.json")
 
 
 def predictions(model: str = "gpt2") -> dict[str, Any]:
@@ -256,7 +271,7 @@ def _named(kind, name, argument, remedy=""):
     names = sorted(path.stem for path in folder.glob("*.json"))
     if names and name not in names:  # without any, reading says what is gone
         raise ValueError(f"{argument}: expected one of {', '.join(names)}, got {name!r}.{remedy}")
-    return json.loads(read_data(folder / f"{name}.json"))
+    return read_json(folder / f"{name}.json")
 
 
 def compare_predictions(
@@ -331,7 +346,7 @@ def save_results(
     model : str
         The model's name, as `model_name` gives it.
     notebook : str
-        ``"06"``.
+        ``"06"``: of letters, digits, "-", "_" and ".".
     numbers : dict
         One key a measured figure; values are numbers or lists of numbers.
     folder : path, optional
@@ -346,7 +361,9 @@ def save_results(
     Raises
     ------
     ValueError
-        The file that is there is no JSON.
+        A name that would leave the folder, or the file that is there is no results file.
+    OSError
+        There is no place to write; the message says how to name another.
 
     See Also
     --------
@@ -361,14 +378,37 @@ def save_results(
     """
     if folder is None:
         folder = os.environ.get("LNPOLY_RESULTS") or _default_folder()
-    path = Path(folder) / re.sub(r"[^\w.-]+", "_", model).strip("_") / f"{notebook}.json"
+    path = Path(folder).expanduser() / _file_name(model, "model") / f"{_file_name(notebook, 'notebook')}.json"
     numbers = {key: np.asarray(value, dtype=np.float64).tolist() for key, value in numbers.items()}
+    try:
+        return _saved(model, path, numbers)
+    except OSError as error:
+        raise type(error)(
+            f"{path.parent}: expected a folder to write into, got {error.strerror or error}. "
+            f"Name another by folder=... or in the environment variable LNPOLY_RESULTS."
+        ) from None
+
+
+def _file_name(name, argument):
+    """A name as part of a path: a model's may hold anything, but none leads out of its folder."""
+    cleaned = re.sub(r"[^\w.-]+", "_", str(name)).strip("_")
+    if not cleaned.strip(".") or (argument == "notebook" and cleaned != name):
+        raise ValueError(
+            f"{argument}: expected a name that a file can have, as '06' or 'gpt2', got {name!r}. "
+            f"The place to write into is another argument, folder."
+        )
+    return cleaned
+
+
+def _saved(model, path, numbers):
+    """What `save_results` says, once the names are known to be good."""
     if not path.exists():
         _write(path, numbers)
         return f"{model}: {len(numbers)} figures written to {path.parent.name}/{path.name}, the first of this model"
     try:
         reference = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
+        reference = {key: np.asarray(value, dtype=np.float64) for key, value in reference.items()}
+    except (ValueError, TypeError, AttributeError) as error:
         raise ValueError(
             f"{path}: expected a results file in JSON, got one that cannot be read ({error}). "
             f"Restore it with git, or delete it to have it written anew."

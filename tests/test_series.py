@@ -1,6 +1,7 @@
 """Results files: written once, compared afterwards, never overwritten. Predictions: held to a run, never to taste."""
 
 import json
+import os
 
 import numpy as np
 import pytest
@@ -49,11 +50,72 @@ def test_a_difference_is_named_and_the_reference_stays(tmp_path, change, key):
     assert json.loads((tmp_path / "a_b_c" / "07.new.json").read_text()).keys() == (NUMBERS | change).keys()
 
 
-def test_a_damaged_reference_is_named(tmp_path):
+@pytest.mark.parametrize("content", ["{ not json", "[1]", "3", '{"angle": "wide"}', '{"angle": [1, [2]]}', "\0"])
+def test_a_damaged_reference_is_named(tmp_path, content):
     (tmp_path / "m").mkdir()
-    (tmp_path / "m" / "06.json").write_text("{ not json")
+    (tmp_path / "m" / "06.json").write_text(content)
     with pytest.raises(ValueError, match="expected a results file in JSON, got.*Restore it"):
         save_results("m", "06", NUMBERS, folder=tmp_path)
+
+
+@pytest.mark.parametrize("model", ["..", ".", "", "...", "/", "__"])
+def test_a_model_whose_name_would_leave_the_folder_is_refused(tmp_path, model):
+    with pytest.raises(ValueError, match="^model: expected a name that a file can have, .* got '"):
+        save_results(model, "06", NUMBERS, folder=tmp_path / "in" / "here")
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("notebook", ["../06", "..", "", "/etc/06", "a/b", "a\\b", "06\n", "\0"])
+def test_a_notebook_whose_name_would_leave_the_folder_is_refused(tmp_path, notebook):
+    with pytest.raises(ValueError, match="^notebook: expected a name that a file can have, .* got '"):
+        save_results("gpt2", notebook, NUMBERS, folder=tmp_path / "in" / "here")
+    assert not list(tmp_path.iterdir())
+
+
+def test_any_other_name_of_a_model_stays_inside(tmp_path):
+    for k, model in enumerate(
+        ["../../gpt2", "/abs/gpt2", "C:\\gpt2", "gpt2 (folder)", "näno", "a\0b", "~/gpt2", ".gpt2"]
+    ):
+        save_results(model, "06", NUMBERS, folder=tmp_path / "in")
+        assert len(list((tmp_path / "in").rglob("06.json"))) == k + 1
+    assert [path.name for path in tmp_path.iterdir()] == ["in"]
+
+
+@pytest.fixture
+def nobody_may_write(tmp_path):
+    """A folder that may be read, and a user who is not root, whom no permission stops."""
+    if os.name != "posix":
+        pytest.skip("permissions of this kind are POSIX's")
+    folder = tmp_path / "closed"
+    folder.mkdir(mode=0o555)
+    before = os.geteuid()
+    if before == 0:
+        os.seteuid(65534)
+    yield folder
+    os.seteuid(before)
+
+
+def test_without_a_place_to_write_the_error_names_the_way_out(tmp_path, monkeypatch):
+    (tmp_path / "file").write_text("")
+    for folder in (tmp_path / "file", tmp_path / "file" / "deeper", "/proc/nowhere", tmp_path / ("x" * 300)):
+        with pytest.raises(OSError, match="expected a folder to write into, got .*LNPOLY_RESULTS") as caught:
+            save_results("gpt2", "06", NUMBERS, folder=folder)
+        assert len(str(caught.value).splitlines()) == 1
+        monkeypatch.setenv("LNPOLY_RESULTS", str(folder))
+        with pytest.raises(OSError, match="folder to write into, got .* the environment variable LNPOLY_RESULTS"):
+            save_results("gpt2", "06", NUMBERS)
+
+
+def test_a_read_only_folder_is_named(nobody_may_write):
+    with pytest.raises(PermissionError, match=r"expected a folder to write into, got Permission denied\. Name another"):
+        save_results("gpt2", "06", NUMBERS, folder=nobody_may_write)
+
+
+def test_a_home_in_the_environment_is_that_home(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("LNPOLY_RESULTS", "~/results")
+    save_results("gpt2", "06", NUMBERS)
+    assert (tmp_path / "results" / "gpt2" / "06.json").is_file()
 
 
 def test_published_numbers_are_complete():

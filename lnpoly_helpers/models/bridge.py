@@ -1,5 +1,6 @@
 """From a folder in Hugging Face format or a GGUF file to a TransformerBridge that computes as transformers does."""
 
+import re
 from contextlib import contextmanager
 from copy import deepcopy
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
@@ -45,14 +46,14 @@ def architecture(path, who):
     from transformers import AutoConfig
 
     folder, options, stating = files(path)
-    with _one_error(f"{who}: expected {stating} that transformers can read"):
+    with one_error(f"{who}: expected {stating} that transformers can read"):
         config = AutoConfig.from_pretrained(folder, **options)
     try:
         name = determine_architecture_from_hf_config(config)
     except ValueError:
         stated = ", ".join(getattr(config, "architectures", None) or []) or config.model_type
         raise ValueError(f"{who}: expected an architecture that TransformerBridge supports, got {stated}.") from None
-    with _one_error(f"{who}: expected {stating} that TransformerBridge can read"):
+    with one_error(f"{who}: expected {stating} that TransformerBridge can read"):
         cfg = build_bridge_config_from_hf(config, name, folder, torch.float32)
         adapter = ArchitectureAdapterFactory.select_architecture_adapter(cfg)
     blocks = (adapter.component_mapping or {}).get("blocks")
@@ -93,9 +94,9 @@ def _boot(path, who, tokenizer, dtype):
     damaged = f"A file is damaged, or of another model. Put the right one into {folder}."
     dtype, other = getattr(torch, dtype), None
     if tokenizer is not None or is_gguf(path):
-        with _one_error(f"{who}: expected a tokenizer that transformers can read"):
+        with one_error(f"{who}: expected a tokenizer that transformers can read"):
             other = _read_tokenizer(tokenizer or path)
-    fits = _one_error(f"{who}: expected weights that fit {stating}", damaged)
+    fits = one_error(f"{who}: expected weights that fit {stating}", damaged)
     # both libraries draw random numbers, the first for what it does not find; the caller's own go on as if nothing was
     with fits, _no_progress_bar(), torch.random.fork_rng(devices=[]), all_digits(dtype):
         architecture_class: Any = get_hf_model_class_for_architecture(name)
@@ -113,7 +114,9 @@ def _boot(path, who, tokenizer, dtype):
     unfilled = sorted(key for key in found["missing_keys"] if not key.startswith(head))
     if unfilled:
         raise ValueError(f"{who}: expected weights that fit {stating}, got none for {unfilled[0]}. {damaged}")
-    runs = _one_error(f"{who}: expected a model and a tokenizer that TransformerBridge can run")
+    if over := _layers_too_many(model, found["unexpected_keys"]):
+        raise ValueError(f"{who}: expected weights that fit {stating}, got more layers than that, as {over}. {damaged}")
+    runs = one_error(f"{who}: expected a model and a tokenizer that TransformerBridge can run")
     with runs, torch.random.fork_rng(devices=[]):
         where = {"tokenizer": other, "device": "cpu", "dtype": dtype}
         bridge = TransformerBridge.boot_transformers(folder, hf_model=model, **where).eval()
@@ -126,6 +129,14 @@ def _boot(path, who, tokenizer, dtype):
         )
     require_agreement(bridge, alone(bridge), who)
     return bridge
+
+
+def _layers_too_many(model, unexpected):
+    """One of the tensors that a file has and a model has no place for, if the model has its like in other layers."""
+    start = f"{model.base_model_prefix}."
+    numberless = lambda key: re.sub(r"\d+", "0", key.removeprefix(start))  # noqa: E731
+    known = {numberless(key) for key in model.state_dict()}
+    return min((key for key in unexpected if re.search(r"\d", key) and numberless(key) in known), default=None)
 
 
 def boot_native(config, dtype):
@@ -155,7 +166,7 @@ def fresh(model, seed):
 
 
 @contextmanager
-def _one_error(expected, remedy=""):
+def one_error(expected, remedy=""):
     """Whatever another library raises becomes one ValueError with the gist of it."""
     try:
         yield

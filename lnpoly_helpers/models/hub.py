@@ -7,7 +7,9 @@ one error that says what was expected, what came and what to do.
 import hashlib
 import importlib.util
 import itertools
+import json
 import logging
+import os
 import re
 import sys
 import threading
@@ -82,6 +84,14 @@ WHOLE = (WEIGHTS, TOKENIZER)
 _ATTEMPTS = itertools.count()
 
 
+def require_whole_seconds():
+    """Refuse nonsense in the environment at which huggingface_hub would fail on import, without naming it."""
+    for name in ("HF_HUB_DOWNLOAD_TIMEOUT", "HF_HUB_ETAG_TIMEOUT"):
+        value = os.environ.get(name) or "1"
+        if not value.strip().isdecimal():
+            raise ValueError(f"{name}: expected whole seconds in the environment, got {value!r}. Correct or remove it.")
+
+
 def gguf_file(folder):
     """The GGUF file of a folder, if it holds no model in Hugging Face format; None if it has none of these either."""
     found = sorted(folder.glob("*.gguf")) if what_is_missing(folder, (WEIGHTS,)) else []
@@ -116,8 +126,18 @@ def _all_there(folder, files):
 
 
 def _shards(index):
-    """The files that an index of sharded weights names."""
-    return sorted(set(re.findall(r'"([\w.-]+\.safetensors)"', index.read_text("utf-8"))))
+    """The files that an index of sharded weights names: they lie beside it, or it is refused."""
+    try:
+        names = set(json.loads(index.read_text("utf-8"))["weight_map"].values())
+    except (ValueError, TypeError, KeyError, AttributeError):
+        names = set()
+    wrong = sorted(str(name) for name in names if not (isinstance(name, str) and re.fullmatch(r"\w[\w.-]*", name)))
+    if wrong or not names:
+        raise ValueError(
+            f"{index}: expected an index that names the files of the weights beside it, got "
+            f"{repr(wrong[0]) if wrong else 'none that can be read'}. Put the model's own index there."
+        )
+    return sorted(names)
 
 
 def weights_sha256(path):

@@ -2,14 +2,13 @@
 
 import functools
 import hashlib
-import json
 import os
 import re
 from pathlib import Path
 from typing import Any
 
 from .._inputs import one_of, require_installed
-from ..series import data_folder, read_data
+from ..series import data_folder, read_data, read_json
 from . import bridge, hub
 from .bridge import TransformerBridge
 from .run import Model, is_bridge
@@ -23,6 +22,9 @@ _IN_ITS_PLACE = {
     "smollm2": "smollm2-4bit,\na language model of 135 million weights, each rounded to 4 bits",
     "nano-ln-gelu": "nano-ln-gelu,\na small model trained for this series",
 }
+
+
+_RESTORE = "Install the package again, or restore data/ in your clone with git."
 
 
 def model_card(name: str) -> dict[str, Any]:
@@ -41,7 +43,7 @@ def model_card(name: str) -> dict[str, Any]:
     Raises
     ------
     ValueError
-        The name is another.
+        The name is another, or the file of the cards is damaged.
 
     See Also
     --------
@@ -54,7 +56,13 @@ def model_card(name: str) -> dict[str, Any]:
     """
     if name not in EMBEDDED:
         raise ValueError(f"name: expected one of {', '.join(EMBEDDED)}, got {name!r}. Only these have a card.")
-    return json.loads(read_data(data_folder() / "manifest.json"))[name]
+    path = data_folder() / "manifest.json"
+    card = read_json(path).get(name)
+    if not isinstance(card, dict) or not {"file", "sha256", "config"} <= card.keys():
+        raise ValueError(
+            f"{path}: expected the card of {name} with file, sha256 and config, got a damaged one. {_RESTORE}"
+        )
+    return card
 
 
 def load_model(
@@ -127,6 +135,7 @@ def load_model(
     (4, 128)
     """
     require_installed("load_model", "models", *LIBRARIES)
+    hub.require_whole_seconds()
     is_path, is_hub_name = _is_path(name), _is_hub_name(name)
     if not (is_path or is_hub_name):
         raise ValueError(
@@ -207,9 +216,14 @@ def _tokenizer_folder(name):
 
 
 def _load_what_there_is(dtype):
-    chosen = os.environ.get("LNPOLY_MODEL", "auto")
+    chosen = os.environ.get("LNPOLY_MODEL", "").strip()
     if chosen not in ("", "auto"):
-        return load_model(chosen, dtype=dtype)
+        try:
+            return load_model(chosen, dtype=dtype)
+        except (ValueError, FileNotFoundError, ConnectionError) as error:
+            # whoever wrote "auto" should learn where that name comes from
+            kind = next(kind for kind in (ValueError, FileNotFoundError, ConnectionError) if isinstance(error, kind))
+            raise kind(f"LNPOLY_MODEL={chosen}, in the environment: {error}") from None
     if hub.cached_folder("gpt2") or hub.hub_answers("gpt2", seconds=4):
         try:
             return load_model("gpt2", dtype=dtype)
@@ -222,18 +236,19 @@ def _load_what_there_is(dtype):
 
 def _load_embedded(name, dtype):
     card = model_card(name)
-    path = data_folder() / card["file"]
+    path = data_folder() / Path(str(card["file"])).name
     content = read_data(path)
     found = hashlib.sha256(content).hexdigest()
     if found != card["sha256"]:
         raise ValueError(
-            f"{path}: expected sha256 {card['sha256'][:16]}..., got {found[:16]}... ({len(content):,} bytes): the file "
-            f"is damaged or was changed. Install the package again, or restore data/ in your clone with git."
+            f"{path}: expected sha256 {str(card['sha256'])[:16]}..., got {found[:16]}... ({len(content):,} bytes): the "
+            f"file is damaged or was changed. {_RESTORE}"
         )
     from safetensors.torch import load
 
-    model = boot_native(card["config"], dtype)
-    model.load_state_dict(load(content))
+    with bridge.one_error(f"{data_folder() / 'manifest.json'}: expected the config of {name}", _RESTORE):
+        model = boot_native(card["config"], dtype)
+        model.load_state_dict(load(content))
     model.cfg.model_name = name
     return model
 

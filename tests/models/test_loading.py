@@ -25,6 +25,7 @@ from lnpoly_helpers import (
     fold_layer_norm,
     load_model,
     mlp_block,
+    model_card,
     model_name,
     normalize,
     positions,
@@ -35,6 +36,7 @@ from lnpoly_helpers import (
     untrained,
 )
 from lnpoly_helpers.models import hub as hub_room
+from lnpoly_helpers.models import load as load_room
 
 NO_LN = "apollo-research/gpt2_noLN"
 TEXT = "the cat sat on the mat and the cat ate"
@@ -107,6 +109,82 @@ def test_the_environment_chooses_what_auto_is(tmp_path, monkeypatch):
         load_model("auto")
 
 
+@pytest.mark.parametrize(
+    "value, kind, says",
+    [
+        ("a b c", ValueError, "name: expected one of nano-ln-relu, .* got 'a b c'"),
+        ("/nowhere/gpt2", FileNotFoundError, "expected a folder in Hugging Face format, got none. Check the path"),
+        ("../..\n", ValueError, "|expected a model in Hugging Face format"),
+        ("~nobody-here/gpt2", ValueError, "there is no home folder for '~nobody-here'"),
+    ],
+)
+def test_nonsense_in_the_environment_is_named_as_what_it_is(value, kind, says, monkeypatch):
+    monkeypatch.setenv("LNPOLY_MODEL", value)
+    with pytest.raises(
+        (kind, FileNotFoundError), match=f"^LNPOLY_MODEL={re.escape(value.strip())}, in the env.*({says})"
+    ):
+        load_model("auto")
+
+
+@pytest.mark.parametrize("variable", ["HF_HUB_DOWNLOAD_TIMEOUT", "HF_HUB_ETAG_TIMEOUT"])
+def test_seconds_in_the_environment_that_are_none_are_named(variable, monkeypatch):
+    monkeypatch.setenv(variable, "soon")
+    with pytest.raises(
+        ValueError, match=f"^{variable}: expected whole seconds in the environment, got 'soon'. Correct"
+    ):
+        load_model("nano-ln-relu")
+
+
+def test_space_around_a_name_in_the_environment_is_none(monkeypatch):
+    monkeypatch.setenv("LNPOLY_MODEL", " nano-ln-relu ")
+    assert model_name(load_model("auto")) == "nano-ln-relu"
+
+
+MANIFESTS = {
+    "no JSON": (
+        "{",
+        "manifest.json: expected a file in JSON that comes with lnpoly_helpers, got a damaged one (Expect",
+    ),
+    "a list": (
+        "[]",
+        "manifest.json: expected a file in JSON that comes with lnpoly_helpers, got a damaged one. Instal",
+    ),
+    "another model's": (
+        "{}",
+        "manifest.json: expected the card of nano-ln-relu with file, sha256 and config, got a dam",
+    ),
+    "no config": (
+        '{"nano-ln-relu": {"file": "a", "sha256": "b"}}',
+        "expected the card of nano-ln-relu with file, sha256 and config, got a damaged one. Install the package again",
+    ),
+    "no text": ("\0\udcff", "manifest.json: expected a file in JSON that comes with lnpoly_helpers, got a damaged one"),
+}
+
+
+@pytest.mark.parametrize("content, says", MANIFESTS.values(), ids=MANIFESTS)
+def test_a_damaged_manifest_ends_in_one_error(content, says, tmp_path, monkeypatch):
+    monkeypatch.setattr(load_room, "data_folder", lambda: tmp_path)
+    (tmp_path / "manifest.json").write_bytes(content.encode("utf-8", "surrogateescape"))
+    for call in (load_model, model_card):
+        with pytest.raises(ValueError) as caught:
+            call("nano-ln-relu")
+        assert says in str(caught.value) and "restore data/" in str(caught.value)
+        assert len(str(caught.value).splitlines()) == 1
+
+
+def test_a_card_with_another_config_ends_in_one_error(tmp_path, monkeypatch):
+    card = model_card("nano-ln-relu")
+    shutil.copy(load_room.data_folder() / card["file"], tmp_path)
+    monkeypatch.setattr(load_room, "data_folder", lambda: tmp_path)
+    for change in ({"d_mlp": 5}, {"d_model": "many"}, {"no such thing": 1}, {"n_layers": 3}):
+        manifest = {"nano-ln-relu": card | {"config": card["config"] | change}}
+        (tmp_path / "manifest.json").write_text(json.dumps(manifest))
+        with pytest.raises(
+            ValueError, match="manifest.json: expected the config of nano-ln-relu, got .*Install the pack"
+        ):
+            load_model("nano-ln-relu")
+
+
 def test_auto_without_gpt2_is_an_embedded_model_with_a_banner_that_is_always_the_same(capsys, monkeypatch):
     """Where SmolLM2 is not installed; where it is, see test_smollm2.py."""
     monkeypatch.delenv("LNPOLY_MODEL", raising=False)
@@ -120,13 +198,18 @@ def test_auto_without_gpt2_is_an_embedded_model_with_a_banner_that_is_always_the
     assert "shows nano-ln-gelu,\na small model trained for this series.\n" in said[0]
 
 
-def in_shards(folder):
-    """The same weights in several files, and a tokenizer of the older form."""
+def weights_in_shards(folder):
     model = transformers.GPT2LMHeadModel.from_pretrained(folder)
     (folder / "model.safetensors").unlink()
     model.save_pretrained(folder, max_shard_size="100KB")
+    assert (folder / "model.safetensors.index.json").is_file()
+
+
+def in_shards(folder):
+    """The same weights in several files, and a tokenizer of the older form."""
+    weights_in_shards(folder)
     (folder / "tokenizer.json").unlink()
-    assert (folder / "model.safetensors.index.json").is_file() and (folder / "merges.txt").is_file()
+    assert (folder / "merges.txt").is_file()
 
 
 def pickled(folder):
@@ -179,8 +262,51 @@ def of_another_width(folder):
     (folder / "config.json").write_text(json.dumps(config | {"n_embd": 48}))
 
 
+def with_fewer_layers(folder):
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps(config | {"n_layer": 1}))
+
+
+def index_of(*names):
+    """Shards, by an index that names other files."""
+
+    def change(folder):
+        weights_in_shards(folder)
+        index = folder / "model.safetensors.index.json"
+        content = json.loads(index.read_text())
+        shutil.move(folder / sorted(set(content["weight_map"].values()))[0], folder.parent / "outside.safetensors")
+        for key, name in zip(content["weight_map"], names * len(content["weight_map"]), strict=False):
+            content["weight_map"][key] = name
+        index.write_text(json.dumps(content))
+
+    return change
+
+
 SAVE = "save_pretrained"
+INDEX = "model.safetensors.index.json: expected an index that names the files of the weights beside it, got "
 DAMAGE = {
+    "fewer layers than the file": (
+        with_fewer_layers,
+        ValueError,
+        "expected weights that fit config.json, got more layers than that, as transformer.h.1.",
+    ),
+    "an index that names a file outside": (
+        index_of("../outside.safetensors"),
+        ValueError,
+        INDEX + "'../outside.safetensors'. Put the model's own index there.",
+    ),
+    "an index that names a file by its path": (index_of("/etc/passwd"), ValueError, INDEX + "'/etc/passwd'"),
+    "an index that names no text": (index_of(3), ValueError, INDEX + "'3'"),
+    "a broken index": (
+        lambda folder: (weights_in_shards(folder), write("model.safetensors.index.json", "{")(folder)),
+        ValueError,
+        INDEX + "none that can be read",
+    ),
+    "an index of nothing": (
+        lambda folder: (weights_in_shards(folder), write("model.safetensors.index.json", '{"weight_map": {}}')(folder)),
+        ValueError,
+        INDEX + "none that can be read",
+    ),
     "no config": (drop("config.json"), FileNotFoundError, f"got a folder without config.json. {SAVE}"),
     "no weights": (drop("model.safetensors"), FileNotFoundError, "got a folder without weights (model.safetensors, or"),
     "no tokenizer": (drop("tokenizer.json"), FileNotFoundError, "got a folder without a tokenizer (tokenizer.json, or"),
@@ -201,6 +327,7 @@ def test_a_folder_that_is_not_whole_ends_in_one_error(tiny, tmp_path, damage, ki
     with pytest.raises(kind) as caught:
         load_model(folder)
     assert says in str(caught.value) and "damaged" in str(caught.value).split(": expected")[0]
+    assert len(str(caught.value).splitlines()) == 1
     assert type(caught.value) is kind and (caught.value.__suppress_context__ or caught.value.__context__ is None)
 
 
