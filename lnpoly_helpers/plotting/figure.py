@@ -75,7 +75,7 @@ class LabelledFigure(Figure):
     def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> tuple[dict, dict]:
         drawn = io.BytesIO()
         with matplotlib.rc_context(_SETTINGS):
-            self.draw_without_rendering()  # arranging panels may change ticks, and then their room
+            self._arrange()
             self.savefig(drawn, format="png", dpi=2 * self.dpi, metadata={"Software": None})
             panels = self._panels()
             # an image would not follow the ground, and what is drawn upon it would
@@ -90,6 +90,11 @@ class LabelledFigure(Figure):
             about["svg"] = base64.b64encode(svg).decode()
         data = {"image/png": base64.b64encode(png.getvalue()).decode(), "text/plain": self.alt}
         return data, {"image/png": about}
+
+    def _arrange(self) -> None:
+        """Give panels their places, which changes their ticks and what room those need: until that settles."""
+        for _ in range(3 if self.get_layout_engine() else 0):
+            self.draw_without_rendering()
 
     def _panels(self) -> list[dict[str, Any]]:
         """Where each panel is, in pixels of the screen from the top left corner, and its part of the text.
@@ -141,8 +146,7 @@ class LabelledFigure(Figure):
         """The picture as PNG bytes, for one that changes many times a second: only the first call arranges panels."""
         png = io.BytesIO()
         with matplotlib.rc_context(_SETTINGS):
-            if self.get_layout_engine():
-                self.draw_without_rendering()
+            self._arrange()
             FigureCanvasAgg(self).print_png(png, metadata={"Software": None}, pil_kwargs={"compress_level": 1})
         self.set_layout_engine("none")
         return png.getvalue()
