@@ -7,7 +7,7 @@ from operator import index
 
 import numpy as np
 
-from .._inputs import ArrayLike, Bool, Float, Frozen, Int, as_numbers
+from .._inputs import ArrayLike, Bool, Float, Frozen, Int, Real, as_float64, as_numbers
 from . import _faces
 from ._angles import TURN
 from ._small_circles import Circles, blocks, components, crossings, cut_circle, find_circles, gaps
@@ -236,6 +236,46 @@ class SpherePartition(Frozen):
         edges = np.array([edge for curve in self._edges(face) for edge in curve], dtype=np.int64)
         circles = np.searchsorted(self.starts, edges // 2, side="right") - 1
         return self.arc_faces[edges // 2, 1 - edges % 2], self.circles.neurons[circles]
+
+    def face_at(self, point: Real[ArrayLike, "3"]) -> int:
+        """The face that holds a point: the way to the boundary nearest to it crosses no other, so that arc bounds it.
+
+        Parameters
+        ----------
+        point : array_like [3]
+            Anything but zero; its direction counts.
+
+        Returns
+        -------
+        int
+            On a boundary, that of the side where the boundary's neuron is off.
+
+        Raises
+        ------
+        ValueError
+            The point is no three numbers, or zero.
+
+        See Also
+        --------
+        patterns : what is on there. A pattern does not name a face, since several may share it.
+
+        Examples
+        --------
+        >>> sphere = partition_sphere(Arrangement(np.eye(3), np.zeros(3)))
+        >>> sphere.patterns(sphere.face_at([1, -2, 3])).astype(int).tolist()
+        [[1, 0, 1]]
+        """
+        y = as_float64(point, "point", shape=(3,))
+        size = np.hypot.reduce(y)
+        if size == 0:
+            raise ValueError("point: expected one with a direction, got zero. Pass a point of the sphere.")
+        if not len(self.circles):
+            return 0
+        heights = self.circles.axes @ (y / size)
+        i = np.argmin(np.abs(np.arccos(np.clip(heights, -1, 1)) - np.arccos(self.circles.levels)))
+        arcs = self.angles[self.starts[i] : self.starts[i + 1]]
+        arc = np.searchsorted(arcs, self.circles.angle(i, y), side="right") - 1  # -1: the last, which wraps round
+        return int(self.arc_faces[self.starts[i] + arc % len(arcs), int(heights[i] > self.circles.levels[i])])
 
     def patterns(self, faces: Int[ArrayLike, "k"] | int | None = None) -> Bool[np.ndarray, "k m"]:
         """Activation pattern of each face asked for, read off one arc each.

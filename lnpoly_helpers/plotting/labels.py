@@ -2,7 +2,6 @@
 
 import textwrap
 from collections.abc import Mapping, Sequence
-from weakref import WeakKeyDictionary
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -76,14 +75,13 @@ def name_ends(ax: Axes, ends: Sequence[tuple[float, float, str, str]]) -> None:
     >>> [text.get_text() for text in ax.texts]
     ['a', 'b']
     """
-    _NAMED[ax] = []
     for x, y, name, color in ends:
         words = textwrap.fill(name, 16 if len(name) > 30 else max(12, len(name) // 2 + 3))
         line = {"arrowstyle": "-", "color": color, "lw": 0.8, "shrinkA": 1, "shrinkB": 3, "relpos": (0, 0.5)}
         where = {"xytext": (1.03, 0), "textcoords": "axes fraction", "va": "center", "ha": "left"}
-        _NAMED[ax].append(ax.annotate(words, (x, y), **where, color=color, weight="bold", arrowprops=line))
+        ax.annotate(words, (x, y), **where, color=color, weight="bold", arrowprops=line, label=_END)
     for other in ax.get_shared_y_axes().get_siblings(ax):  # whose scale may have changed
-        names = _NAMED.get(other, [])
+        names = [text for text in other.texts if isinstance(text, Annotation) and text.get_label() == _END]
         places = axes_fraction(other, [name.xy for name in names]) if names else np.empty((0, 2))
         inches = other.figure.bbox.height / other.figure.figure.dpi / _rows(other) - 1.0
         least = 0.18 * max((name.get_text().count("\n") + 1 for name in names), default=1) / inches
@@ -92,7 +90,7 @@ def name_ends(ax: Axes, ends: Sequence[tuple[float, float, str, str]]) -> None:
             name.set_position((1.03, height))
 
 
-_NAMED: WeakKeyDictionary[Axes, list[Annotation]] = WeakKeyDictionary()
+_END = "_the name of a curve at its end"  # by which such a text is known again
 
 
 def _rows(ax):

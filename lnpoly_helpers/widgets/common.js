@@ -81,6 +81,17 @@ export function patternColors(patterns, angles) {
   return angles.map((_, k) => both(fill(0, k), fill(1, k)));
 }
 
+/** What colours of the style are here and now, on light or on dark ground, for a canvas: [red, green, blue] of each. */
+export function colours(root, names) {
+  const probe = html("span", { hidden: "" }, root);
+  const found = names.map(name => {
+    probe.style.color = `var(--lx-${name})`;
+    return getComputedStyle(probe).color.match(/[\d.]+/g).slice(0, 3).map(Number);
+  });
+  probe.remove();
+  return found;
+}
+
 export const still = () => matchMedia("(prefers-reduced-motion: reduce)").matches;
 
 // --- numbers and words ---------------------------------------------------------------------------------------------
@@ -103,6 +114,11 @@ export const count = (n, thing) => `${n} ${thing}${n === 1 ? "" : "s"}`;
 export const clamp = (value, low, high) => Math.min(Math.max(value, low), high);
 /** The nearest multiple of 1 / n: so that what is dragged has numbers that one can read. */
 export const snap = (value, n) => Math.round(value * n) / n + 0;
+
+/** The numbers that Python's `coded` has made a line of text. */
+export function decoded(text) {
+  return new Float64Array(Uint8Array.from(atob(text), byte => byte.charCodeAt(0)).buffer);
+}
 
 // --- elements ------------------------------------------------------------------------------------------------------
 

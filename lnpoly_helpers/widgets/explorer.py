@@ -10,11 +10,13 @@ the reader touches is `NAME.js` in this folder, and what explorers share is `com
 without a kernel, from the state that stands in an output's metadata.
 """
 
+import base64
 import re
 from pathlib import Path
 from typing import Any, ClassVar
 
 import anywidget
+import numpy as np
 import traitlets
 
 from .._inputs import as_float64
@@ -237,9 +239,19 @@ class Explorer(anywidget.AnyWidget):
             data = data | {"text/plain": f"No picture of this state. {error}"}
         else:
             picture, about = figure._repr_mimebundle_()
+            about["image/png"].pop("svg", None)  # a page shows what can be touched, its print takes the PNG
             data, metadata = data | picture | {"text/plain": f"{figure.alt}\n{text}"}, metadata | about
         state = {name: getattr(self, name) for name in self._states()}
         return data, metadata | {"lnpoly": {"explorer": self._name, "state": state}}
+
+
+def coded(values):
+    """Numbers as one line of text for the browser: little-endian float64 in base64.
+
+    >>> coded([1, 2.5])
+    'AAAAAAAA8D8AAAAAAAAEQA=='
+    """
+    return base64.b64encode(np.asarray(values, dtype="<f8").tobytes()).decode()
 
 
 def vector(values, digits=2):

@@ -1,5 +1,7 @@
 """An explorer of a path: what the output does and which boundaries are crossed on the way from point to point."""
 
+from typing import Any
+
 import numpy as np
 
 from .._inputs import ArrayLike, Real, as_float64, require_folded
@@ -7,14 +9,20 @@ from ..changes import split_change
 from ..layer import FoldedMLP
 from ..plotting import new_figure, plot_path
 from ..rotation import angle_between, crossings, rotate
-from .sliders import Sliders, slider
+from .explorer import Explorer, State, coded, count, module, number
+
+_NAMES = ("output moved", "tangent part", "rest")
+_STEP = 0.5  # degrees between the places of the path where the curves are computed
 
 
-def explore_rotation(mlp: FoldedMLP, z0: Real[ArrayLike, "d"], z1: Real[ArrayLike, "d"], *, title: str = "") -> Sliders:
+def explore_rotation(
+    mlp: FoldedMLP, z0: Real[ArrayLike, "d"], z1: Real[ArrayLike, "d"], *, title: str = ""
+) -> Explorer:
     """Walk from one point of the sphere to another: who has flipped so far, and how far the output has moved.
 
     Beside it, how far the layer's tangent map at the start says that it has moved (for ReLU the affine map of the first
-    region), and the length of what is left, which for ReLU is what the flipped neurons add.
+    region), and the length of what is left, which for ReLU is what the flipped neurons add. The three are the sides of
+    a triangle.
 
     Parameters
     ----------
@@ -26,8 +34,8 @@ def explore_rotation(mlp: FoldedMLP, z0: Real[ArrayLike, "d"], z1: Real[ArrayLik
 
     Returns
     -------
-    Sliders
-        Control ``angle`` in degrees, from 0 to that between z0 and z1.
+    Explorer
+        With ``angle``, the nearest of its ``degrees``: from 0 to the angle between z0 and z1 in steps of half a degree.
 
     Raises
     ------
@@ -44,31 +52,65 @@ def explore_rotation(mlp: FoldedMLP, z0: Real[ArrayLike, "d"], z1: Real[ArrayLik
     --------
     >>> from lnpoly_helpers import FoldedMLP
     >>> mlp = FoldedMLP(np.eye(2), [1.0, 0.0], np.eye(2), [0.0, 0.0], "relu", 0.0, "rmsnorm")
-    >>> explore_rotation(mlp, [1.0, 1.0], [-1.0, 1.0]).controls["angle"].max
-    90.0
+    >>> explorer = explore_rotation(mlp, [1.0, 1.0], [-1.0, 1.0])
+    >>> explorer.angle = 60.2
+    >>> explorer.angle, float(explorer.degrees[-1])
+    (60.0, 90.0)
     """
     require_folded(mlp)
     z0, z1 = (as_float64(z, name, shape=(mlp.d_model,)) for z, name in ((z0, "z0"), (z1, "z1")))
     found, whole = crossings(mlp, z0, z1), float(np.degrees(angle_between(z0, z1)))
-    step = 0.5
-    degrees = np.minimum(step * np.arange(np.ceil(whole / step) + 1), whole)  # every place where the slider can be
-    path = rotate(z0, z1, np.radians(degrees))
-    first, rest = split_change(mlp, z0, path)
-    parts = {"output moved": first + rest, "the first map alone": first, "the rest": rest}
-    curves = {name: np.linalg.norm(part, axis=-1) for name, part in parts.items()}
-    figure, ax = new_figure(7.2, 3.8)
+    degrees = np.minimum(_STEP * np.arange(np.ceil(whole / _STEP) + 1), whole)  # every place where the reader can be
+    tangent, rest = split_change(mlp, z0, rotate(z0, z1, np.radians(degrees)))
+    places = np.array([degrees, *(np.linalg.norm(part, axis=-1) for part in (tangent + rest, tangent, rest))])
+    flips = np.array([np.degrees(found.angles), found.neurons, found.turns_on])
+    return RotationExplorer(places, flips, title)
 
-    def render(angle):
-        k = round(angle / step)
-        passed = found.angles <= np.radians(degrees[k])
-        here = ", ".join(f"{name} {lengths[k]:.3f}" for name, lengths in curves.items())
-        figure.wipe()
-        where = {"at": degrees[k], "title": title or "Along the path"}
-        plot_path(degrees, curves, np.degrees(found.angles), ylabel="length", ax=ax, **where)
-        return figure, (
-            f"{degrees[k]:.1f}° of {whole:.1f}°: {passed.sum()} of {len(passed)} boundaries crossed, "
-            f"by {len(np.unique(found.neurons[passed]))} neurons\nlengths: {here}"
+
+def _angle(value, explorer):
+    found = number("angle", 0, explorer.degrees[-1]).check(value, explorer)
+    return float(explorer.degrees[np.abs(explorer.degrees - found).argmin()])
+
+
+def _were(n):
+    return "was" if n == 1 else "were"
+
+
+class RotationExplorer(Explorer):
+    """What `explore_rotation` returns."""
+
+    _name, _esm = "rotation", module("rotation")
+    angle = State(_angle)
+    path = State(lambda value, explorer: value, data=True)
+
+    def __init__(self, places, flips, title):
+        self.degrees, *self._lengths = places  # of the path's places; lengths there, in the order of _NAMES
+        self._crossings, self._title = flips[0], title or "Along the path"
+        self._neurons, self._turns_on = flips[1].astype(int), flips[2].astype(bool)
+        path = {"places": coded(places), "flips": coded(flips), "title": title}
+        super().__init__(path=path, angle=self.degrees[len(self.degrees) // 2])
+
+    def _picture(self, **values: Any):
+        figure, ax = new_figure(7.2, 3.8)
+        curves, angle = dict(zip(_NAMES, self._lengths, strict=True)), values["angle"]
+        plot_path(self.degrees, curves, self._crossings, ylabel="length", ax=ax, at=angle, title=self._title)
+        return figure
+
+    def _text(self, **values: Any):
+        angle, found = values["angle"], self._crossings
+        k, n = int(np.searchsorted(self.degrees, angle)), int((found <= angle).sum())
+        neurons, turns_on = self._neurons[:n], self._turns_on[:n]
+        on, off = np.unique(neurons[turns_on]), np.unique(neurons[~turns_on])
+        n_on, n_off = len(np.setdiff1d(on, off)), len(np.setdiff1d(off, on))
+        lengths = ", ".join(f"{name} {row[k]:.3f}" for name, row in zip(_NAMES, self._lengths, strict=True))
+        ahead = "No boundary is left before the end"
+        if n < len(found):
+            ahead = (
+                f"Next: neuron {self._neurons[n]} switches {'on' if self._turns_on[n] else 'off'} at {found[n]:.2f}°"
+            )
+        return (
+            f"{angle:.1f}° of {self.degrees[-1]:.1f}°: {n} of {len(found)} boundaries crossed, "
+            f"by {count(len(np.unique(neurons)), 'neuron')}\n"
+            f"{n_on} now on that {_were(n_on)} off at the start, {n_off} off that {_were(n_off)} on\n"
+            f"Lengths: {lengths}\n{ahead}"
         )
-
-    start = step * (len(degrees) // 2)
-    return Sliders(render, {"angle": slider("angle (°)", start, 0.0, step * (len(degrees) - 1), step)})

@@ -50,9 +50,9 @@ class Sliders:
 
     Examples
     --------
-    >>> from lnpoly_helpers.widgets import explore_sphere
-    >>> explore_sphere(n=3)
-    Sliders(n_controls=5, values={'n': 3, 'seed': 0, 'spread': 0.3, 'longitude': 30, 'latitude': 15})
+    >>> from lnpoly_helpers.widgets import explore_layernorm
+    >>> explore_layernorm()
+    Sliders(n_controls=3, values={'scale': 1.5, 'offset': 0.5, 'eps': 0.0})
     """
 
     def __init__(self, render: Callable[..., tuple[Any, str]], controls: Mapping[str, Any]):

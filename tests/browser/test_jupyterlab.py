@@ -13,17 +13,13 @@ from pathlib import Path
 
 import explorers
 import nbformat
-import numpy as np
 import pytest
 from chromium import opened
 from nbformat.v4 import new_code_cell
 from playwright.sync_api import expect
 
-from lnpoly_helpers import Arrangement, count_faces, partition_sphere
-
 ROOT = Path(__file__).resolve().parents[2]
 SCREENSHOTS = ROOT / "screenshots"
-NOTEBOOKS = (*explorers.NOTEBOOKS.values(), "04_from_circle_to_sphere")
 PATIENCE = 60_000  # to wait for anything, in milliseconds
 STATUS = "Python 3 (ipykernel) | Idle"
 # two cells below each notebook: one sets its explorer to where it is at first, one reads where it is
@@ -92,8 +88,8 @@ def lab(tmp_path_factory):
     """A running JupyterLab, with the notebooks as nobody has run them yet."""
     folder = tmp_path_factory.mktemp("lab")
     (folder / "notebooks").mkdir()
-    for name in NOTEBOOKS:
-        nb = nbformat.read(ROOT / "notebooks" / f"{name}.ipynb", as_version=4)
+    for name in explorers.MOVES:
+        nb = explorers.notebook(name)
         for cell in nb.cells:
             if cell.cell_type == "code":
                 cell.outputs, cell.execution_count = [], None
@@ -110,8 +106,7 @@ def lab(tmp_path_factory):
 def run_all(browser, lab, name):
     """A page with that notebook, all of whose cells have run."""
     origin, token = lab
-    n_code = sum(cell.cell_type == "code" for cell in nbformat.read(ROOT / "notebooks" / f"{name}.ipynb", 4).cells)
-    n_code += len(ASK)
+    n_code = sum(cell.cell_type == "code" for cell in explorers.notebook(name).cells) + len(ASK)
     with opened(browser, origin, viewport={"width": 1280, "height": 1000}) as (page, elsewhere):
         page.set_default_timeout(PATIENCE)
         page.goto(f"{origin}lab/tree/{name}.ipynb?token={token}&reset")
@@ -137,41 +132,9 @@ def prompts(page):
     return page.evaluate(PROMPTS)
 
 
-class Explorer:
-    """The first explorer of a page, as a reader meets it."""
-
-    def __init__(self, page):
-        self.page, self.box = page, page.locator(".lnpoly-explorer").first
-        self.box.scroll_into_view_if_needed()
-        self.picture = self.box.locator("img")
-        self.picture.wait_for()
-
-    def says(self, line):
-        """Wait for a line of the numbers, which the kernel sends apart from the picture."""
-        whole = re.compile(rf"(?<![\d.,-]){re.escape(line)}(?![\d.,])")
-        expect(self.box.locator(".lnpoly-numbers")).to_have_text(whole, use_inner_text=True, timeout=PATIENCE)
-
-    def bytes(self):
-        """The picture that is shown, as a PNG file."""
-        read = """async one => [...new Uint8Array(await (await fetch(one.src)).arrayBuffer())]"""
-        return bytes(self.picture.evaluate(read))
-
-    def press(self, label, key, n=1):
-        """Focus the slider of that name and press a key n times; wait until the picture has changed."""
-        row = self.box.locator(".widget-slider").filter(has=self.page.get_by_text(label, exact=True))
-        handle = row.get_by_role("slider")
-        for _ in range(n):
-            value, before = handle.get_attribute("aria-valuetext"), self.picture.get_attribute("src")
-            handle.focus()
-            self.page.keyboard.press(key)
-            expect(handle).not_to_have_attribute("aria-valuetext", value, timeout=PATIENCE)
-            expect(self.picture).not_to_have_attribute("src", before, timeout=PATIENCE)
-        self.page.wait_for_function("one => one.complete && one.naturalWidth > 0", arg=self.picture.element_handle())
-
-
 @pytest.mark.parametrize("name", explorers.MOVES)
 def test_explorer_moves_by_mouse_and_keyboard_and_python_reads_it(browser, lab, name):
-    with run_all(browser, lab, explorers.NOTEBOOKS[name]) as page:
+    with run_all(browser, lab, name) as page:
         SCREENSHOTS.mkdir(exist_ok=True)
         explorer = explorers.Explorer(page, name)
         for move in explorers.MOVES[name]:
@@ -196,21 +159,3 @@ def cell_says(page, which=-1):
     page.keyboard.press("Escape")
     said = cell.locator(".jp-OutputArea-output").all_inner_texts()
     return json.loads(said[0]) if said else None
-
-
-def test_sphere_moves_by_keyboard_and_its_numbers_are_right(browser, lab):
-    with run_all(browser, lab, NOTEBOOKS[1]) as page:
-        explorer = Explorer(page)
-        first = explorer.bytes()
-        explorer.press("neurons n", "ArrowRight", 3)
-        explorer.press("bias spread", "ArrowRight", 4)
-        explorer.press("longitude (°)", "ArrowLeft", 2)
-        rows = np.random.default_rng(0).standard_normal((11, 4))
-        arrangement = Arrangement(rows[:, :3] / np.linalg.norm(rows[:, :3], axis=1, keepdims=True), 0.5 * rows[:, 3])
-        sphere, n_cutting = partition_sphere(arrangement), int((np.abs(0.5 * rows[:, 3]) < 1).sum())
-        assert sphere.n_faces == count_faces(arrangement)
-        counted = f"{sphere.n_faces} faces, {sphere.n_patterns} patterns"
-        explorer.says(f"11 neurons, {n_cutting} of them cut the sphere: {counted}")
-        assert explorer.bytes()[:8] == first[:8] == b"\x89PNG\r\n\x1a\n" and explorer.bytes() != first
-        SCREENSHOTS.mkdir(exist_ok=True)
-        page.screenshot(path=SCREENSHOTS / "jupyterlab-sphere.png")

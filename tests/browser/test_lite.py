@@ -20,8 +20,6 @@ from explorers import Explorer as Touched
 from test_jupyterlab import PROMPTS, ROOT, SCREENSHOTS, Explorer
 from test_pages import served
 
-from lnpoly_helpers import Arrangement, partition_sphere
-
 PATIENCE = 180_000  # to wait for anything, in milliseconds: Python has to come to the page first
 SLOW = 1000  # milliseconds; a step takes about 100 where nothing else runs
 NAMES = [path.stem for path in scripts.load("notebooks/lite.py").NOTEBOOKS]
@@ -131,16 +129,8 @@ def move_layernorm(explorer):
     explorer.says("z is where x itself is sent")
 
 
-def move_sphere(explorer):
-    explorer.press("neurons n", "ArrowRight", 3)
-    rows = np.random.default_rng(0).standard_normal((11, 4))
-    normals, offsets = rows[:, :3] / np.linalg.norm(rows[:, :3], axis=1, keepdims=True), 0.3 * rows[:, 3]
-    sphere = partition_sphere(Arrangement(normals, offsets))
-    explorer.says(f"{sphere.n_faces} faces, {sphere.n_patterns} patterns")
-
-
-MOVES = {"01": move_layernorm, "04": move_sphere}
-TOUCH = {"03": "circle"}
+MOVES = {"01": move_layernorm}
+TOUCH = {"03": "circle", "04": "sphere"}
 
 
 @pytest.mark.parametrize("name", NAMES)

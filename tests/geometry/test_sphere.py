@@ -217,6 +217,24 @@ def test_a_flood_fill_finds_the_same_faces(rng, scene, n_faces, n_components, tu
     np.testing.assert_allclose(np.sort(partition.areas), np.sort(areas), atol=0.02)
 
 
+@pytest.mark.parametrize("scene, n_faces, n_components", SCENES)
+def test_the_face_at_a_point_has_its_pattern_and_as_many_points_as_its_area_says(rng, scene, n_faces, n_components):
+    """Faces that share a pattern are told apart by how many random points fall into each."""
+    arrangement, n = scene(rng), 6000
+    partition, points = partition_sphere(arrangement), rng.normal(size=(n, 3))
+    faces = np.array([partition.face_at(point) for point in points])
+    unit = points / np.linalg.norm(points, axis=1, keepdims=True)
+    assert (partition.patterns(faces) == (arrangement.preactivations(unit) > 0)).all()
+    expected = n * partition.areas / WHOLE
+    assert (np.abs(np.bincount(faces, minlength=n_faces) - expected) < 5 * np.sqrt(expected) + 3).all()
+
+
+def test_the_face_at_a_point_without_circles_and_without_a_direction():
+    assert partition_sphere(Arrangement(np.eye(3), [5, 5, 5])).face_at([0, 2, 0]) == 0
+    with pytest.raises(ValueError, match="point: expected one with a direction, got zero"):
+        partition_sphere(Arrangement(np.eye(3), np.zeros(3))).face_at([0, 0, 0])
+
+
 def flood_fill(arrangement, n):
     """Areas of the connected sets of equal pattern on a grid of n rings of 2 n cells, but for specks at sharp tips."""
     theta, phi = np.meshgrid((np.arange(n) + 0.5) * np.pi / n, (np.arange(2 * n) + 0.5) * np.pi / n, indexing="ij")
