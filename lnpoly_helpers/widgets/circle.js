@@ -1,5 +1,5 @@
 import {
-  TURN, bind, bits, clamp, count, frame, handle, html, many, maths, number, patternColors, set, snap, svg, turn, vector, view,
+  TURN, bind, bits, clamp, count, frame, handle, html, many, maths, number, patternColors, restart, set, snap, svg, turn, vector, view,
 } from "./common.js";
 
 // --- the mathematics, as geometry/circle.py, geometry/plane.py and changes.py have it ------------------------------
@@ -165,12 +165,13 @@ function render({ model, el }) {
       + "With the keyboard: Tab from one to the next, then the arrow keys, with Shift for small steps.",
   });
   html("style", { text: LOOK }, root);
-  const state = bind(model, ["directions", "biases", "x", "layernorm", "boundary"], draw);
+  const fields = ["directions", "biases", "x", "layernorm", "boundary"], state = bind(model, fields, draw);
   const m = state.biases.length;
 
   const label = html("label", {}, bar), norm = html("input", { type: "checkbox" }, label);
   label.append("LayerNorm");
   norm.addEventListener("change", () => { state.layernorm = norm.checked; state.changed(true); });
+  restart(bar, state, fields);
 
   const plane = view(views, { box: [-W, -W, 2 * W, 2 * W], label: "The plane" });
   const ring = view(views, { box: [-OUTER, -OUTER, 2 * OUTER, 2 * OUTER], label: "The circle alone" });

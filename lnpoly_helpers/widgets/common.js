@@ -35,6 +35,7 @@ html[theme="dark"] .lnpoly-explorer { color-scheme: dark; }
 .lx-bar :is(input, select, button) { font: inherit; margin: 0; accent-color: var(--lx-focus); }
 .lx-bar :is(select, button) { color: inherit; background: transparent; border: 1px solid var(--lx-soft); border-radius: 5px; padding: .1rem .5rem; min-height: 28px; }
 .lx-bar option { color: var(--lx-ink); background: var(--lx-paper); }
+.lx-bar .lx-restart { margin-left: auto; }
 .lx-views { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 19rem), 1fr)); gap: .75rem; }
 .lx-view { position: relative; min-width: 0; }
 .lx-view > svg, .lx-view > canvas { display: block; width: 100%; height: auto; user-select: none; -webkit-user-select: none; overflow: hidden; }
@@ -160,6 +161,7 @@ export function many(name, parent) {
 /** An explorer's frame in el: a bar for controls, the views, the numbers, a line of help; all told what it is called. */
 export function frame(el, { name, label, help }) {
   const root = html("div", { class: "lnpoly-explorer", "data-explorer": name, role: "group", "aria-label": label }, el);
+  set(root, { "data-lm-suppress-shortcuts": "true" }); // else JupyterLab takes the arrow keys for its cells
   html("style", { text: STYLE }, root);
   const bar = html("div", { class: "lx-bar" }, root), views = html("div", { class: "lx-views" }, root);
   const numbers = html("div", { class: "lx-numbers" }, root);
@@ -304,4 +306,14 @@ export function bind(model, names, draw) {
   };
   state.request = request;
   return state;
+}
+
+/** A button that brings all back to where it was when it was shown. */
+export function restart(bar, state, names) {
+  const start = Object.fromEntries(names.map(name => [name, structuredClone(state[name])]));
+  const button = html("button", { type: "button", class: "lx-restart", text: "Start again" }, bar);
+  button.addEventListener("click", () => {
+    Object.assign(state, structuredClone(start));
+    state.changed(true);
+  });
 }

@@ -70,16 +70,23 @@ class Explorer:
         self.show(drawing)
         self.page.mouse.click(*self.spot(point, drawing))
 
-    def drag(self, start, end, drawing=0):
-        """Press the mouse at a point of a drawing, let it go at another one; half-way the numbers have changed."""
+    def drag(self, start, end, drawing=0, changes=None):
+        """Press the mouse at a point of a drawing, let it go at another one; half-way the numbers have changed.
+
+        Or what the handle of a name says of itself.
+        """
         self.show(drawing)
-        numbers = self.box.locator(".lx-numbers")
-        before, (a, b) = numbers.inner_text(), (self.spot(point, drawing) for point in (start, end))
+        watched = self.handle(changes) if changes else self.box.locator(".lx-numbers")
+        read = (lambda: watched.get_attribute("aria-valuetext")) if changes else watched.inner_text
+        before, (a, b) = read(), (self.spot(point, drawing) for point in (start, end))
         self.page.mouse.move(*a)
         self.page.mouse.down()
         for share in (0.25, 0.5):
             self.page.mouse.move(*((1 - share) * p + share * q for p, q in zip(a, b, strict=True)))
-        expect(numbers).not_to_have_text(before, use_inner_text=True)
+        if changes:
+            expect(watched).not_to_have_attribute("aria-valuetext", before)
+        else:
+            expect(watched).not_to_have_text(before, use_inner_text=True)
         self.page.mouse.move(*b)
         self.page.mouse.up()
 
@@ -143,6 +150,56 @@ def circle_by_keyboard(explorer):
     explorer.says("no LayerNorm: the neurons see x itself")
     explorer.box.get_by_role("checkbox", name="LayerNorm").press("Space")
     return {"directions": [30, 160, 260], "biases": [-0.1, -0.4, 0.6], "boundary": 1}
+
+
+X = np.array([1.4, 0.5, -0.7])
+
+
+def says_layernorm(explorer, x, a, c, eps=0.0):
+    """That it says what LayerNorm makes of a x + c 1, and how far that is from where x is sent."""
+    y = a * x + c
+    z, before = (y - y.mean()) / np.sqrt(y.var() + eps), (x - x.mean()) / x.std()
+    numbers = ", ".join(f"{v + 0.0:.2f}" for v in y.round(2))
+    explorer.says(f"a·x + c·1 = ({numbers}): mean {y.mean():.2f}, standard deviation {y.std():.3f}")
+    explorer.says(f"z = ({', '.join(f'{v + 0.0:.4f}' for v in z.round(4))})")
+    apart = np.linalg.norm(z - before)
+    explorer.says("z is where x itself is sent" if apart < 1e-9 else f"z is {apart:.4f} away")
+
+
+def layernorm_by_mouse(explorer):
+    """The filled dot within its sheet: z stays. Then the ground, which turns the view."""
+    a, e = np.radians(explorer.value("the view")), np.radians(14)
+    right, up = (
+        np.array([-np.sin(a), np.cos(a), 0]),
+        np.array([-np.sin(e) * np.cos(a), -np.sin(e) * np.sin(a), np.cos(e)]),
+    )
+
+    def seen(p):
+        return np.array([right @ p, -up @ p])
+
+    explorer.drag(seen(1.5 * X + 0.5), seen(0.8 * X + 1.0))
+    text = explorer.handle("the vector a x + c 1").get_attribute("aria-valuetext").replace("−", "-")
+    scale, offset = (float(n) for n in re.findall(r"-?\d+\.\d+", text))
+    assert abs(scale - 0.8) <= 0.051 and abs(offset - 1.0) <= 0.051, "a pixel, and steps of 0.05"
+    says_layernorm(explorer, X, scale, offset)
+    explorer.drag((-2.0, 1.0), (-1.0, 1.0), changes="the view")
+    assert explorer.value("the view") < -30
+    return {"scale": scale, "offset": offset, "x": X.tolist()}
+
+
+def layernorm_by_keyboard(explorer):
+    """After layernorm_by_mouse: back to a = -2, then a and c by keys; x longer; ε."""
+    explorer.press("the vector a x + c 1", "ArrowDown", 45)
+    explorer.press("the vector a x + c 1", "ArrowUp", 30)
+    explorer.press("the vector a x + c 1", "ArrowLeft", 35)
+    explorer.press("the vector a x + c 1", "ArrowRight", 17)
+    says_layernorm(explorer, X, 1.0, 0.2)
+    explorer.press("the vector x", "ArrowUp")
+    x = X.mean() + 1.1 * (X - X.mean())
+    says_layernorm(explorer, x, 1.0, 0.2)
+    explorer.press("ε", "ArrowRight", 4)
+    says_layernorm(explorer, x, 1.0, 0.2, eps=0.1)
+    return {"scale": 1.0, "offset": 0.2, "eps": 0.1}
 
 
 def rows_of(n, seed=0):
@@ -371,6 +428,7 @@ def rotation_by_keyboard(explorer):
 
 MOVES = {
     "circle": (circle_by_mouse, circle_by_keyboard),
+    "layernorm": (layernorm_by_mouse, layernorm_by_keyboard),
     "sphere": (sphere_by_mouse, sphere_by_keyboard),
     "slice": (slice_by_mouse, slice_by_keyboard),
     "rotation": (rotation_by_mouse, rotation_by_keyboard),
@@ -394,6 +452,7 @@ def notebook(name):
 # the notebook that shows each
 NOTEBOOKS = {
     "circle": "03_arcs_on_the_circle",
+    "layernorm": "01_layernorm_is_a_projection",
     "sphere": "04_from_circle_to_sphere",
     "slice": "06_gpt2_small",
     "rotation": "07_adding_a_direction",

@@ -21,7 +21,7 @@ from oracles import random_mlp
 
 from lnpoly_helpers import normalize, widgets
 from lnpoly_helpers.plotting.style import FILLS, ROLES
-from lnpoly_helpers.widgets import Explorer, explore_circle, explore_sphere
+from lnpoly_helpers.widgets import Explorer, explore_circle, explore_layernorm, explore_sphere
 from lnpoly_helpers.widgets.explorer import module
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -38,7 +38,7 @@ def explore_rotation():
     return widgets.explore_rotation(random_mlp(rng, 16, 40), *normalize(rng.normal(size=(2, 16))))
 
 
-MAKERS = [explore_circle, explore_sphere, explore_slice, explore_rotation]
+MAKERS = [explore_circle, explore_layernorm, explore_sphere, explore_slice, explore_rotation]
 each_explorer = pytest.mark.parametrize("make", MAKERS, ids=lambda make: make.__name__)
 
 # --- state ---------------------------------------------------------------------------------------------------------
