@@ -26,11 +26,12 @@ BESIDE := OMP_NUM_THREADS=1 MPLBACKEND=Agg $(PY) -m pytest -n 2 --dist loadfile
 MATHS := tests/geometry tests/test_*.py lnpoly_helpers
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run lite quick test walls browser bench seeds published coverage lint types maths unit nbval places lab notebooks links clean
+.PHONY: help setup run film lite quick test walls browser bench seeds published coverage lint types maths unit nbval places lab notebooks links clean
 
 help:
 	@echo 'make run                    execute every notebook, write the site (site/index.html), print a table'
 	@echo 'make run MODEL=gpt2         the same, with GPT-2 small (or a folder) in 06 to 08'
+	@echo 'make film                   film the first page of the site for the README; needs Chromium'
 	@echo 'make lite                   the page that runs notebooks 1 to 4 in a browser (site/lite); needs npm'
 	@echo 'make quick                  lint, types and the maths, while you work'
 	@echo 'make test                   every test but those in the browser; CI runs both'
@@ -62,6 +63,11 @@ $(READY): pyproject.toml Makefile
 
 run: $(READY)
 	@$(MODELS) $(PY) notebooks/build.py --site site
+
+# what the README shows at its top
+film: $(READY)
+	@$(PY) notebooks/build.py --site site --saved
+	@$(PY) notebooks/film.py site
 
 # JupyterLite and Pyodide, in an environment of their own: .lite/venv
 lite:

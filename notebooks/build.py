@@ -12,7 +12,6 @@ The .ipynb files are the single source: the site, the outputs and their numbers 
 """
 
 import argparse
-import base64
 import copy
 import os
 import re
@@ -29,8 +28,6 @@ HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent
 CELL_SECONDS = 300
 AT_A_TIME = 2  # notebooks
-# the README's figure is the one of this notebook whose alternative text begins so
-README_FIGURE = ("03_arcs_on_the_circle", "plane and circle", "plane_and_circle.png")
 
 NOTEBOOK_METADATA = {
     "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
@@ -114,15 +111,6 @@ def _merged(outputs):
         else:
             merged.append(output)
     return merged
-
-
-def picture(nb, beginning):
-    """The bytes of the first picture of a notebook whose alternative text begins so."""
-    for cell in nb.cells:
-        for output in cell.get("outputs", []):
-            if output.get("metadata", {}).get("image/png", {}).get("alt", "").startswith(beginning):
-                return base64.b64decode(output.data["image/png"])
-    raise ValueError(f"expected a figure whose alternative text begins with {beginning!r}, found none.")
 
 
 def text_of(nb):
@@ -223,8 +211,6 @@ def run(paths, site=None, saved=False):
         entries[k], rows[k] = (path, nb, result), (path.stem, seconds, result)
         if not site and result == "ok":
             path.write_text(text_of(normalise(nb)), encoding="utf-8", newline="\n")
-            if path.stem == README_FIGURE[0]:
-                (HERE / README_FIGURE[2]).write_bytes(picture(nb, README_FIGURE[1]))
     if site:
         ran = [(path, normalise(nb), result) for _, (path, nb, result) in sorted(entries.items())]
         pages.write_site(ran, site, repository(), ref())

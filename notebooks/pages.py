@@ -349,32 +349,35 @@ HEADING = re.compile("^h[1-6]$")
 def fold_answer(soup, block):
     """Put a *Predict* and its answer in one frame, the answer folded.
 
-    The answer is what the notebook itself folds right behind the question. If it folds nothing, it is the rest of the
-    question's cell up to a heading, with what the cells below show; or else what they show with the first paragraph of
-    the text that follows, or what is folded at its top. An explorer is there to be moved first: it stays outside.
+    The answer is what the notebook itself folds right behind the question, or else the rest of the question's cell up
+    to a heading. If that ends the cell, what the cells below show is part of it; and if there is nothing yet in words,
+    the first paragraph of the text that follows, or what is folded at its top. An explorer is there to be moved first:
+    it stays outside.
     """
     cell, frame = block.parent, block.wrap(soup.new_tag("div", attrs={"class": "predict"}))
-    parts = list(takewhile(lambda one: not HEADING.match(one.name), frame.find_next_siblings(True)))
-    if parts and parts[0].name == "details":
-        answer = parts[0].extract()
+    after = frame.find_next_siblings(True)
+    rest = list(takewhile(lambda one: not HEADING.match(one.name), after))
+    ends = len(rest) == len(after)
+    if own := bool(rest) and rest[0].name == "details":
+        answer, ends = rest.pop(0).extract(), len(after) == 1
+        parts = []  # the text goes on
     else:
         answer = BeautifulSoup("<details><summary>Answer</summary></details>", "html.parser").details
-        if len(parts) == len(frame.find_next_siblings(True)):
-            below = cell.find_next_siblings(True)
-            shown = list(takewhile(lambda one: "text" not in one.get("class", []), below))
-            text = below[len(shown)].find(True) if not parts and len(shown) < len(below) else None
-            parts += shown if not any("explore_" in one.get_text() for one in shown) else []
-            if text is not None and text.name == "details":
-                text.summary.decompose()
-            parts += [text] if text is not None and text.name in ("details", "p") else []
-            while parts and parts[-1].name == "p" and parts[-1].get_text().rstrip().endswith(":"):
-                if parts[-1].find_next_sibling() is None:
-                    break
-                parts.append(parts[-1].find_next_sibling())
-        answer.extend(part.extract() for part in parts)
-        for inner in answer("details", recursive=False):
-            if not inner.summary:
-                inner.unwrap()
+        parts = rest
+    if ends:
+        below = cell.find_next_siblings(True)
+        shown = list(takewhile(lambda one: "text" not in one.get("class", []), below))
+        text = below[len(shown)].find(True) if not (own or rest) and len(shown) < len(below) else None
+        parts += shown if not any("explore_" in one.get_text() for one in shown) else []
+        if text is not None and text.name == "details":
+            text.summary.decompose()
+        parts += [text] if text is not None and text.name in ("details", "p") else []
+        while text is not None and parts[-1].get_text().rstrip().endswith(":") and parts[-1].find_next_sibling():
+            parts.append(parts[-1].find_next_sibling())
+    answer.extend(part.extract() for part in parts)
+    for inner in answer("details", recursive=False):
+        if not inner.summary:
+            inner.unwrap()
     answer["class"] = "answer"
     frame.append(answer)
 

@@ -8,9 +8,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import unquote
 
+import film
+import numpy as np
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from chromium import opened
+from PIL import Image
 from playwright.sync_api import expect
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -276,6 +279,20 @@ def test_wide_table_scrolls_by_keyboard_under_its_first_column(browser, site):
         page.keyboard.press("End")
         assert abs(name.bounding_box()["x"] - before) <= 1
         expect(frame).to_be_focused()
+
+
+def test_film_of_the_readme_shows_the_page_as_it_is(browser, site):
+    """Else `make film` makes it anew. Fonts differ between machines, and the film has few colours."""
+    page = film.opened(browser, site)
+    shots = film.frames(page)
+    page.close()
+    with Image.open(film.FILM) as kept:
+        assert kept.n_frames == len(shots)
+        for k in range(0, len(shots), 6):
+            kept.seek(k)
+            shown, now = (np.asarray(one.convert("RGB").resize((160, 80)), dtype=float) for one in (kept, shots[k][0]))
+            assert np.abs(shown - now).mean() < 8, k
+    assert np.abs(np.subtract(*(np.asarray(shots[k][0], dtype=float) for k in (0, 9)))).mean() > 0.2, "it moves"
 
 
 # --- that the checks can fail ------------------------------------------------------------------------------------

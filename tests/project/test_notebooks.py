@@ -17,6 +17,7 @@ import psutil
 import pytest
 import scripts
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
+from PIL import Image
 
 ROOT = Path(__file__).resolve().parents[2]
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
@@ -123,11 +124,17 @@ def test_readme_lists_every_notebook():
     assert sorted(name for names in listed for name in names) == [path.name for path in NOTEBOOKS]
 
 
-def test_readme_shows_the_figure_that_its_notebook_shows():
-    stem, beginning, name = build.README_FIGURE
-    nb = nbformat.read(ROOT / "notebooks" / f"{stem}.ipynb", as_version=4)
-    assert build.picture(nb, beginning) == (ROOT / "notebooks" / name).read_bytes()
-    assert f"](notebooks/{name})" in (ROOT / "README.md").read_text(encoding="utf-8")
+def test_readme_begins_with_a_film_and_one_link_to_start():
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    lead, film, start, *_ = [part for part in readme.split("\n\n") if not part.startswith("#")]
+    assert re.fullmatch(r"[^.!?]+\.", lead), "one sentence"
+    alt, name = re.fullmatch(r"!\[([^]]+)\]\((\S+)\)", film).groups()
+    assert 60 < len(alt) <= 400
+    with Image.open(ROOT / name) as shown:
+        assert shown.n_frames > 20 and (ROOT / name).stat().st_size < 500_000
+    (address,) = re.findall(r"\]\((\S+)\)", start)
+    assert address == f"{build.public_site()}{NOTEBOOKS[0].stem}.html"
+    assert readme.count("![") == 1, "no badges: a row of them is wider than a phone"
 
 
 def decimals(text):
