@@ -32,6 +32,7 @@ html[theme="dark"] .lnpoly-explorer { color-scheme: dark; }
 .lnpoly-explorer [hidden] { display: none; }
 .lx-bar { display: flex; flex-wrap: wrap; gap: .25rem 1.25rem; align-items: center; margin-bottom: .5rem; }
 .lx-bar label { display: inline-flex; align-items: center; gap: .4rem; min-height: 28px; color: inherit; }
+.lx-bar input { padding: 0; }
 .lx-bar :is(input, select, button) { font: inherit; margin: 0; accent-color: var(--lx-focus); }
 .lx-bar :is(select, button) { color: inherit; background: transparent; border: 1px solid var(--lx-soft); border-radius: 5px; padding: .1rem .5rem; min-height: 28px; }
 .lx-bar option { color: var(--lx-ink); background: var(--lx-paper); }

@@ -226,7 +226,7 @@ function render({ model, el }) {
       const [u, v] = seen(shown.z), [p, q] = beside([u, v], spots, 20 * px, 1);
       set(zName, { x: u + p, y: -v - q });
     }
-    for (const [{ group, name }, at, wide] of [[xDot, state.x, 1], [movedDot, moved, 2.2]]) {
+    for (const [{ group, name }, at, wide] of [[xDot, state.x, 1], [movedDot, moved, 2.6]]) {
       const [u, v] = seen(at), [p, q] = beside([u, v], spots, 20 * px, wide);
       set(group, { transform: `translate(${u} ${-v})` });
       set(name, { x: p, y: -q, visibility: name === xDot.name && together ? "hidden" : "visible" });
