@@ -5,20 +5,19 @@ it has columns, helper code is folded, and the answer to each *Predict* stays fo
 script adds (page.js) is no more than search and comfort: without it every page shows all that it has.
 """
 
-import base64
-import gzip
 import json
 import posixpath
 import re
 import shutil
 import subprocess
 import sys
-from html import escape, unescape
+from html import unescape
 from itertools import takewhile
 from pathlib import Path
 from xml.etree import ElementTree
 
 import embed
+import figures
 import printed
 from bs4 import BeautifulSoup, NavigableString
 
@@ -206,44 +205,19 @@ def rendered(nb, site, page):
     nb, resources = ExtractOutputPreprocessor(extract_output_types={"image/png"}).preprocess(nb, resources)
     for name, data in resources["outputs"].items():
         (site / name).write_bytes(data)
-    for output in (output for cell in nb.cells for output in cell.get("outputs", [])):
-        if packed := output.get("metadata", {}).get("image/png", {}).get("svg"):
-            name = Path(output.metadata.filenames["image/png"]).with_suffix(".svg")
-            (site / name).write_bytes(gzip.decompress(base64.b64decode(packed)))
-            output.metadata.filenames["image/svg+xml"] = name.as_posix()
+    nb = figures.shown(nb, resources["outputs"], site, page)
     exporter = HTMLExporter(
         extra_template_basedirs=[str(HERE)],
         template_name=TEMPLATE.name,
         template_file="cells.html.j2",
-        filters={"figure": figure, "markdown2html": to_html, "printed": printed.to_html, "helper": helper},
+        filters={
+            "markdown2html": to_html,
+            "printed": printed.to_html,
+            "helper": helper,
+            "explorer": embed.figure,
+        },
     )
     return nb, exporter.from_notebook_node(nb, resources)[0]
-
-
-def figure(output, png):
-    """An output's picture as HTML: as SVG where there is one, in its size, so that a page does not jump while it loads.
-
-    A figure whose panels can stand alone has them once more below each other, for a narrow screen.
-    """
-    about, names = output.metadata.get("image/png", {}), output.metadata.filenames
-    source = names.get("image/svg+xml") or Path(names["image/png"]).as_posix()
-    pixels = [int.from_bytes(png[k : k + 4], "big") for k in (16, 20)]  # more than it takes on the screen, maybe
-    width, height = about.get("width", pixels[0]), about.get("height", pixels[1])
-    image = f'<img src="{source}" alt="{escape(about.get("alt", ""))}" width="{width}" height="{height}">'
-    if "lnpoly" in output.metadata:
-        return embed.figure(output.metadata.lnpoly, image)
-    kinds = ["drawn"] if source.endswith(".svg") else []
-    for left, top, w, h in about.get("panels", []):
-        x, y = (
-            100 * at / (whole - part) if whole > part else 0 for at, whole, part in ((left, width, w), (top, height, h))
-        )
-        image += (
-            f'<span class="panel" aria-hidden="true" style="background-image: url({source}); width: {w}px; '
-            f"aspect-ratio: {w} / {h}; background-size: {100 * width / w:.2f}% auto; "
-            f'background-position: {x:.2f}% {y:.2f}%"></span>'
-        )
-    kinds += ["panels"] if about.get("panels") else []
-    return f'<figure class="{" ".join(kinds)}">{image}</figure>' if kinds else f"<figure>{image}</figure>"
 
 
 def to_html(markdown):

@@ -165,6 +165,27 @@ def test_margins_keep_their_digits_at_the_poles_at_the_boundary_and_at_any_scale
         assert abs(found - exact) < 3e-15 + 1e-15 / float(size)
 
 
+@settings(max_examples=1000)
+@given(st.integers(0, 2**32 - 1))
+@mp.workdps(40)
+def test_heights_and_shares_are_those_of_forty_digits_at_any_scale(seed):
+    rng = np.random.default_rng(seed)
+    d, scale = int(rng.integers(2, 12)), 10 ** rng.uniform(-150, 150)
+    w, height = rng.normal(size=d), rng.choice([-1, 1]) * (1 - 10 ** rng.uniform(-12, 0.3))
+    b = -height * np.sqrt(d) * np.linalg.norm(w)
+    mlp = FoldedMLP(scale * w[:, None], [scale * b], np.zeros((1, 1)), [0.0], "relu", 0.0, "rmsnorm")
+    size = mp.sqrt(sum(mp.mpf(float(x)) ** 2 for x in mlp.W_in[:, 0]))
+    exact = -mp.mpf(float(mlp.b_in[0])) / size / mp.sqrt(d)
+    assert abs(boundary_height(mlp)[0] - exact) < 4e-16 * (1 + abs(exact))
+    half = mp.mpf(d - 1) / 2
+    share = mp.betainc(half, half, 0, (1 - max(-1, min(1, exact))) / 2, regularized=True)
+    # the height's own rounding, under a root: of a circle's share, and of the crossings on the sphere S^2
+    rooted = 1e-15 / np.sqrt(max(abs(1 - abs(float(exact))), 1e-16))
+    assert abs(cap_share(mlp)[0] - share) < 2e-15 + 4e-16 * d + (rooted if d == 2 else 0)
+    crossed = 2 * (1 - exact**2) ** (half - mp.mpf(1) / 2) if abs(exact) < 1 else 0
+    assert abs(expected_crossings(mlp) - crossed) < 2e-15 * d + (rooted if d == 3 else 0)
+
+
 def test_at_its_own_weights_a_neuron_is_as_far_as_its_boundary_is_wide():
     """arccos of 1 less its rounding had it 2e-8 off."""
     for d in (3, 17, 768):

@@ -3,9 +3,10 @@
 import re
 from dataclasses import FrozenInstanceError, fields, replace
 
+import mpmath as mp
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from oracles import ACTIVATIONS, NORMS, bisect, dense_scan, random_block, random_mlp, random_points
 
@@ -465,3 +466,46 @@ def test_input_is_left_alone(rng):
     before = z0.copy(), z1.copy()
     rotate(z0, z1, 0.3), crossings(mlp, z0, z1), split_change(mlp, z0, z1), coherence(mlp, z0, z1)
     np.testing.assert_array_equal((z0, z1), before)
+
+
+# --- at every scale, and nearly nowhere ---
+
+
+def digits(x):
+    return [mp.mpf(float(a)) for a in x]
+
+
+def exact_angle(x, y):
+    """The angle between two vectors in 60 digits."""
+    dot = lambda p, q: sum(a * b for a, b in zip(p, q, strict=True))  # noqa: E731
+    square = dot(x, x) * dot(y, y) - dot(x, y) ** 2
+    return mp.atan2(mp.sqrt(max(square, 0)), dot(x, y))
+
+
+@settings(max_examples=1000)
+@given(st.integers(0, 2**32 - 1))
+@mp.workdps(60)
+def test_angles_are_those_of_sixty_digits_also_nearly_0_and_nearly_pi(seed):
+    rng = np.random.default_rng(seed)
+    d = int(rng.integers(2, 8))
+    x, aside = rng.normal(size=(2, d))
+    y = rng.choice([-1, 1]) * (x + 10 ** rng.uniform(-16, 1) * aside)
+    z = normalize(np.stack([x, y]) * 10 ** rng.uniform(-150, 150, size=(2, 1)), kind="rmsnorm")
+    assert abs(angle_between(*z) - exact_angle(*map(digits, z))) < 1e-15
+
+
+@settings(max_examples=1000)
+@given(st.integers(0, 2**32 - 1))
+@mp.workdps(60)
+def test_steering_angles_are_those_of_sixty_digits_whatever_the_scales(seed):
+    rng = np.random.default_rng(seed)
+    d = int(rng.integers(2, 8))
+    x, v = rng.normal(size=(2, d)) * 10 ** rng.uniform(-150, 150, size=(2, 1))
+    alpha = np.abs(x).max() / np.abs(v).max() * 10 ** rng.uniform(-20, 20)
+    if not 0 < alpha < np.inf:
+        return
+    there = [a + mp.mpf(float(alpha)) * b for a, b in zip(digits(x), digits(v), strict=True)]
+    exact, phi = exact_angle(digits(x), there), exact_angle(digits(x), digits(v))
+    left = mp.sqrt(sum(a * a for a in there)) / mp.sqrt(sum(a * a for a in digits(x)))
+    found = steering_angle(x, v, alpha, kind="rmsnorm")
+    assert abs(found - exact) < 2e-15 * (1 + 1 / min(left, 1)) and found <= phi + mp.mpf(2e-15)

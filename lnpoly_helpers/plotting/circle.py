@@ -80,7 +80,7 @@ def plot_arcs(
     return describe(
         ax,
         f"a circle cut into {partition.n_arcs:,} arcs with {n_patterns:,} activation patterns, {how}"
-        f"{'; each tick has the number of the neuron that flips there' if few else ''}{pointed}.",
+        f"{'; ticks are numbered by the neuron that flips' if few else ''}{pointed}.",
         title,
     )
 
@@ -93,7 +93,7 @@ def point_at(ax: Axes, marks: Mapping[str, float], radius: float) -> str:
         ax.annotate("", tuple(end), (0, 0), arrowprops=arrow)
         box = {"facecolor": "white", "edgecolor": "none", "alpha": 0.85, "pad": 1.5}
         ax.text(*(0.55 * end), s=name, color=color, weight="bold", ha="center", va="center", bbox=box)
-    return "".join(f"; an arrow, {name}, points to {np.degrees(angle):.1f}°" for name, angle in marks.items())
+    return "".join(f"; arrow {name} at {np.degrees(angle):.1f}°" for name, angle in marks.items())
 
 
 def _arc_fills(ax, partition):

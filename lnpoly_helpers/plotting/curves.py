@@ -73,8 +73,21 @@ def plot_lines(
     ends = [(places[name][len(v) - 1], v[-1], name, colors[name]) for name, v in series.items()]
     name_ends(ax, ends)
     entitle(ax, title)
-    words = "; ".join(f"{name} from {short(v[0])} to {short(v[-1])}" for name, v in series.items())
+    words = "; ".join(f"{name} {_course(v)}" for name, v in series.items())
     return describe(ax, f"{ylabel} against {xlabel}: {words}.", title)
+
+
+def _course(values):
+    """From where to where some values go, and how far beyond on the way.
+
+    >>> _course([3, 1, 2]), _course([1, 2])
+    ('from 3 to 2, lowest 1', 'from 1 to 2')
+    """
+    low, high = sorted((values[0], values[-1]))
+    least = 0.1 * np.ptp(values)
+    words = f"from {short(values[0])} to {short(values[-1])}"
+    words += f", lowest {short(np.min(values))}" if low - np.min(values) > least else ""
+    return words + (f", highest {short(np.max(values))}" if np.max(values) - high > least else "")
 
 
 def _places(x, names):

@@ -50,9 +50,9 @@ class LabelledFigure(Figure):
     Notes
     -----
     The picture has two pixels for each that it takes on the screen. Its metadata have the words ("alt"), the size on
-    the screen ("width", "height"), where its panels are, if each can stand alone ("panels": x, y, width, height), and,
-    where it is smaller, the same picture as SVG, which follows the reader's light or dark ground ("svg": by gzip, in
-    base64).
+    the screen ("width", "height"), its panels, if each can stand alone ("panels": the "box" x, y, width, height, and
+    the "alt" of each), and, where it is smaller, the same picture as SVG, which follows the reader's light or dark
+    ground ("svg": by gzip, in base64).
 
     See Also
     --------
@@ -70,30 +70,43 @@ class LabelledFigure(Figure):
     def __init__(self, *args: Any, **kwargs: Any):
         super().__init__(*args, **kwargs)
         self.hues: dict[bytes, float] = {}
+        self.said: list[tuple[Axes, str]] = []  # what each panel added to the text
 
     def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> tuple[dict, dict]:
         drawn = io.BytesIO()
         with matplotlib.rc_context(_SETTINGS):
-            self.draw_without_rendering()  # arranging panels may change ticks, and then their room
+            self._arrange()
             self.savefig(drawn, format="png", dpi=2 * self.dpi, metadata={"Software": None})
-            panels, svg = self._panels(), self._svg()
+            panels = self._panels()
+            # an image would not follow the ground, and what is drawn upon it would
+            svg = b"" if any(ax.images for ax in self.axes) else self._svg()
         png = io.BytesIO()
         # 256 colours hold all that is drawn here; half the bytes
         Image.open(drawn).convert("RGB").quantize(256, dither=Image.Dither.NONE).save(png, "PNG", optimize=True)
         about: dict[str, Any] = {"alt": self.alt, "width": round(self.bbox.width), "height": round(self.bbox.height)}
         if panels:
             about["panels"] = panels
-        if len(svg) < len(png.getvalue()):
+        if 0 < len(svg) < len(png.getvalue()):
             about["svg"] = base64.b64encode(svg).decode()
         data = {"image/png": base64.b64encode(png.getvalue()).decode(), "text/plain": self.alt}
         return data, {"image/png": about}
 
-    def _panels(self) -> list[list[int]]:
-        """Where each panel is, in pixels of the screen from the top left corner: none, unless each can stand alone."""
+    def _arrange(self) -> None:
+        """Give panels their places, which changes their ticks and what room those need: until that settles."""
+        for _ in range(3 if self.get_layout_engine() else 0):
+            self.draw_without_rendering()
+
+    def _panels(self) -> list[dict[str, Any]]:
+        """Where each panel is, in pixels of the screen from the top left corner, and its part of the text.
+
+        None at all, unless each can stand alone.
+        """
         axes = [ax for ax in self.axes if ax.axison or ax.has_data()]
         places: list[Any] = [ax.get_subplotspec() for ax in axes]
         if len(axes) < 2 or self.legends or self.get_suptitle() or self.subfigs or not all(places):
             return []
+        if [ax for ax, _ in self.said] != axes or " ".join(text for _, text in self.said) != self.alt:
+            return []  # somebody has said it otherwise
         boxes: list[Any] = [ax.get_tightbbox() for ax in axes]
         width, height = self.bbox.size
         columns = _cut([(place.colspan.start, box.x0, box.x1) for place, box in zip(places, boxes, strict=True)], width)
@@ -102,9 +115,9 @@ class LabelledFigure(Figure):
             height,
         )
         found = []
-        for place in places:
+        for place, (_, text) in zip(places, self.said, strict=True):
             (left, right), (top, bottom) = columns[place.colspan.start], rows[place.rowspan.start]
-            found.append([left, top, right - left, bottom - top])
+            found.append({"box": [left, top, right - left, bottom - top], "alt": text})
         return found
 
     def _svg(self) -> bytes:
@@ -124,7 +137,7 @@ class LabelledFigure(Figure):
 
     def wipe(self) -> None:
         """Take everything out that was drawn, and the alternative text, to draw anew in the same axes."""
-        self.alt, self.hues = "", {}
+        self.alt, self.hues, self.said = "", {}, []
         for ax in self.axes:  # ax.clear() would make new axis ticks, which takes longer than the drawing
             for artist in [*ax.lines, *ax.collections, *ax.patches, *ax.texts, *ax.images]:
                 artist.remove()
@@ -133,8 +146,7 @@ class LabelledFigure(Figure):
         """The picture as PNG bytes, for one that changes many times a second: only the first call arranges panels."""
         png = io.BytesIO()
         with matplotlib.rc_context(_SETTINGS):
-            if self.get_layout_engine():
-                self.draw_without_rendering()
+            self._arrange()
             FigureCanvasAgg(self).print_png(png, metadata={"Software": None}, pil_kwargs={"compress_level": 1})
         self.set_layout_engine("none")
         return png.getvalue()
@@ -189,7 +201,8 @@ def describe(ax: Axes, text: str, title: str = "") -> Figure:
     """Add a panel's description to its figure's alternative text; returns the figure."""
     figure = ax.figure.figure  # for axes of a subfigure the whole one, which has the words
     if isinstance(figure, LabelledFigure):
-        figure.alt = f"{figure.alt} {title + ': ' if title else ''}{text}".strip()
+        figure.said.append((ax, f"{title + ': ' if title else ''}{text}"))
+        figure.alt = f"{figure.alt} {figure.said[-1][1]}".strip()
     return figure
 
 

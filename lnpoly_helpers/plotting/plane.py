@@ -80,7 +80,7 @@ def plot_plane(
     if circle:
         angle = np.linspace(0, 2 * np.pi, 361)
         ax.plot(np.cos(angle), np.sin(angle), color=INK, lw=2.4)
-    extra = " The unit circle is drawn in." if circle else ""
+    extra = " The unit circle is drawn in." if circle is True else ""
     if ray is not None:
         ray = np.asarray(ray, dtype=float)
         end = ray / np.abs(ray).max() * w
@@ -109,10 +109,10 @@ def _fills(partition, circle, known):
         keys = [pattern.tobytes() for pattern in patterns]
         if circle.n_patterns <= MANY:
             colors = circle_colors(circle, known)[1]
-            return [colors.get(key, pale) for key in keys], "coloured by activation pattern, pale off the circle"
+            return [colors.get(key, pale) for key in keys], "coloured by activation pattern, pale off the unit circle"
         visited = {pattern.tobytes() for pattern in circle.patterns()}
         fills = zip(keys, tones(patterns.sum(axis=1)), strict=True)
-        return [tone if key in visited else pale for key, tone in fills], f"{TONES}, pale off the circle"
+        return [tone if key in visited else pale for key, tone in fills], f"{TONES}, pale off the unit circle"
     if len(distinct) > MANY:
         return tones(patterns.sum(axis=1)), TONES
     first = [int(np.flatnonzero(which == k)[0]) for k in range(len(distinct))]

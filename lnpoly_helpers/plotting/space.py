@@ -128,7 +128,7 @@ def plot_fibres(fibres: ArrayLike, images: ArrayLike, *, ax: Axes3D | None = Non
     fibres, images = np.asarray(fibres, dtype=float), np.asarray(images, dtype=float)
     # the letters tell them apart: with more than four the markers begin anew
     at_most(len(_LETTERS), [f"number {k + 1}" for k in range(len(fibres))], "fibres", "half-planes")
-    ax = axes_or_new(ax, width=5.4, height=5.0, subplot_kw={"projection": "3d"})
+    ax = axes_or_new(ax, width=5.3, height=4.9, subplot_kw={"projection": "3d"})
     _space(ax, "One half-plane, one point", 1.05 * np.abs(fibres).max())
     ax.plot(*_circle_3d(np.sqrt(3)).T, color=INK, lw=1.4, zorder=3)
     for k, (corners, image) in enumerate(zip(fibres, images, strict=True)):
@@ -180,7 +180,7 @@ def plot_layernorm(
     that this one is sent to, (1.22, -1.22, 0.00); a ring marks where x is sent, (1.22, -1.22, 0.00).'
     """
     x, moved, centred, z, z_before = (np.asarray(v, dtype=float) for v in (x, moved, centred, z, z_before))
-    ax = axes_or_new(ax, width=5.4, height=5.0, subplot_kw={"projection": "3d"})
+    ax = axes_or_new(ax, width=5.3, height=4.9, subplot_kw={"projection": "3d"})
     _space(ax, title, limit)
     ax.set_box_aspect((1, 1, 1), zoom=1.4)  # pyright: ignore[reportArgumentType]  (matplotlib says int)
     ones = 0.9 * limit * np.ones(3) / np.sqrt(3)

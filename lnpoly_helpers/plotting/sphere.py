@@ -54,7 +54,7 @@ def plot_sphere(
 
     >>> from lnpoly_helpers import Arrangement
     >>> plot_sphere(Arrangement([[0, 0, 1], [1, 0, 0]], [0, 0]), pixels=60).alt
-    'a hemisphere seen from longitude 30° and latitude 20°, cut by 2 small circles into faces, coloured by activation
+    'a hemisphere around longitude 30°, latitude 20°, cut by 2 small circles into faces, coloured by activation
     pattern.'
     """
     ax = axes_or_new(ax, width=4.8, height=4.8)
@@ -76,7 +76,7 @@ def plot_sphere(
         shown.set_clip_path(rim)
     if labels:
         _label_faces(ax, patterns, right**2 + up**2 > 1, side)
-    margin = 0.02 * half_width if half_width >= 1 else 0
+    margin = 0.05 * half_width if half_width >= 1 else 0
     ax.set(xlim=(-half_width - margin, half_width + margin), ylim=(-half_width - margin, half_width + margin))
     ax.set_aspect("equal")
     ax.axis("off")
@@ -86,7 +86,7 @@ def plot_sphere(
     part = "a hemisphere" if half_width >= 1 else f"a patch of the sphere, {2 * half_width:.3g} radii wide,"
     return describe(
         ax,
-        f"{part} seen from longitude {view[0]}° and latitude {view[1]}°, cut by {len(curves)} small circles into "
+        f"{part} around longitude {view[0]}°, latitude {view[1]}°, cut by {len(curves)} small circles into "
         f"faces, {TONES if many else 'coloured by activation pattern'}.",
         title,
     )

@@ -118,6 +118,7 @@ def run_all(browser, lab, name):
         page.wait_for_function(f"done => String({PROMPTS}) === String(done)", arg=done)
         page.get_by_text(STATUS).wait_for()
         assert page.locator(".jp-Notebook [data-mime-type='application/vnd.jupyter.error']").count() == 0
+        assert page.evaluate(WIDER) == []
         yield page
         page.get_by_role("menuitem", name="Kernel", exact=True).click()
         page.get_by_role("menuitem", name="Shut Down Kernel", exact=True).click()
@@ -125,6 +126,9 @@ def run_all(browser, lab, name):
         assert {url for url in elsewhere if "badge" not in url} == set()  # the badges are pictures from elsewhere
 
 
+# pictures that are shown wider than they are drawn
+WIDER = """[...document.querySelectorAll(".jp-OutputArea-output img")].filter(
+  one => one.clientWidth > one.naturalWidth).map(one => `${one.clientWidth} of ${one.naturalWidth}`)"""
 PROMPTS = """[...document.querySelectorAll(".jp-CodeCell .jp-InputPrompt")].map(one => one.textContent.trim())"""
 
 

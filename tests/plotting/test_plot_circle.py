@@ -63,7 +63,7 @@ def test_every_arc_has_its_bits_and_every_crossing_its_tick_and_number():
     assert ax.get_title(loc="left") == "six"
     assert figure.alt == (
         f"six: a circle cut into {CIRCLE.n_arcs} arcs with {CIRCLE.n_patterns} activation patterns, each in its own "
-        "colour; each tick has the number of the neuron that flips there."
+        "colour; ticks are numbered by the neuron that flips."
     )
 
 
@@ -87,9 +87,7 @@ def test_arrows_point_to_their_places_of_the_ring():
         assert start == (0, 0) and end == pytest.approx(0.9 * on_circle(angle)) and style == [color, line]
         np.testing.assert_allclose(place(text(ax, name)), 0.55 * 0.9 * on_circle(angle))
         assert color_of(text(ax, name)) == color
-    assert figure.alt.endswith(
-        "; an arrow, first, points to 0.0°; an arrow, second, points to 126.1°; an arrow, here, points to -57.3°."
-    )
+    assert figure.alt.endswith("; arrow first at 0.0°; arrow second at 126.1°; arrow here at -57.3°.")
 
 
 def test_a_fifth_arrow_is_refused():

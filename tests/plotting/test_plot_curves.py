@@ -33,7 +33,7 @@ def test_lines_show_every_value_in_a_style_of_their_own(log):
     assert (ax.get_xlabel(), ax.get_ylabel(), ax.get_title(loc="left")) == ("width", "count", "Counts")
     assert not ax.xaxis_inverted() and not ax.yaxis_inverted()
     assert figure.alt == (
-        "Counts: count against width: a from 1 to 5; b from 4 to 1.5; c from 0.5 to 0.25; d from 7 to 7."
+        "Counts: count against width: a from 1 to 5; b from 4 to 1.5, highest 2,000; c from 0.5 to 0.25; d from 7 to 7."
     )
 
 

@@ -2,17 +2,22 @@
 
 import base64
 import copy
+import gzip
 import io
+import re
 import sys
 
 import matplotlib
 import matplotlib.image
 import numpy as np
 import pytest
+from artists import cut
 from matplotlib.figure import Figure
+from matplotlib.text import Text
 
 from lnpoly_helpers import Arrangement, normalize, partition_circle, partition_plane, plotting
 from lnpoly_helpers.plotting import LabelledFigure, new_figure, plot_lines
+from lnpoly_helpers.plotting.style import ROLES
 
 LINES = Arrangement([[1.0, 0.3], [-0.4, 1.0]], [0.4, -0.3])
 CORNERS = [[-1.0, -1, -1], [0, -2, -1], [2, 0, 1], [1, 1, 1]]
@@ -69,6 +74,15 @@ def test_it_makes_a_figure_with_words_and_changes_nothing_of_the_callers(name):
     assert "matplotlib.pyplot" not in sys.modules or not sys.modules["matplotlib.pyplot"].get_fignums()
 
 
+@each_function
+def test_its_words_are_large_enough_and_whole(name):
+    figure = call(name)
+    assert name in IN_SPACE or cut(figure) == []  # what is in space is placed as it is drawn
+    words = [text for text in figure.findobj(Text) if text.get_text().strip()]
+    assert min([text.get_fontsize() for text in words], default=10) >= 10
+    assert figure.get_figwidth() <= 5.3  # on a phone, then, 9 pixels
+
+
 @takes_axes
 def test_it_draws_into_the_axes_given_and_adds_its_words_to_the_figures(name):
     figure, axes = new_figure(8, 4, ncols=2, subplot_kw={"projection": "3d" if name in IN_SPACE else "rectilinear"})
@@ -112,6 +126,40 @@ def test_a_figure_shows_itself_with_its_words():
     assert b"Software" not in png(figure)  # else every version of matplotlib makes another file
     picture = matplotlib.image.imread(io.BytesIO(png(figure)), format="png")
     assert picture.shape[:2] == (440, 660) and picture[0, 0, :3].tolist() == [1, 1, 1]
+
+
+def test_panels_that_can_stand_alone_have_their_place_and_their_words():
+    figure, (left, right) = new_figure(8, 3, ncols=2)
+    plot_lines([0, 1], {"a": [1, 2]}, **AXES, ax=left)
+    assert "panels" not in figure._repr_mimebundle_()[1]["image/png"]  # of the right one nothing is said
+    plot_lines([0, 1], {"b": [2, 1]}, **AXES, title="T", ax=right)
+    about = figure._repr_mimebundle_()[1]["image/png"]
+    first, second = about["panels"]
+    assert first["alt"] == "y against x: a from 1 to 2." and second["alt"] == "T: y against x: b from 2 to 1."
+    assert first["box"][:2] == [0, 0] and first["box"][3] == second["box"][3] == 330
+    assert second["box"][0] == first["box"][2] == 880 - second["box"][2]
+    assert left.get_tightbbox().x1 < first["box"][2] < right.get_tightbbox().x0
+    figure.alt = "Said by hand."
+    assert "panels" not in figure._repr_mimebundle_()[1]["image/png"]
+    together = plotting.plot_dots({"p": {"a": {"s": (1.0, None)}}, "q": {"a": {"s": (2.0, None)}}})
+    assert "panels" not in together._repr_mimebundle_()[1]["image/png"]  # one legend, one row's names
+
+
+def test_the_svg_is_the_same_picture_and_follows_the_ground():
+    packed, same = (
+        plot_lines([0, 1], {"minilm": [1, 2]}, **AXES)._repr_mimebundle_()[1]["image/png"]["svg"] for _ in "12"
+    )
+    assert packed == same  # nothing in it is random
+    text = gzip.decompress(base64.b64decode(packed)).decode()
+    light, dark = re.search(
+        r"<style>:root{(.*?)}@media\(prefers-color-scheme:dark\){:root{(.*?)}}</style>", text
+    ).groups()
+    on_light, on_dark = (dict(re.findall(r"(--c\d+):(#\w+)", one)) for one in (light, dark))
+    minilm = ROLES["MiniLM"]
+    (name,) = [name for name, color in on_light.items() if color.upper() == minilm.light]
+    assert on_dark[name] == minilm.dark and f"stroke: var({name})" in text
+    assert not re.findall(r"#[0-9a-f]{6}", text.replace(light, "").replace(dark, ""))
+    assert plotting.plot_sphere(Arrangement([[0, 0, 1.0]], [0]))._repr_mimebundle_()[1]["image/png"].get("svg") is None
 
 
 def test_a_quick_picture_is_the_same_picture():

@@ -133,11 +133,11 @@ def test_a_hemisphere_has_a_rim_and_nothing_beyond_it():
     clip, transform = ax.images[0].get_clip_path().get_transformed_path_and_affine()
     outline = ax.transData.inverted().transform(transform.transform_path(clip).vertices)
     assert np.hypot(*outline.T).min() > 0.99 and np.abs(outline).max() == pytest.approx(1)
-    assert ax.get_xlim() == ax.get_ylim() == (-1.02, 1.02) and ax.get_aspect() == 1 and not ax.axison
+    assert ax.get_xlim() == ax.get_ylim() == (-1.05, 1.05) and ax.get_aspect() == 1 and not ax.axison
     assert texts(ax) == {} and ax.get_title(loc="left") == "half of it"
     n = len(ax.collections[0].get_segments())
     assert figure.alt == (
-        f"half of it: a hemisphere seen from longitude 10° and latitude -20°, cut by {n} small circles into faces, "
+        f"half of it: a hemisphere around longitude 10°, latitude -20°, cut by {n} small circles into faces, "
         "coloured by activation pattern."
     )
 
@@ -147,4 +147,4 @@ def test_a_patch_fills_its_square():
     (ax,) = figure.axes
     assert len(ax.patches) == 0 and ax.images[0].get_extent() == [-0.25, 0.25, -0.25, 0.25]
     assert ax.get_xlim() == ax.get_ylim() == (-0.25, 0.25)
-    assert figure.alt.startswith("a patch of the sphere, 0.5 radii wide, seen from longitude 40° and latitude 25°")
+    assert figure.alt.startswith("a patch of the sphere, 0.5 radii wide, around longitude 40°, latitude 25°")

@@ -294,7 +294,7 @@ def test_normaliser_changes_nothing_twice():
 @pytest.fixture
 def project(tmp_path):
     """Two notebooks of their own, one of which fails, beside a copy of build.py."""
-    scripts = [f"notebooks/{name}.py" for name in ("build", "embed", "pages", "printed", "reference")]
+    scripts = [f"notebooks/{name}.py" for name in ("build", "embed", "figures", "pages", "printed", "reference")]
     for name in ("pyproject.toml", *scripts, *(source for source, _, _ in build.pages.TEXTS)):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         shutil.copy(ROOT / name, tmp_path / name)

@@ -3,8 +3,11 @@
 What only a browser can tell (width, contrast, requests) is in tests/browser, for `make browser`.
 """
 
+import base64
+import gzip
 import importlib
 import inspect
+import io
 import json
 import re
 from functools import cache
@@ -20,10 +23,12 @@ import scripts
 from bs4 import BeautifulSoup
 from jaxtyping import Float64, Real
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
+from PIL import Image
 
 ROOT = Path(__file__).resolve().parents[2]
 build = scripts.load("notebooks/build.py")
 pages = build.pages
+figures = pages.figures
 reference = scripts.load("notebooks/reference.py")
 OURS = f"https://github.com/{build.repository()}"
 FILES = f"{OURS}/blob/{build.ref()}/"
@@ -104,8 +109,10 @@ def test_every_notebook_has_a_card_and_a_page_with_all_it_shows(site):
         assert card.a["href"] == f"{path.stem}.html" and card.a.text == page.h1.text == pages.facts(nb)["title"]
         assert re.fullmatch(r"\d+ minutes", card.select_one(".minutes").text) and len(card.p.text) > 20
         outputs = [output for cell in nb.cells for output in cell.get("outputs", [])]
-        shown = [output.metadata["image/png"]["alt"] for output in outputs if "image/png" in output.get("data", {})]
-        assert [picture["alt"] for picture in page("img")] == shown
+        abouts = [output.metadata["image/png"] for output in outputs if "image/png" in output.get("data", {})]
+        panels = [panel["alt"] for about in abouts for panel in about.get("panels", [about])]
+        assert [picture["alt"] for picture in page("img")] == panels
+        shown = [about["alt"] for about in abouts]
         assert card.img is None if not shown else card.img["alt"] in shown
         printed = " ".join(output.text for output in outputs if output.output_type == "stream")
         assert words_of(page.select("pre.output, .printed")) == printed.split()
@@ -459,24 +466,51 @@ def test_search_knows_every_page_and_each_of_its_sections(site):
     assert entry[0] == "reference.html" and "arcs" in entry[4]
 
 
-def test_figure_follows_dark_mode_and_stacks_its_panels_where_it_can(site):
+def test_figures_are_numbered_drawn_and_parted_into_their_panels(site):
     for path in build.notebooks():
-        shown = {}
-        for output in (
-            output for cell in nbformat.read(path, as_version=4).cells for output in cell.get("outputs", [])
-        ):
-            if "image/png" in output.get("data", {}) and "lnpoly" not in output.metadata:
-                about = output.metadata["image/png"]
-                shown[about["alt"]] = about
-        figures = read(site / f"{path.stem}.html").select("figure:not(.explorer)")
-        assert {figure.img["alt"] for figure in figures} == set(shown)
-        for figure in figures:
-            about = shown[figure.img["alt"]]
-            assert figure.img["src"].endswith(".svg" if "svg" in about else ".png")
-            assert (site / figure.img["src"]).is_file()
-            assert len(figure.select(".panel[aria-hidden]")) == len(about.get("panels", []))
-            if "width" in about:
-                assert (figure.img["width"], figure.img["height"]) == (str(about["width"]), str(about["height"]))
+        cells = nbformat.read(path, as_version=4).cells
+        shown = [
+            (output.metadata["image/png"], cell.metadata.caption)
+            for cell in cells
+            for output in cell.get("outputs", [])
+            if "image/png" in output.get("data", {})
+        ]
+        found = read(site / f"{path.stem}.html").select("figure")
+        for k, (figure, (about, words)) in enumerate(zip(found, shown, strict=True)):
+            assert figure.figcaption.text == f"Figure {int(path.stem[:2])}.{k + 1}. {words}"
+            whole = {"box": [0, 0, about.get("width"), about.get("height")]} | about
+            for image, panel in zip(figure("img"), about.get("panels", [whole]), strict=True):
+                assert image["src"].endswith(".svg" if "svg" in about else ".png")
+                assert image["class"] == ["drawn" if "svg" in about else "painted"]
+                if "width" in about:
+                    assert [image["width"], image["height"]] == [str(size) for size in panel["box"][2:]]
+
+
+def test_a_panel_is_a_piece_of_its_picture(tmp_path):
+    """A picture of two panels, black and white, as PNG and as SVG: each piece has one colour, and the right one."""
+    halves = np.repeat(np.array([[[0] * 3] * 8 + [[255] * 3] * 12], dtype=np.uint8), 10, axis=0)
+    png = io.BytesIO()
+    Image.fromarray(halves).save(png, "PNG")
+    panels = [{"box": [0, 0, 4, 5], "alt": "black"}, {"box": [4, 0, 6, 5], "alt": "<white>"}]
+    about = {"alt": "both", "width": 10, "height": 5, "panels": panels}
+    (tmp_path / "figures").mkdir()
+    html = figures.picture("figures/a.png", png.getvalue(), about, tmp_path)
+    found = BeautifulSoup(html, "html.parser").select(".panels > img.painted")
+    assert [(one["alt"], one["width"], one["height"]) for one in found] == [("black", "4", "5"), ("<white>", "6", "5")]
+    for one, color, width in zip(found, (0, 255), (8, 12), strict=True):
+        piece = np.asarray(Image.open(tmp_path / one["src"]))
+        assert piece.shape == (10, width, 3) and (piece == color).all()
+    svg = '<svg width="7.2pt" height="3.6pt" viewBox="0 0 7.2 3.6"><path d="M0 0"/></svg>'
+    about["svg"] = base64.b64encode(gzip.compress(svg.encode())).decode()
+    found = BeautifulSoup(figures.picture("figures/a.png", png.getvalue(), about, tmp_path), "html.parser")("img")
+    heads = [(tmp_path / one["src"]).read_text(encoding="utf-8").partition(">")[0] for one in found]
+    assert heads == [
+        '<svg width="4" height="5" viewBox="0.00 0.00 2.88 3.60"',
+        '<svg width="6" height="5" viewBox="2.88 0.00 4.32 3.60"',
+    ]
+    assert (tmp_path / "figures" / "a.svg").read_text(encoding="utf-8") == svg
+    plain = figures.picture("figures/b.png", png.getvalue(), {}, tmp_path)  # no figure of ours
+    assert '<img class="painted" src="figures/b.png" alt="" width="20" height="10"' in plain
 
 
 def test_first_page_opens_with_an_explorer(site):
