@@ -76,7 +76,7 @@ def image(file, panel, kind):
 
 def cut_svg(text, box, size):
     """A piece of an SVG, box in pixels of a picture of that size: the same drawing through a smaller window."""
-    wide, high = map(float, re.search(r'viewBox="0 0 ([\d.]+) ([\d.]+)"', text).groups())
+    wide, high = map(float, re.findall(r'viewBox="0 0 ([\d.]+) ([\d.]+)"', text)[0])
     x, y, width, height = (
         part * whole / pixels for part, whole, pixels in zip(box, (wide, high) * 2, size * 2, strict=True)
     )

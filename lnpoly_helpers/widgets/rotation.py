@@ -92,8 +92,9 @@ class RotationExplorer(Explorer):
 
     def _picture(self, **values: Any):
         figure, ax = new_figure(7.2, 3.8)
-        curves, angle = dict(zip(_NAMES, self._lengths, strict=True)), values["angle"]
-        plot_path(self.degrees, curves, self._crossings, ylabel="length", ax=ax, at=angle, title=self._title)
+        curves: dict[str, Any] = dict(zip(_NAMES, self._lengths, strict=True))
+        what = {"ylabel": "length", "title": self._title}
+        plot_path(self.degrees, curves, self._crossings, at=values["angle"], ax=ax, **what)
         return figure
 
     def _text(self, **values: Any):

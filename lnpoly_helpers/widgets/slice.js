@@ -157,10 +157,10 @@ export const countBefore = ({ angles }, angle) => searchSorted(angles, angle);
 
 // --- slices of a real layer, exported once ----------------------------------------------------------------------------
 
-/** Whole numbers of five bytes each, the lowest first, in two's complement. */
-export function fiveByteIntegers(bytes) {
+/** Whole numbers of six bytes each, the lowest first, in two's complement. */
+export function sixByteIntegers(bytes) {
   const view = new DataView(bytes.buffer, bytes.byteOffset);
-  return Float64Array.from({ length: bytes.length / 5 }, (_, k) => view.getInt8(5 * k + 4) * 2 ** 32 + view.getUint32(5 * k, true));
+  return Float64Array.from({ length: bytes.length / 6 }, (_, k) => view.getInt16(6 * k + 4, true) * 2 ** 32 + view.getUint32(6 * k, true));
 }
 
 /**
@@ -169,7 +169,7 @@ export function fiveByteIntegers(bytes) {
  * A layer's export has b and w . z for each of its points z, as multiples of a step, and the angles between points.
  */
 export function sliceThrough({ step, values, apart, n }, i, j) {
-  const all = fiveByteIntegers(Uint8Array.from(atob(values), (byte) => byte.charCodeAt(0)));
+  const all = sixByteIntegers(Uint8Array.from(atob(values), (byte) => byte.charCodeAt(0)));
   const m = all.length / (n + 1);
   const row = (k) => all.subarray(k * m, (k + 1) * m).map((x) => x * step);
   const angle = decoded(apart)[n * i + j];

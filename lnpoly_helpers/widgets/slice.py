@@ -215,9 +215,7 @@ class SliceExplorer(Explorer):
         layers, room = {}, _EXPORTED
         for layer in sorted(range(self.n_layers), key=lambda k: (k != self.layer, k)):
             n = self.n_vectors
-            room -= (n + 1) * self._mlps[
-                layer
-            ].n_neurons * 20 // 3 + 32 * n**2 // 3  # base64 of five bytes each, and angles
+            room -= (n + 1) * self._mlps[layer].n_neurons * 8 + 32 * n**2 // 3  # base64 of six bytes each; angles
             if room < 0:
                 break
             layers[str(layer)] = exported_layer(self._mlps[layer], self._x[layer])
@@ -240,13 +238,13 @@ def exported_layer(mlp: FoldedMLP, x: Real[np.ndarray, "n d"]) -> dict[str, Any]
     Returns
     -------
     dict
-        ``values``: b and then w . z of each vector as whole numbers of ``step``, five bytes each, the lowest first, in
+        ``values``: b and then w . z of each vector as whole numbers of ``step``, six bytes each, the lowest first, in
         base64. ``apart`` [n, n]: the angles between vectors in radians, float64 in base64. ``n``.
 
     Notes
     -----
-    A step is 2^-39 of the largest number: angles of crossings are good to about 1e-11 radians, and to 1e-9 where a line
-    comes within 1e-5 of its distance from touching the circle.
+    A step is 2^-47 of the largest number: angles of crossings are good to about 1e-13 radians, and to 1e-9 where a line
+    comes within 1e-9 of its distance from touching the circle.
 
     See Also
     --------
@@ -255,16 +253,16 @@ def exported_layer(mlp: FoldedMLP, x: Real[np.ndarray, "n d"]) -> dict[str, Any]
     Examples
     --------
     >>> mlp = FoldedMLP(np.eye(3), [0.5, 0.0, 2.0], np.eye(3), np.zeros(3), "relu", 0.0, "rmsnorm")
-    >>> exported_layer(mlp, np.eye(3))["step"] == 2 / (2**39 - 1)
+    >>> exported_layer(mlp, np.eye(3))["step"] == 2 / (2**47 - 1)
     True
     """
     z = normalize(x, kind=mlp.kind)
     rows = np.concatenate([mlp.b_in[None], z @ mlp.W_in])
-    step = float(np.abs(rows).max() / (2**39 - 1)) or 1.0
+    step = float(np.abs(rows).max() / (2**47 - 1)) or 1.0
     whole = np.rint(rows / step).astype("<i8")
-    five = whole.reshape(-1).view(np.uint8).reshape(-1, 8)[:, :5]
+    six = whole.reshape(-1).view(np.uint8).reshape(-1, 8)[:, :6]
     apart = angle_between(z[:, None], z[None])
-    return {"n": len(z), "step": step, "apart": coded(apart), "values": base64.b64encode(five.tobytes()).decode()}
+    return {"n": len(z), "step": step, "apart": coded(apart), "values": base64.b64encode(six.tobytes()).decode()}
 
 
 def _boundaries(n):

@@ -297,9 +297,9 @@ def circle_through(explorer, first, second):
         u, v = (y / np.linalg.norm(y) for y in mlp.to_sphere(x[[first, second]]))
         return partition_circle(restrict(mlp, mlp.slice(x[[first, second]]))), np.arccos(u @ v)
     layer = state["slices"][str(state["layer"])]
-    five = np.frombuffer(base64.b64decode(layer["values"]), dtype=np.uint8).reshape(-1, 5)
-    whole = five @ 256 ** np.arange(5)
-    rows = layer["step"] * np.where(whole < 2**39, whole, whole - 2**40).reshape(layer["n"] + 1, -1)
+    six = np.frombuffer(base64.b64decode(layer["values"]), dtype=np.uint8).reshape(-1, 6)
+    whole = six @ 256 ** np.arange(6)
+    rows = layer["step"] * np.where(whole < 2**47, whole, whole - 2**48).reshape(layer["n"] + 1, -1)
     apart = decoded(layer["apart"], layer["n"])[first, second]
     B = (rows[1 + second] - np.cos(apart) * rows[1 + first]) / np.sin(apart)
     return partition_circle(Arrangement(np.c_[rows[1 + first], B], rows[0])), apart

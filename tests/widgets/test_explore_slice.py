@@ -253,11 +253,11 @@ def test_exported_slices_are_exact(kind):
         np.testing.assert_allclose(angles, circle.angles, atol=1e-9)
 
 
-def test_numbers_of_five_bytes():
-    whole = np.array([0, 1, -1, 255, -256, 2**31, -(2**31), 2**39 - 1, -(2**39)])
-    five = whole.astype("<i8").view(np.uint8).reshape(-1, 8)[:, :5].reshape(-1)
-    code = "c => [...fiveByteIntegers(Uint8Array.from(c))]"
-    assert answers("slice", code, [five.tolist()]) == [whole.tolist()]
+def test_numbers_of_six_bytes():
+    whole = np.array([0, 1, -1, 255, -256, 2**31, -(2**31), 2**40 + 7, 2**47 - 1, -(2**47)])
+    six = whole.astype("<i8").view(np.uint8).reshape(-1, 8)[:, :6].reshape(-1)
+    code = "c => [...sixByteIntegers(Uint8Array.from(c))]"
+    assert answers("slice", code, [six.tolist()]) == [whole.tolist()]
 
 
 def test_as_many_layers_as_fit_go_with_a_saved_output():
@@ -266,5 +266,5 @@ def test_as_many_layers_as_fit_go_with_a_saved_output():
     explorer = explore_slice(mlps, x)
     explorer.layer = 3
     state = explorer._repr_mimebundle_()[1]["lnpoly"]["state"]
-    assert list(state["slices"]) == ["3", "0"], "66,667 characters each, of 200,000"
+    assert list(state["slices"]) == ["3", "0"], "80,000 characters each, of 200,000"
     assert len(str(state["slices"])) < 200_000 and explorer.slices == {}, "a kernel needs none"
