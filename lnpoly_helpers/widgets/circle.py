@@ -91,7 +91,7 @@ class CircleExplorer(Explorer):
         circle = partition_circle(Arrangement(w, np.where(np.abs(np.abs(b) - 1) < 1e-12, 1.000000001 * b, b)))
         arcs = np.flatnonzero(circle.lengths > 1e-9)
         k = boundary % len(circle.angles) if len(circle.angles) else None
-        after = 0 if k is None else np.searchsorted(arcs, circle.arc_after[k]) % len(arcs)
+        after = 0 if k is None else int(np.searchsorted(arcs, circle.arc_after[k])) % len(arcs)
         return Arrangement(w, b), circle, arcs, k, arcs[[after - 1, after]]
 
     def _text(self, **values: Any):

@@ -162,7 +162,9 @@ export function many(name, parent) {
 /** An explorer's frame in el: a bar for controls, the views, the numbers, a line of help; all told what it is called. */
 export function frame(el, { name, label, help }) {
   const root = html("div", { class: "lnpoly-explorer", "data-explorer": name, role: "group", "aria-label": label }, el);
-  set(root, { "data-lm-suppress-shortcuts": "true" }); // else JupyterLab takes the arrow keys for its cells
+  root.addEventListener("keydown", event => { // else JupyterLab takes the keys of sliders for its cells
+    if (/^(Arrow|Page|Home|End|Enter)/.test(event.key)) event.stopPropagation();
+  });
   html("style", { text: STYLE }, root);
   const bar = html("div", { class: "lx-bar" }, root), views = html("div", { class: "lx-views" }, root);
   const numbers = html("div", { class: "lx-numbers" }, root);
