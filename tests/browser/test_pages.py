@@ -211,7 +211,7 @@ def test_prediction_takes_the_readers_answer_before_it_opens_its_own(browser, si
     with from_disk(browser, site, "02_relu_cuts_the_plane", size) as page:
         frame, other = page.locator(".predict").nth(0), page.locator(".predict").nth(1)
         answer = frame.locator("details.answer")
-        picture, field = answer.locator("img"), frame.get_by_label("Your guess")
+        picture, field = answer.locator("img").first, frame.get_by_label("Your guess")
         answer.locator("summary").click()
         expect(picture).to_be_hidden()
         expect(field).to_be_focused()
@@ -222,8 +222,8 @@ def test_prediction_takes_the_readers_answer_before_it_opens_its_own(browser, si
         expect(frame).to_contain_text("Your guess: sixteen?")
         expect(answer.locator("summary")).to_be_focused()
         other.get_by_role("button", name="I have my guess").press("Space")  # one in the head counts as well
-        expect(other.locator("details.answer img")).to_be_visible()
-        expect(page.locator(".predict").nth(2).locator("img")).to_be_hidden()
+        expect(other.locator("details.answer img").first).to_be_visible()
+        expect(page.locator(".predict").nth(2).locator("img").first).to_be_hidden()
 
 
 def test_one_switch_shows_all_helper_code(browser, site):
@@ -262,7 +262,7 @@ def test_page_shows_all_that_it_has_without_scripts(browser, site):
     with from_disk(browser, site, "02_relu_cuts_the_plane", PHONE, java_script_enabled=False) as page:
         answer = page.locator(".predict details.answer").first
         answer.locator("summary").click()
-        expect(answer.locator("img")).to_be_visible()
+        expect(answer.locator("img").first).to_be_visible()
         expect(page.locator(".contents a").first).to_be_visible()
         for beyond in (page.locator(".search"), page.locator("#all-code"), page.locator(".guess")):
             assert not beyond.count() or beyond.is_hidden()
