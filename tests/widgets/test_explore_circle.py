@@ -98,14 +98,14 @@ def test_x_is_said_once_it_has_moved():
     on = "".join(str(int(np.cos(np.radians(d)) * 0.6 - np.sin(np.radians(d)) * 0.8 + b > 0))
                  for d, b in ((30, 0.3), (150, -0.4), (260, 0.6)))  # fmt: skip
     said = f"x = (3.00, -4.00), length 5.00, sent to z at {360 - np.degrees(np.arctan2(4, 3)):.1f}°: pattern {on}"
-    assert explorer.text.splitlines()[4] == said and "an arrow, z, points to 306.9°" in explorer.alt
+    assert explorer.text.splitlines()[4] == said and "arrow z at 306.9°" in explorer.alt
     explorer.layernorm = False
     on = "".join(str(int(np.cos(np.radians(d)) * 3 - np.sin(np.radians(d)) * 4 + b > 0))
                  for d, b in ((30, 0.3), (150, -0.4), (260, 0.6)))  # fmt: skip
     assert explorer.text.endswith(f"x = (3.00, -4.00), length 5.00, seen as it is: pattern {on}")
     explorer.x, explorer.layernorm = (0, 0), True
     assert explorer.text.endswith("x = (0.00, 0.00), without a direction for LayerNorm: no image")
-    assert "arrow, z" not in explorer.alt
+    assert "arrow z" not in explorer.alt
 
 
 # --- the module against Python -------------------------------------------------------------------------------------
