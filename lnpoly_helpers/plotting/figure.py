@@ -14,6 +14,7 @@ import matplotlib
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.collections import QuadMesh
 from matplotlib.figure import Figure
 from numpy.typing import ArrayLike
 from PIL import Image
@@ -78,8 +79,9 @@ class LabelledFigure(Figure):
             self._arrange()
             self.savefig(drawn, format="png", dpi=2 * self.dpi, metadata={"Software": None})
             panels = self._panels()
-            # an image would not follow the ground, and what is drawn upon it would
-            svg = b"" if any(ax.images for ax in self.axes) else self._svg()
+            # an image would not follow the ground, and what is drawn upon it would; a mesh is an image of rectangles
+            imaged = any(ax.images or any(isinstance(c, QuadMesh) for c in ax.collections) for ax in self.axes)
+            svg = b"" if imaged else self._svg()
         png = io.BytesIO()
         # 256 colours hold all that is drawn here; half the bytes
         Image.open(drawn).convert("RGB").quantize(256, dither=Image.Dither.NONE).save(png, "PNG", optimize=True)
@@ -130,6 +132,9 @@ class LabelledFigure(Figure):
         light = "".join(f"{name}:{color};" for color, name in names.items())
         dark = "".join(f"{name}:{on_dark(color)};" for color, name in names.items())
         text = re.sub(r"#[0-9a-f]{6}(?=[;\"])", lambda found: f"var({names[found[0]]})", text)
+        # these follow the last digit of some place, which differs between processors
+        ids = {name: f"n{k}" for k, name in enumerate(dict.fromkeys(re.findall(r'id="([mp][0-9a-f]{10})"', text)))}
+        text = re.sub(r"\b[mp][0-9a-f]{10}\b", lambda found: ids.get(found[0], found[0]), text)
         style = f"<style>:root{{{light}}}@media(prefers-color-scheme:dark){{:root{{{dark}}}}}</style>"
         text = re.sub(r"(<svg[^>]*>)", lambda found: found[0] + style, text, count=1)
         text = re.sub(r"(?<!scale\()-?\d+\.\d{3,}", lambda found: f"{float(found[0]):.2f}", text)
