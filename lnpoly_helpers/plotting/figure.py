@@ -107,8 +107,8 @@ class LabelledFigure(Figure):
         places: list[Any] = [ax.get_subplotspec() for ax in axes]
         if len(axes) < 2 or self.legends or self.get_suptitle() or self.subfigs or not all(places):
             return []
-        if [ax for ax, _ in self.said] != axes or " ".join(text for _, text in self.said) != self.alt:
-            return []  # somebody has said it otherwise
+        if [ax for ax, _ in self.said] != axes or _joined(self.said) != self.alt:
+            return []
         boxes: list[Any] = [ax.get_tightbbox() for ax in axes]
         width, height = self.bbox.size
         columns = _cut([(place.colspan.start, box.x0, box.x1) for place, box in zip(places, boxes, strict=True)], width)
@@ -206,9 +206,16 @@ def describe(ax: Axes, text: str, title: str = "") -> Figure:
     """Add a panel's description to its figure's alternative text; returns the figure."""
     figure = ax.figure.figure  # for axes of a subfigure the whole one, which has the words
     if isinstance(figure, LabelledFigure):
+        ours = figure.alt == _joined(figure.said)  # else somebody has said it otherwise
         figure.said.append((ax, f"{title + ': ' if title else ''}{text}"))
-        figure.alt = f"{figure.alt} {figure.said[-1][1]}".strip()
+        figure.alt = _joined(figure.said) if ours else f"{figure.alt} {figure.said[-1][1]}"
     return figure
+
+
+def _joined(said):
+    """What panels say, one after the other: without what lies between their ends where that is too long."""
+    text = " ".join(text for _, text in said)
+    return text if len(text) <= 400 else re.sub(r", (lowest|highest) [-−]?\d[\d,.e+−-]*(?<=\d)", "", text)
 
 
 def entitle(ax: Axes, title: str, pad: float | None = None) -> None:

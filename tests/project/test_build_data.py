@@ -130,7 +130,7 @@ def test_what_it_writes_loads(build, tmp_path, monkeypatch):
     entry = json.loads((tmp_path / "manifest.json").read_text())["nano-ln-gelu"]
     card = (tmp_path / "nano-ln-gelu.md").read_text()
     assert entry["sha256"] in card and entry["training"]["corpus"][0]["sha256"] in card and "It is not GPT-2" in card
-    committed = load.json.loads((SCRIPT.parent / "manifest.json").read_text())["nano-ln-gelu"]
+    committed = json.loads((SCRIPT.parent / "manifest.json").read_text())["nano-ln-gelu"]
     assert entry["config"] == committed["config"] and entry["training"].keys() == committed["training"].keys()
 
 

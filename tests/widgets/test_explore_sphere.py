@@ -99,9 +99,9 @@ def test_a_place_is_a_longitude_and_a_latitude():
 
 def test_the_picture_shows_the_state():
     explorer = explore_sphere(5, 4)
-    assert explorer.alt.startswith("5 circles, 18 faces: a hemisphere seen from longitude 30° and latitude 15°")
+    assert explorer.alt.startswith("5 circles, 18 faces: a hemisphere around longitude 30°, latitude 15°")
     explorer.longitude, explorer.n = -61.25, 1
-    assert "from longitude -61.2°" in explorer.alt and "1 circle, 2 faces" in explorer.alt
+    assert "around longitude -61.2°" in explorer.alt and "1 circle, 2 faces" in explorer.alt
 
 
 @pytest.mark.parametrize(
