@@ -13,7 +13,7 @@ without a kernel, from the state that stands in an output's metadata.
 import base64
 import re
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import anywidget
 import numpy as np
@@ -36,7 +36,13 @@ def module(name: str) -> str:
     return re.sub(r"^export (?=const |function |class )", "", shared, flags=re.MULTILINE) + own
 
 
-class State(traitlets.TraitType[Any, Any]):
+if TYPE_CHECKING:
+    _Trait = traitlets.TraitType[Any, Any]
+else:
+    _Trait = traitlets.TraitType  # the traitlets of Colab knows no brackets
+
+
+class State(_Trait):
     """A part of an explorer's state, the same in Python and in the browser.
 
     Parameters

@@ -127,8 +127,8 @@ for place, folders, files in os.walk("/"):
     attempt("finds in " + place, lambda: found)
     if looked > 20_000:
         break
-mine = [folder for folder in sys.path if folder and not folder.startswith("/tmp")]
-for folder in {"/", ROOT, "/dev", "/etc", "/usr", sys.prefix, *WRITES, *mine}:
+mine = {folder for folder in (ROOT, *sys.path) if folder and not folder.startswith("/tmp")}  # which is its own
+for folder in {"/", "/dev", "/etc", "/usr", sys.prefix, *WRITES, *mine}:
     attempt("writes into " + folder, lambda: open(folder + "/lnpoly-planted.txt", "w").write("import os"))
 for process in filter(str.isdigit, os.listdir("/proc")):
     attempt("sees a grader", lambda: b"grading import main" in open(f"/proc/{process}/cmdline", "rb").read())
