@@ -124,7 +124,7 @@ walls:
 # Chromium is not Python's: found, named by LNPOLY_CHROMIUM, or installed
 browser: $(READY)
 	@chromium=$$($(PY) tests/browser/chromium.py) && echo "browser: $$chromium" && \
-	LNPOLY_CHROMIUM="$$chromium" $(MODELS) $(PY) -m pytest -o addopts= --durations=3 tests/browser
+	LNPOLY_CHROMIUM="$$chromium" $(MODELS) $(PY) -m pytest -n 2 --dist loadfile -o addopts= --durations=3 tests/browser
 
 # notebooks as Binder and Colab would run them, in environments made for it: some, or all with LNPOLY_EVERY_PLACE=1
 places: $(READY)

@@ -31,7 +31,7 @@ def test_moved_by_mouse_and_keyboard_from_the_disk(browser, site, name):
             wrong = errors_of(page)
             page.goto(address)
             explorer = explorers.Explorer(page, name)
-            saved = page.locator("figure.explorer > img").first
+            saved = page.locator("figure.explorer").locator("> img, > .panels > img").first
             assert not saved.is_visible()
             for move in explorers.MOVES[name]:
                 move(explorer)
@@ -63,5 +63,5 @@ def test_it_can_be_read_by_anyone(browser, site, name):
 def test_without_javascript_its_picture_is_there(browser, site, name):
     with opened(browser, "file:", java_script_enabled=False) as (page, _):
         page.goto((site / f"{explorers.NOTEBOOKS[name]}.html").as_uri())
-        picture = page.locator("figure.explorer > img").first
+        picture = page.locator("figure.explorer").locator("> img, > .panels > img").first
         assert picture.is_visible() and len(picture.get_attribute("alt")) > 60

@@ -87,7 +87,7 @@ def test_a_replaced_package_would_be_seen(colab, tmp_path):
 
 
 # minutes each on one thread; the weekly run in Colab's own image opens them all
-LONG = ("06", "08", "09")
+LONG = ("06", "07", "08", "09")
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
