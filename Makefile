@@ -126,7 +126,7 @@ browser: $(READY)
 	@chromium=$$($(PY) tests/browser/chromium.py) && echo "browser: $$chromium" && \
 	LNPOLY_CHROMIUM="$$chromium" $(MODELS) $(PY) -m pytest -n 2 --dist loadfile -o addopts= --durations=3 tests/browser
 
-# notebooks as Binder and Colab would run them, in environments made for it: some, or all with LNPOLY_EVERY_PLACE=1
+# notebooks as Binder and Colab would run them, in environments made for it: some, or all with LNPOLY_THOROUGH=1
 places: $(READY)
 	@$(BESIDE) -o addopts= tests/places
 

@@ -25,6 +25,10 @@ settings.load_profile("repeatable")
 
 def pytest_collection_modifyitems(config, items):
     """Side by side, where a file stays whole, those with a slow test go first: none of them is left for the end."""
+    if not os.environ.get("LNPOLY_THOROUGH"):
+        for item in items:
+            if item.get_closest_marker("thorough"):
+                item.add_marker(pytest.mark.skip(reason="takes long: LNPOLY_THOROUGH=1 runs it"))
     if hasattr(config, "workerinput"):
         slow = {item.path for item in items if item.get_closest_marker("slow")}
         items.sort(key=lambda item: item.path not in slow)

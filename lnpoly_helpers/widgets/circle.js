@@ -341,7 +341,9 @@ function render({ model, el }) {
       const foot = [0, 0.4, -0.4, 0.8, -0.8, 1.2].map(along).find(free) ?? along(0), head = [foot[0] + ARROW * A, foot[1] + ARROW * B];
       feet.push(foot);
       heads.push(head);
-      const [p, q] = [along(-4), along(4)];
+      // to the edge and no further: what lies beyond counts as covered by the line, for those who test what can be hit
+      const ends = [[-b * A, -B], [-b * B, A]].map(([c, step]) => [(-W - c) / step, (W - c) / step].sort((s, t) => s - t));
+      const [p, q] = [Math.max(ends[0][0], ends[1][0]), Math.min(ends[0][1], ends[1][1])].map(along);
       for (const part of edges[i]) set(part, { x1: p[0], y1: -p[1], x2: q[0], y2: -q[1] });
       set(tips[i].arrow, { x1: foot[0], y1: -foot[1], x2: head[0], y2: -head[1] });
       set(tips[i].group, { transform: `translate(${head[0]} ${-head[1]})` });
@@ -356,7 +358,7 @@ function render({ model, el }) {
     crosses(circle.angles.map((angle, j) => ({
       class: `lx-cross${j === k ? " lx-chosen" : ""}`, cx: on(angle, 1)[0], cy: on(angle, 1)[1],
     })));
-    const tip = shown.z ? shown.z.map(c => 3 * W * c) : [0, 0];
+    const tip = shown.z ? shown.z.map(c => (W * c) / Math.max(...shown.z.map(Math.abs))) : [0, 0];
     for (const part of rays) set(part, { x2: tip[0], y2: -tip[1] });
     set(x, { transform: `translate(${state.x[0]} ${-state.x[1]})` });
     const away = shown.z ?? [1, 0];

@@ -4,7 +4,6 @@ What differs from Binder: the torch of this interpreter instead of conda's pytor
 of another processor, on which the notebooks must print the same (test_kernels.py).
 """
 
-import os
 import re
 from subprocess import STDOUT
 
@@ -12,7 +11,7 @@ import environments
 import nbformat
 import pytest
 import yaml
-from environments import KERNELS, ROOT, python_of, run
+from environments import KERNELS, ROOT, python_of, run, some
 
 from lnpoly_helpers import EMBEDDED
 
@@ -54,14 +53,9 @@ def test_jupyterlab_is_there_and_shows_widgets(binder):
     assert re.search(r"@jupyter-widgets/jupyterlab-manager v\S+ .*enabled.*OK", listed)
 
 
-# one of the toys, a small network, and those from pip packages; the others ask for nothing that these do not
-QUICK = ("03", "05", "06")
-
-
-@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+# a toy, and the networks from pip packages: the others ask for nothing that these do not
+@pytest.mark.parametrize("path", some(NOTEBOOKS, "03", "06"))
 def test_notebook_runs_and_shows_there_what_it_shows_here(path, binder, tmp_path):
-    if not path.name.startswith(QUICK) and not os.environ.get("LNPOLY_EVERY_PLACE"):
-        pytest.skip("LNPOLY_EVERY_PLACE=1 opens this one too")
     env, clone = binder
     offline = {"HF_HUB_OFFLINE": "1", "HF_HUB_CACHE": str(tmp_path / "no-hub")}
     nb = environments.execute(clone / "notebooks" / path.name, tmp_path, env, **offline, **KERNELS["avx2"])

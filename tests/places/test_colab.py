@@ -7,7 +7,6 @@ there. Notebooks with the same install line share what it installed: the first o
 helpers there and nothing more.
 """
 
-import os
 import re
 
 import environments
@@ -86,16 +85,11 @@ def test_a_replaced_package_would_be_seen(colab, tmp_path):
     assert changed == {("ipywidgets", "8.0")}
 
 
-# minutes each on one thread; the weekly run in Colab's own image opens them all
-LONG = ("06", "07", "08", "09")
-
-
-@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+# those that install no network, and one that does; the weekly run in Colab's own image opens them all
+@pytest.mark.parametrize("path", environments.some(NOTEBOOKS, "01", "03", "05"))
 def test_notebook_opens_from_its_badge_alone_and_shows_there_what_it_shows_here(
     path, colab, layers, internet, tmp_path
 ):
-    if path.name.startswith(LONG) and not os.environ.get("LNPOLY_EVERY_PLACE"):
-        pytest.skip("takes minutes: LNPOLY_EVERY_PLACE=1 opens this one too")
     own = layers[NOTEBOOKS[path]]
     home = {"HF_HOME": str(tmp_path / "hub")}
     kernels = environments.KERNELS["oldest"]  # its virtual machines differ
