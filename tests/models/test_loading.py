@@ -525,6 +525,7 @@ print(json.dumps(found))
 
 
 @pytest.mark.slow
+@pytest.mark.thorough
 def test_gpt2_small_in_its_full_size(full_size_gpt2):
     """Random weights and norms, 548 MB: loading, twelve folds checked against the model's own MLPs, peak memory."""
     command = [sys.executable, "-c", FULL_SIZE, str(full_size_gpt2)]
@@ -571,6 +572,7 @@ def test_minilm_is_what_was_published_and_is_named_so(minilm, tmp_path):
 
 @pytest.mark.slow
 @needs_minilm
+@pytest.mark.thorough
 def test_an_untrained_minilm_starts_as_its_library_starts_it(minilm):
     check_untrained(minilm, out_std=0.02)
 
@@ -1051,6 +1053,7 @@ def test_a_folder_and_a_package_load_with_no_network_at_all(published, tmp_path)
 
 @pytest.mark.slow
 @needs_minilm
+@pytest.mark.thorough
 def test_notebook_09_loads_the_published_pair_when_it_is_told_to(no_norm_on_the_hub, tmp_path, monkeypatch):
     """By the very lines that load gpt2_noLN, from a hub that has a tiny model of the same make under its name."""
     root = Path(__file__).resolve().parents[2]
