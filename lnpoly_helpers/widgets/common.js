@@ -13,9 +13,12 @@ export const ROLES = {
   unvisited: ["#ECEEEA", "#20262D"],
   even: ["#C9DAE8", "#44698A"],
   odd: ["#7FA3C4", "#22364A"],
+  change: ["#1F2328", "#E6EAEE"],
+  "tangent part": ["#1769AA", "#79BDF2"],
+  rest: ["#B54708", "#FDA66B"],
 };
 export const both = (light, dark) => `light-dark(${light}, ${dark})`;
-const roles = Object.entries(ROLES).map(([name, [light, dark]]) => `--lx-${name}: ${both(light, dark)};`).join(" ");
+const roles = Object.entries(ROLES).map(([name, [light, dark]]) => `--lx-${name.replace(" ", "-")}: ${both(light, dark)};`).join(" ");
 
 // The scheme is the reader's, or JupyterLab's, VS Code's or Colab's where one of those has its own.
 export const STYLE = `

@@ -65,11 +65,10 @@ export function linesOf(path, angle) {
 // --- the picture ------------------------------------------------------------------------------------------------------
 
 const NAMES = ["output moved", "tangent part", "rest"];
-const COLOURS = ["var(--lx-boundary)", "var(--lx-tangent)", "var(--lx-rest)"];
-const DASHES = [null, "9 5", "2.5 4"];
+const COLOURS = ["var(--lx-change)", "var(--lx-tangent-part)", "var(--lx-rest)"];
+const DASHES = [null, "9 5", "9 4 2.5 4"]; // as the roles' lines in figures
 
 const ROTATION_STYLE = `
-[data-explorer="rotation"] { --lx-tangent: light-dark(#0072B2, #6CBBEE); --lx-rest: light-dark(#C75000, #FF9B63); }
 .lx-views.lx-rotation { grid-template-columns: minmax(0, 3fr) minmax(0, 2fr); align-items: center; }
 @container (max-width: 40rem) { .lx-views.lx-rotation { grid-template-columns: minmax(0, 1fr); } }
 .lx-legend { list-style: none; margin: 0 0 1rem; padding: 0; font-variant-numeric: tabular-nums; }

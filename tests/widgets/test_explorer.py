@@ -256,6 +256,12 @@ def test_colours_are_those_of_the_figures():
     fills = answers("circle", "() => FILLS", [0])[0]
     assert fills == [[list(look) for look in FILLS[ground]] for ground in ("light", "dark")]
     assert {"x", "z", "ones", "boundary", "visited", "unvisited"} <= set(roles)
+    own = [
+        path.name
+        for path in sorted((ROOT / "lnpoly_helpers" / "widgets").glob("*.js"))
+        if re.search("light-dark|#[0-9a-fA-F]{6}", path.read_text("utf-8"))
+    ]
+    assert own == ["common.js"]  # an explorer has no colours of its own
 
 
 # --- the import ----------------------------------------------------------------------------------------------------
