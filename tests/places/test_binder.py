@@ -53,8 +53,8 @@ def test_jupyterlab_is_there_and_shows_widgets(binder):
     assert re.search(r"@jupyter-widgets/jupyterlab-manager v\S+ .*enabled.*OK", listed)
 
 
-# a toy, and the networks from pip packages: the others ask for nothing that these do not
-@pytest.mark.parametrize("path", some(NOTEBOOKS, "03", "06"))
+# the networks from pip packages: the others ask for nothing that this does not
+@pytest.mark.parametrize("path", some(NOTEBOOKS, "06"))
 def test_notebook_runs_and_shows_there_what_it_shows_here(path, binder, tmp_path):
     env, clone = binder
     offline = {"HF_HUB_OFFLINE": "1", "HF_HUB_CACHE": str(tmp_path / "no-hub")}
