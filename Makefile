@@ -35,6 +35,7 @@ help:
 	@echo 'make lite                   the page that runs notebooks 1 to 4 in a browser (site/lite); needs npm'
 	@echo 'make quick                  lint, types and the maths, while you work'
 	@echo 'make test                   every test but those in the browser; CI runs both'
+	@echo 'make test LNPOLY_THOROUGH=1 the same with what takes long: full sizes, all notebooks everywhere, all cases'
 	@echo 'make walls                  install bubblewrap with apt-get, if need be; without it the tests of grading are skipped'
 	@echo 'make browser                the site and its notebooks in a real Chromium; installs it with apt-get if need be'
 	@echo 'make bench                  measure the speed claims, print them, write data/benchmarks.md'

@@ -176,11 +176,12 @@ def test_a_place_on_the_screen_is_the_a_and_c_that_are_seen_there():
 def test_what_is_said_is_what_python_says():
     rng = np.random.default_rng(6)
     cases = []
-    for _ in range(drawn(2400)):
+    for k in range(drawn(2400)):
         x = rng.integers(-40, 41, size=3) / 20
         if np.ptp(x) == 0:
             x[0] += 0.5
         scale, offset = rng.integers(-40, 41) / 20, rng.integers(-30, 31) / 20
+        scale = scale if k % 10 else 0  # then without an eps there is no z
         eps = float(rng.choice([0, 0, 1e-5, 1e-3, 0.01, 0.1, 1]))
         cases.append({"x": x.tolist(), "scale": float(scale), "offset": float(offset), "eps": eps})
     explorer, n_none = explore_layernorm(), 0
@@ -201,4 +202,4 @@ def test_what_is_said_is_what_python_says():
         moved = case["scale"] * np.array(case["x"]) + case["offset"]
         assert abs(length - np.sqrt(3) * moved.std()) <= 0.5001e-3
         assert re.sub(r"[\d.]+", "n", third) == re.sub(r"[\d.]+", "n", said[2]), case
-    assert n_none >= 1
+    assert n_none >= len(cases) / 100
