@@ -19,14 +19,14 @@ from ._inputs import (
     as_float64,
     as_normalised,
     as_weights,
+    at_unit_scale,
     non_negative,
     one_of,
     read_only,
 )
-from ._lengths import at_unit_scale
-from ._modules import Runner, read_activation, read_linear, read_norm
+from ._modules import Runner, read_linear, read_norm
 from ._slice_basis import SliceBasis, orthonormal
-from .activations import ACTIVATIONS
+from .activations import ACTIVATIONS, recognised
 
 _FLOAT64_EPS = np.finfo(np.float64).eps
 
@@ -295,7 +295,7 @@ class NormedMLP(_TwoMatrices):
         W_out, b_out = read_linear(last, "last", runner, d_in=W_in.shape[1])
         W_up, b_up = (None, None) if up is None else read_linear(up, "up", runner, d_in=len(W_in))
         kind, gamma, beta, eps = read_norm(norm, len(W_in), runner)
-        name = read_activation(activation, runner)
+        name = recognised(activation, runner)
         return cls(gamma, beta, W_in, b_in, W_out, b_out, name, eps, kind, W_up=W_up, b_up=b_up)
 
     def preactivations(self, x: Real[ArrayLike, "... d"]) -> Float[np.ndarray, "... m"]:

@@ -15,14 +15,15 @@ from ._inputs import (
     Real,
     as_angle,
     as_float64,
+    at_unit_scale,
     freeze,
     integer_below,
+    length,
     one_of,
     positive_integer,
     require_on_sphere,
     require_sphere,
 )
-from ._lengths import at_unit_scale, length
 from .changes import coherence_of, context_share, split_weights
 from .layer import FoldedMLP, direction, fold_layer_norm, normalize
 from .models.capture import reads_and_writes, residuals
