@@ -94,19 +94,22 @@ class LabelledFigure(Figure):
 
         A place changes its panel's ticks, and they the room that they need: twice over, until that settles.
         """
-        engine = self.get_layout_engine()
+        engine, dpi = self.get_layout_engine(), self.dpi
         if engine is None:
             yield
             return
-        for _ in range(3):
-            before = [ax.get_position().bounds for ax in self.axes]
-            engine.execute(self)
-            if np.allclose(before, [ax.get_position().bounds for ax in self.axes], rtol=0, atol=1e-4):
-                break
-        self.set_layout_engine(None)
         try:
+            self.dpi = 2 * dpi  # as it is drawn: letters are not quite as wide at another size
+            for _ in range(3):
+                before = [ax.get_position().bounds for ax in self.axes]
+                engine.execute(self)
+                if np.allclose(before, [ax.get_position().bounds for ax in self.axes], rtol=0, atol=1e-4):
+                    break
+            self.dpi = dpi
+            self.set_layout_engine(None)
             yield
         finally:
+            self.dpi = dpi
             self.set_layout_engine(engine)
 
     def _png(self) -> bytes:
