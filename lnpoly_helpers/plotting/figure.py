@@ -260,7 +260,7 @@ def wrapped(title: str, width: float) -> str:
     >>> wrapped("What a turn by 30° changes", 2)
     'What a turn by 30°\\nchanges'
     """
-    return textwrap.fill(title, int(width / 0.1))
+    return textwrap.fill(title, int(width / 0.1), break_on_hyphens=False)
 
 
 def short(number: float) -> str:

@@ -76,7 +76,7 @@ def name_ends(ax: Axes, ends: Sequence[tuple[float, float, str, str]]) -> None:
     ['a', 'b']
     """
     for x, y, name, color in ends:
-        words = textwrap.fill(name, 16 if len(name) > 30 else max(12, len(name) // 2 + 3))
+        words = textwrap.fill(name, 16 if len(name) > 30 else max(12, len(name) // 2 + 3), break_on_hyphens=False)
         line = {"arrowstyle": "-", "color": color, "lw": 0.8, "shrinkA": 1, "shrinkB": 3, "relpos": (0, 0.5)}
         where = {"xytext": (1.03, 0), "textcoords": "axes fraction", "va": "center", "ha": "left"}
         ax.annotate(words, (x, y), **where, color=color, weight="bold", arrowprops=line, label=_END)

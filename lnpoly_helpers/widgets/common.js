@@ -86,15 +86,31 @@ export function patternColors(patterns, angles) {
   return angles.map((_, k) => both(fill(0, k), fill(1, k)));
 }
 
-/** What colours of the style are here and now, on light or on dark ground, for a canvas: [red, green, blue] of each. */
-export function colours(root, names) {
-  const probe = html("span", { hidden: "" }, root);
-  const found = names.map(name => {
-    probe.style.color = `var(--lx-${name})`;
-    return getComputedStyle(probe).color.match(/[\d.]+/g).slice(0, 3).map(Number);
-  });
-  probe.remove();
-  return found;
+/** Colours of the style on the ground that is there now, for a canvas: a function that gives [red, green, blue] of each.
+ *
+ * Asking the browser makes it lay out the page, so it is asked anew only when the ground may be another one; then
+ * `changed` is called. `.close()` ends that.
+ */
+export function palette(root, names, changed) {
+  let found = null;
+  const read = () => {
+    const probe = html("span", { hidden: "" }, root);
+    found = names.map(name => {
+      probe.style.color = `var(--lx-${name})`;
+      return getComputedStyle(probe).color.match(/[\d.]+/g).slice(0, 3).map(Number);
+    });
+    probe.remove();
+    return found;
+  };
+  const forget = () => { found = null; changed(); };
+  const dark = matchMedia("(prefers-color-scheme: dark)"), themes = new MutationObserver(forget);
+  dark.addEventListener("change", forget);
+  for (const node of [document.documentElement, document.body]) {
+    themes.observe(node, { attributeFilter: ["data-jp-theme-light", "class", "theme"] }); // as in STYLE above
+  }
+  const current = () => found ?? read();
+  current.close = () => { themes.disconnect(); dark.removeEventListener("change", forget); };
+  return current;
 }
 
 export const still = () => matchMedia("(prefers-reduced-motion: reduce)").matches;

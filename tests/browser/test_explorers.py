@@ -1,15 +1,10 @@
 """The explorers on the site's pages, from the disk: by mouse and by keys, wide and narrow, light and dark."""
 
-from pathlib import Path
-
 import explorers
 import pytest
-from axe_playwright_python.sync_playwright import Axe
 from chromium import opened
+from shared import PHONE, SCREENSHOTS, WIDE, serious
 
-ROOT = Path(__file__).resolve().parents[2]
-SCREENSHOTS = ROOT / "screenshots"
-WIDE, PHONE = {"width": 1280, "height": 900}, {"width": 390, "height": 844}
 WAYS = [(WIDE, "light"), (PHONE, "dark"), (WIDE, "dark"), (PHONE, "light")]
 each_explorer = pytest.mark.parametrize("name", explorers.MOVES)
 
@@ -24,7 +19,6 @@ def errors_of(page):
 
 @each_explorer
 def test_moved_by_mouse_and_keyboard_from_the_disk(browser, site, name):
-    SCREENSHOTS.mkdir(exist_ok=True)
     address = (site / f"{explorers.NOTEBOOKS[name]}.html").as_uri()
     for size, scheme in WAYS[:2]:
         with opened(browser, "file:", viewport=size, color_scheme=scheme) as (page, elsewhere):
@@ -44,16 +38,13 @@ def test_moved_by_mouse_and_keyboard_from_the_disk(browser, site, name):
 @each_explorer
 def test_it_can_be_read_by_anyone(browser, site, name):
     """axe finds nothing serious, at either width, in either scheme; every handle has a name and says its value."""
-    SCREENSHOTS.mkdir(exist_ok=True)
     with opened(browser, "file:") as (page, _):
         page.goto((site / f"{explorers.NOTEBOOKS[name]}.html").as_uri())
         for size, scheme in WAYS:
             page.set_viewport_size(size)
             page.emulate_media(color_scheme=scheme)
             explorer = explorers.Explorer(page, name)
-            found = Axe().run(page, context=f'[data-explorer="{name}"]').response["violations"]
-            serious = [one for one in found if one["impact"] in ("serious", "critical")]
-            assert [(one["id"], one["nodes"][0]["html"][:200]) for one in serious] == []
+            assert serious(page, f'[data-explorer="{name}"]') == []
             explorer.box.screenshot(path=SCREENSHOTS / f"explorer-{name}-{size['width']}-{scheme}.png")
         for handle in explorer.box.get_by_role("slider").all():
             assert handle.get_attribute("aria-label") or handle.evaluate("one => one.labels?.length")

@@ -4,6 +4,7 @@ It asks no other host for anything. A proxy that leads nowhere hears of it if it
 """
 
 import http.server
+import os
 import re
 import subprocess
 import sys
@@ -15,11 +16,14 @@ import nbformat
 import pytest
 import scripts
 from explorers import MOVES, Explorer
-from test_jupyterlab import PROMPTS, ROOT, SCREENSHOTS
+from shared import ROOT, SCREENSHOTS, build_site
+from test_jupyterlab import PROMPTS
 from test_pages import served
 
 PATIENCE = 180_000  # to wait for anything, in milliseconds: Python has to come to the page first
 NAMES = [path.stem for path in scripts.load("notebooks/lite.py").NOTEBOOKS]
+# the one that fetches most stands for all, but in a thorough run
+ALWAYS = NAMES[-1]
 # what each cell shows: its words, the alternative texts of its pictures, and whatever is neither
 SHOWN = """[...document.querySelectorAll(".jp-CodeCell")].map(cell => {
   const shown = [...cell.querySelectorAll(".jp-OutputArea-output")], kind = one => one.dataset.mimeType;
@@ -68,10 +72,11 @@ def alone(browser):
 
 @pytest.fixture(scope="module")
 def origin(tmp_path_factory):
-    """The site, served, with the page in it."""
+    """The site's pages of these notebooks, served, with the page that runs them in it."""
     folder = tmp_path_factory.mktemp("site")
-    for command in (["lite.py", folder / "lite"], ["build.py", "--site", folder, "--saved"]):
-        subprocess.run([sys.executable, ROOT / "notebooks" / command[0], *command[1:]], check=True, timeout=600)
+    subprocess.run([sys.executable, ROOT / "notebooks" / "lite.py", folder / "lite"], check=True, timeout=600)
+    build_site(folder, *(NAMES if os.environ.get("LNPOLY_THOROUGH") else [ALWAYS]))
+    SCREENSHOTS.mkdir(exist_ok=True)
     with served(folder) as address:
         yield address
 
@@ -112,10 +117,10 @@ def run_all(browser, origin, name):
 TOUCH = {"01": "layernorm", "03": "circle", "04": "sphere"}
 
 
+@pytest.mark.slow
+@pytest.mark.xdist_group("lite")
 @pytest.mark.parametrize(
-    "name",
-    # the one that fetches most stands for all, but in a thorough run
-    [pytest.param(name, marks=[] if name.startswith("04") else [pytest.mark.thorough]) for name in NAMES],
+    "name", [pytest.param(name, marks=[] if name == ALWAYS else [pytest.mark.thorough]) for name in NAMES]
 )
 def test_notebook_runs_in_the_browser_and_shows_what_is_saved(browser, origin, name):
     with run_all(browser, origin, name) as page:
@@ -125,7 +130,6 @@ def test_notebook_runs_in_the_browser_and_shows_what_is_saved(browser, origin, n
             explorer = Explorer(page, TOUCH[name[:2]])
             for move in MOVES[TOUCH[name[:2]]]:
                 move(explorer)
-        SCREENSHOTS.mkdir(exist_ok=True)
         page.screenshot(path=SCREENSHOTS / f"lite-{name[:2]}.png")
 
 

@@ -208,6 +208,16 @@ def test_reference_shows_methods_and_where_each_entry_is_written(site):
     assert page.select('.text code a[href="#FoldedMLP"]'), "names in the text lead to their entries"
 
 
+@pytest.mark.parametrize("module", ["lnpoly_helpers", "lnpoly_helpers.plotting", "lnpoly_helpers.widgets"])
+def test_what_else_to_see_is_linked(site, module):
+    parts = [part for part in read(site / reference.PAGES[module])(class_="part") if part.text == "See Also"]
+    assert len(parts) > 5
+    for part in parts:
+        said = part.find_next_sibling()
+        assert said.a, said.text
+        assert ", ," not in said.text and ",," not in said.text
+
+
 def test_public_names_are_those_of_all_or_else_what_a_module_defines():
     module = type(inspect)("lnpoly_helpers.wing")
     code = "import re\nfrom pathlib import Path\nx = 1\ndef f(): pass\ndef _g(): pass\nclass C: pass"

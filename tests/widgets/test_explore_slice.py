@@ -268,3 +268,20 @@ def test_as_many_layers_as_fit_go_with_a_saved_output():
     state = explorer._repr_mimebundle_()[1]["lnpoly"]["state"]
     assert list(state["slices"]) == ["3", "0"], "80,000 characters each, of 200,000"
     assert len(str(state["slices"])) < 200_000 and explorer.slices == {}, "a kernel needs none"
+
+
+def test_a_column_of_the_stretch_is_as_dark_as_its_arcs_are():
+    """How much of each column lies in odd arcs, against a thousand times as many columns."""
+    rng, cases = np.random.default_rng(4), []
+    for k in range(2000):
+        n, m = int(rng.integers(1, 12)), int(rng.integers(0, 40))
+        places = np.sort(np.round(rng.uniform(-0.2 * n, 1.2 * n, m), 3))
+        places = np.round(places) if k % 5 == 0 else places
+        after = rng.integers(0, 2, m) if k % 3 else (np.arange(m) + k) % 2
+        cases.append({"places": places.tolist(), "after": after.tolist(), "first": k % 2, "n": n})
+    found = answers("slice", "c => Array.from(coverage(c.places, c.after, c.first, c.n))", cases)
+    for case, dark in zip(cases, found, strict=True):
+        fine = (np.arange(1000 * case["n"]) + 0.5) / 1000
+        arc = np.searchsorted(case["places"], fine, side="right")
+        odd = np.array([case["first"], *case["after"]])[arc]
+        assert np.abs(odd.reshape(case["n"], 1000).mean(axis=1) - dark).max() < 1e-9
