@@ -59,7 +59,7 @@ html[theme="dark"] .lnpoly-explorer { color-scheme: dark; }
 .lx-handle:focus-visible .lx-halo { stroke: var(--lx-focus); opacity: 1; }
 .lx-handle .lx-dot { r: calc(var(--px) * 8px); stroke: var(--lx-paper); stroke-width: 2px; }
 .lx-numbers { margin-top: .6rem; font-variant-numeric: tabular-nums; }
-.lx-numbers p { margin: 0 0 .15rem; }
+.lx-numbers p { margin: 0 0 .15rem; text-wrap: pretty; }
 .lx-help { margin: .5rem 0 0; color: var(--lx-soft); font-size: 13px; }
 .lx-unseen { position: absolute; width: 1px; height: 1px; overflow: hidden; clip-path: inset(50%); white-space: nowrap; }
 .lnpoly-explorer math { font-size: 1rem; }
