@@ -9,6 +9,15 @@ WAYS = [(WIDE, "light"), (PHONE, "dark"), (WIDE, "dark"), (PHONE, "light")]
 each_explorer = pytest.mark.parametrize("name", explorers.MOVES)
 
 
+# whether each canvas of the page is dark or light on the average: what it shows does not follow the scheme by itself
+SHADES = """scheme => [...document.querySelectorAll(".lnpoly-explorer canvas")].map(one => {
+  const pixels = one.getContext("2d").getImageData(0, 0, one.width, one.height).data;
+  let [sum, n] = [0, 0];
+  for (let k = 0; k < pixels.length; k += 4) if (pixels[k + 3]) [sum, n] = [sum + pixels[k + 1], n + 1];
+  return sum / n;
+}).every(shade => (scheme === "dark" ? shade < 128 : shade > 128))"""
+
+
 def errors_of(page):
     """The list that gets what goes wrong on a page."""
     wrong = []
@@ -45,6 +54,7 @@ def test_it_can_be_read_by_anyone(browser, site, name):
             page.emulate_media(color_scheme=scheme)
             explorer = explorers.Explorer(page, name)
             assert serious(page, f'[data-explorer="{name}"]') == []
+            page.wait_for_function(SHADES, arg=scheme)
             explorer.box.screenshot(path=SCREENSHOTS / f"explorer-{name}-{size['width']}-{scheme}.png")
         for handle in explorer.box.get_by_role("slider").all():
             assert handle.get_attribute("aria-label") or handle.evaluate("one => one.labels?.length")
