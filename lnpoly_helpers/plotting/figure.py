@@ -59,6 +59,8 @@ class LabelledFigure(Figure):
     --------
     new_figure : makes one, with its axes.
 
+    Examples
+    --------
     >>> figure, ax = new_figure()
     >>> figure.alt = "An empty picture."
     >>> data, metadata = figure._repr_mimebundle_()

@@ -78,6 +78,8 @@ def figure_style() -> dict[str, Any]:
     --------
     lnpoly_helpers.plotting.new_figure : a figure that has them.
 
+    Examples
+    --------
     >>> figure_style()["figure.facecolor"]
     'white'
     """
@@ -212,6 +214,8 @@ def pattern_colors(patterns: ArrayLike, angles: ArrayLike, known: dict[bytes, fl
     --------
     tones : for more than 16 patterns.
 
+    Examples
+    --------
     >>> pattern_colors([[False, False], [True, False], [True, True]], [0, 1, np.pi])
     ['#F3ADC2', '#BF7E4B', '#83D7C6']
     """

@@ -4,7 +4,6 @@ It asks no other host for anything. A proxy that leads nowhere hears of it if it
 """
 
 import http.server
-import os
 import re
 import subprocess
 import sys
@@ -16,7 +15,7 @@ import nbformat
 import pytest
 import scripts
 from explorers import MOVES, Explorer
-from shared import ROOT, SCREENSHOTS, build_site
+from shared import ROOT, SCREENSHOTS
 from test_jupyterlab import PROMPTS
 from test_pages import served
 
@@ -24,6 +23,7 @@ PATIENCE = 180_000  # to wait for anything, in milliseconds: Python has to come 
 NAMES = [path.stem for path in scripts.load("notebooks/lite.py").NOTEBOOKS]
 # the one that fetches most stands for all, but in a thorough run
 ALWAYS = NAMES[-1]
+PUBLISHED = scripts.load("notebooks/build.py").public_site()
 # what each cell shows: its words, the alternative texts of its pictures, and whatever is neither
 SHOWN = """[...document.querySelectorAll(".jp-CodeCell")].map(cell => {
   const shown = [...cell.querySelectorAll(".jp-OutputArea-output")], kind = one => one.dataset.mimeType;
@@ -72,11 +72,9 @@ def alone(browser):
 
 @pytest.fixture(scope="module")
 def origin(tmp_path_factory):
-    """The site's pages of these notebooks, served, with the page that runs them in it."""
+    """The page that runs these notebooks, served as it is beside the site."""
     folder = tmp_path_factory.mktemp("site")
     subprocess.run([sys.executable, ROOT / "notebooks" / "lite.py", folder / "lite"], check=True, timeout=600)
-    build_site(folder, *(NAMES if os.environ.get("LNPOLY_THOROUGH") else [ALWAYS]))
-    SCREENSHOTS.mkdir(exist_ok=True)
     with served(folder) as address:
         yield address
 
@@ -96,11 +94,13 @@ def saved(name):
 
 
 @contextmanager
-def run_all(browser, origin, name):
-    """The page of that notebook, come to by the link of the site, all of whose cells have run."""
+def run_all(browser, site, origin, name):
+    """The page of that notebook, come to by the link of the published site, all of whose cells have run."""
     with alone(browser) as (page, asked):
-        page.goto(f"{origin}{name}.html")
-        page.get_by_role("link", name="Run it here").click()
+        page.goto((site / f"{name}.html").as_uri())
+        link = page.get_by_role("link", name="Run it here").get_attribute("href")
+        assert link.startswith(PUBLISHED)
+        page.goto(origin + link.removeprefix(PUBLISHED))
         page.locator(".jp-CodeCell").first.wait_for()
         start = time.perf_counter()
         page.get_by_role("menuitem", name="Run", exact=True).click()
@@ -122,8 +122,8 @@ TOUCH = {"01": "layernorm", "03": "circle", "04": "sphere"}
 @pytest.mark.parametrize(
     "name", [pytest.param(name, marks=[] if name == ALWAYS else [pytest.mark.thorough]) for name in NAMES]
 )
-def test_notebook_runs_in_the_browser_and_shows_what_is_saved(browser, origin, name):
-    with run_all(browser, origin, name) as page:
+def test_notebook_runs_in_the_browser_and_shows_what_is_saved(browser, site, origin, name):
+    with run_all(browser, site, origin, name) as page:
         assert page.evaluate(SHOWN) == saved(name)
         assert any(cell["words"] for cell in saved(name))
         if name[:2] in TOUCH:
