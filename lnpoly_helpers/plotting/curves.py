@@ -140,6 +140,8 @@ def plot_spread(
     ValueError
         More bundles or references than there are styles.
 
+    Examples
+    --------
     >>> plot_spread([1, 10], {"a": [[0, 1], [0, 2], [0, 3]]}, xlabel="x", ylabel="y").alt
     'y against x, mean and band of nine in ten. a: 0 (nine in ten from 0 to 0) at the left end, 2 (nine in ten from 1
     to 3) at the right.'

@@ -188,6 +188,8 @@ def new_figure(width: float = 5.3, height: float = 3.6, **subplots: Any) -> tupl
     figure : LabelledFigure
     axes : matplotlib.axes.Axes, or an array of them
 
+    Examples
+    --------
     >>> figure, axes = new_figure(9, 3, ncols=3)
     >>> axes.shape
     (3,)

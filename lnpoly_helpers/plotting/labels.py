@@ -45,6 +45,8 @@ def free_places(marks: Mapping[str, ArrayLike], others: ArrayLike, size: ArrayLi
     dict
         Name: point [2], for a text of size 9 that is centred there.
 
+    Examples
+    --------
     >>> free_places({"here": [[1, 1]]}, others=[[1.1, 1.2], [1, 1.2]], size=[2, 2])["here"].tolist()  # not above
     [1.0, 0.8]
     """

@@ -122,6 +122,8 @@ def plot_fibres(fibres: ArrayLike, images: ArrayLike, *, ax: Axes3D | None = Non
     ValueError
         More than seven half-planes, or not one image for each.
 
+    Examples
+    --------
     >>> sheet = [[-1, -1, -1], [0, -2, -1], [2, 0, 1], [1, 1, 1]]
     >>> plot_fibres([sheet], [[1.2, -1.2, 0]]).alt
     '1 half-planes in 3-D, each bounded by the line of the ones vector; each meets the circle in the one point that

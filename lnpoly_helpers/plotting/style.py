@@ -127,6 +127,8 @@ def series_styles(names: Collection[str], argument: str, thing: str = "curves") 
     ValueError
         There are more of them than styles: two would look the same, or one be left out.
 
+    Examples
+    --------
     >>> series_styles(["a", "minilm"], "series")
     [('#1B6FB5', 'o', '-'), ('#4A7A1E', 'v', '-')]
     """
@@ -167,6 +169,8 @@ def at_most(n: int, names: Collection[str], argument: str, thing: str) -> None:
     ValueError
         There are more than n names.
 
+    Examples
+    --------
     >>> at_most(2, ["a", "b"], "panels", "references")
     """
     if len(names) > n:
