@@ -1,6 +1,7 @@
 """The explorers on the site's pages, from the disk: by mouse and by keys, wide and narrow, light and dark."""
 
 import explorers
+import frames
 import pytest
 from chromium import opened
 from shared import PHONE, SCREENSHOTS, WIDE, serious
@@ -58,6 +59,13 @@ def test_it_can_be_read_by_anyone(browser, site, name):
             explorer.box.screenshot(path=SCREENSHOTS / f"explorer-{name}-{size['width']}-{scheme}.png")
         for handle in explorer.box.get_by_role("slider").all():
             assert handle.get_attribute("aria-label") or handle.evaluate("one => one.labels?.length")
+
+
+def test_what_a_frame_costs_is_measured(browser, site):
+    """For `make frames`: that it measures something. How much is no proof of anything."""
+    assert {name for name, *_ in frames.DRAGS.values()} == set(explorers.MOVES)
+    ((name, cost, rate),) = frames.measured(browser, site, ["circle, a boundary"])
+    assert name in frames.DRAGS and (cost[:3] > 0).all() and cost[1] > cost[2] and rate > 0
 
 
 def test_without_javascript_their_pictures_are_there(browser, site):
