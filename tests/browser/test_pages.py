@@ -75,10 +75,6 @@ LOST = """() => {
 PAPER = {"width": 718, "height": 1000}  # A4 between margins of 10 mm
 # contrast is measured above, in every scheme; axe's own takes most of its time
 AXE = {"rules": {"color-contrast": {"enabled": False}}}
-# what only colours code, nine elements of ten on some pages, says nothing to axe without its rules on colour
-PLAIN = """() => {
-  for (const one of document.querySelectorAll(".highlight span:not(:has(a))")) one.replaceWith(...one.childNodes);
-}"""
 AXE["runOnly"] = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"]
 
 
@@ -125,7 +121,6 @@ def faults(browser, folder, screenshots=None):
             page.emulate_media(media="print", color_scheme="light")
             found |= {f"{name}: print: {what}" for what in page.evaluate(LOST)}
             page.emulate_media(media="screen")
-            page.evaluate(PLAIN)
             for size in (WIDE, PHONE):
                 page.set_viewport_size(size)
                 found |= {f"{name}: axe: {what}" for what in serious(page, **AXE)}
