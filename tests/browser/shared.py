@@ -26,7 +26,7 @@ PLAIN = """() => {
 
 
 def serious(page, selector="html", **options):
-    """The rules of accessibility that a page breaks, or what a selector names of it, and where; code loses its colours."""
+    """The rules of accessibility that a page breaks, or what a selector names of it. Its code loses its colours."""
     if not page.evaluate("'axe' in window"):  # half a megabyte, once a page
         page.evaluate(AXE_SCRIPT)
         page.evaluate(PLAIN)
