@@ -125,7 +125,7 @@ walls:
 # Chromium is not Python's: found, named by LNPOLY_CHROMIUM, or installed
 browser: $(READY)
 	@chromium=$$($(PY) tests/browser/chromium.py) && echo "browser: $$chromium" && \
-	LNPOLY_CHROMIUM="$$chromium" $(MODELS) $(PY) -m pytest -n 2 --dist loadgroup --no-loadscope-reorder -o addopts= \
+	LNPOLY_CHROMIUM="$$chromium" $(MODELS) $(PY) -m pytest -n 2 --dist loadfile --no-loadscope-reorder -o addopts= \
 	  --durations=3 tests/browser
 
 # what a frame costs while one drags

@@ -18,8 +18,7 @@ from nbformat.v4 import new_code_cell, new_notebook
 from playwright.sync_api import expect
 from shared import ROOT, SCREENSHOTS
 
-# one server is enough, and it is long: it goes first
-pytestmark = [pytest.mark.xdist_group("jupyterlab"), pytest.mark.slow]
+pytestmark = pytest.mark.slow
 PATIENCE = 60_000  # to wait for anything, in milliseconds
 STATUS = "Python 3 (ipykernel) | Idle"
 SETTINGS = {

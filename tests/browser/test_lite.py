@@ -118,7 +118,6 @@ TOUCH = {"01": "layernorm", "03": "circle", "04": "sphere"}
 
 
 @pytest.mark.slow
-@pytest.mark.xdist_group("lite")
 @pytest.mark.parametrize(
     "name", [pytest.param(name, marks=[] if name == ALWAYS else [pytest.mark.thorough]) for name in NAMES]
 )
