@@ -85,7 +85,7 @@ def dragged(page, session, processes, explorer, way, drawing):
     for spot in spots[2:]:
         page.mouse.move(*spot)
         page.evaluate(DRAWN)
-    cost = 1000 * (spent() - before) / (MOVES - 2)
+    cost = 1000 * (spent() - before) / (len(spots) - 2)
     start, seen = time.perf_counter(), page.evaluate("window.frames_seen")
     for spot in spots[::-1]:
         page.mouse.move(*spot)
