@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import sys
 import tempfile
 
 import numpy as np
@@ -9,6 +10,9 @@ import pytest
 import typecheck
 from hypothesis import settings
 from thorough import THOROUGH
+
+# With it the jsonschema of nbformat would compile 39 grammars of addresses at its import: more than a second a process.
+sys.modules.setdefault("rfc3987_syntax", None)
 
 typecheck.install()  # before anything imports the package
 

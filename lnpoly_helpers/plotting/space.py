@@ -17,12 +17,15 @@ _LETTERS = "ABCDEFG"
 _X, _Z, _ONES = ROLES["x"].light, ROLES["z"].light, ROLES["ones"].light
 
 
-def _space(ax, title, limit):
-    """3-D axes without a box: equal scales, the three axes and the ones vector as thin lines, drawn back to front."""
+def _space(ax, title, limit, zoom=1.55, sunk=0.1):
+    """3-D axes without a box: equal scales, the three axes and the ones vector as thin lines, drawn back to front.
+
+    All is ``sunk`` by a part of the limit, out of the way of the title: below would be blank space.
+    """
     ax.set_title(title, y=1.07)  # above the name of the third axis
     ax.set_proj_type("ortho")
-    ax.set(xlim=(-limit, limit), ylim=(-limit, limit), zlim=(-limit, limit))
-    ax.set_box_aspect((1, 1, 1), zoom=1.5)
+    ax.set(xlim=(-limit, limit), ylim=(-limit, limit), zlim=((sunk - 1) * limit, (sunk + 1) * limit))
+    ax.set_box_aspect((1, 1, 1), zoom=zoom)
     ax.view_init(elev=14, azim=-18)
     ax.set_axis_off()
     ax.computed_zorder = False  # matplotlib would sort whole objects by depth and hide points behind the plane
@@ -76,6 +79,8 @@ def plot_points_3d(
     --------
     plot_layernorm : one vector, with the steps that LayerNorm takes.
 
+    Examples
+    --------
     >>> plot_points_3d([[1, 2, 0], [0, -1, 1]], "two points").alt
     'two points: 2 points in 3-D and the plane orthogonal to the ones vector.'
     """
@@ -120,6 +125,8 @@ def plot_fibres(fibres: ArrayLike, images: ArrayLike, *, ax: Axes3D | None = Non
     ValueError
         More than seven half-planes, or not one image for each.
 
+    Examples
+    --------
     >>> sheet = [[-1, -1, -1], [0, -2, -1], [2, 0, 1], [1, 1, 1]]
     >>> plot_fibres([sheet], [[1.2, -1.2, 0]]).alt
     '1 half-planes in 3-D, each bounded by the line of the ones vector; each meets the circle in the one point that
@@ -174,6 +181,8 @@ def plot_layernorm(
     --------
     lnpoly_helpers.widgets.explore_layernorm : moves it.
 
+    Examples
+    --------
     >>> x, z = np.array([2, 0, 1]), np.array([1.22, -1.22, 0])
     >>> plot_layernorm(x, 2 * x, 2 * (x - 1), z, z, limit=4).alt
     'a vector in 3-D at (4.00, 0.00, 2.00), the sheet of all vectors that LayerNorm sends to one point, and the point
@@ -181,8 +190,7 @@ def plot_layernorm(
     """
     x, moved, centred, z, z_before = (np.asarray(v, dtype=float) for v in (x, moved, centred, z, z_before))
     ax = axes_or_new(ax, width=5.3, height=4.9, subplot_kw={"projection": "3d"})
-    _space(ax, title, limit)
-    ax.set_box_aspect((1, 1, 1), zoom=1.4)  # pyright: ignore[reportArgumentType]  (matplotlib says int)
+    _space(ax, title, limit, zoom=1.4, sunk=0.0)
     ones = 0.9 * limit * np.ones(3) / np.sqrt(3)
     outward = 0.9 * limit * z_before / np.linalg.norm(z_before)
     ax.add_collection3d(Poly3DCollection([_circle_3d(0.9 * limit)], facecolor=PALE, alpha=0.45, zorder=1))
