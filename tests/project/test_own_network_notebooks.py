@@ -22,43 +22,32 @@ def run(name, model, folder, monkeypatch):
     return outputs, text
 
 
-@pytest.fixture
-def tiny_gpt2(tmp_path):
-    """A small one with random weights, so that a notebook takes seconds."""
-    folder = tmp_path / "tiny"
-    saved(folder, "GPT2LMHeadModel", **GPT2 | {"n_layer": 3})
-    return folder
-
-
-SIZES = [
-    ("tiny_gpt2", "3 of 3 layers, d = 32, 128 neurons", 3),
-    # in its full size, with random weights
-    pytest.param("full_size_gpt2", "12 of 12 layers, d = 768, 3072 neurons", 12, marks=pytest.mark.thorough),
-]
-
-
 @pytest.mark.slow
-@pytest.mark.parametrize("model, size, n_layers", SIZES, ids=["tiny", "full size"])
-def test_notebook_06_takes_a_gpt2_of_the_readers_own(model, size, n_layers, tmp_path, monkeypatch, request):
-    folder = request.getfixturevalue(model)
-    outputs, text = run("06_gpt2_small", folder, tmp_path / "results", monkeypatch)
-    name = f"{folder.name} (folder)"
-    assert f"{name}: {size}, gelu_new" in text and f"\n{name} " in text
+@pytest.mark.thorough
+def test_notebook_06_runs_on_a_full_size_gpt2(full_size_gpt2, tmp_path, monkeypatch):
+    """With random weights."""
+    outputs, text = run("06_gpt2_small", full_size_gpt2, tmp_path, monkeypatch)
+    name = f"{full_size_gpt2.name} (folder)"
+    assert f"{name}: 12 of 12 layers, d = 768, 3072 neurons, gelu_new" in text and f"\n{name} " in text
     titles = [output.metadata["image/png"]["alt"] for output in outputs if "image/png" in output.get("data", {})]
     of_others = ("Neurons of Stanford's GPT-2 small", "minilm, layer")  # published ones, and the circle to play with
     ours = [title for title in titles if not title.startswith(of_others)]
     assert len(ours) == len(titles) - 2 and all(name in title for title in ours)
     assert all(len(title) <= 400 for title in titles)
 
-    numbers = json.loads((tmp_path / "results" / f"{folder.name}_folder" / "06.json").read_text())
+    numbers = json.loads((tmp_path / f"{full_size_gpt2.name}_folder" / "06.json").read_text())
     reference = json.loads((ROOT / "data" / "results" / "minilm" / "06.json").read_text())
     assert numbers.keys() == reference.keys()
-    assert all(len(values) == n_layers for values in numbers.values())
+    assert all(len(values) == 12 for values in numbers.values())
 
 
 @pytest.mark.slow
-def test_notebook_07_takes_a_gpt2_of_the_readers_own(tiny_gpt2, tmp_path, monkeypatch):
-    _, text = run("07_adding_a_direction", tiny_gpt2, tmp_path / "results", monkeypatch)
+def test_notebook_07_takes_a_gpt2_of_the_readers_own(tmp_path, monkeypatch):
+    """A tiny one with random weights, so that this takes seconds."""
+    saved(tmp_path / "tiny", "GPT2LMHeadModel", **GPT2 | {"n_layer": 3})
+    outputs, text = run("07_adding_a_direction", tmp_path / "tiny", tmp_path / "results", monkeypatch)
+    titles = [output.metadata["image/png"]["alt"] for output in outputs if "image/png" in output.get("data", {})]
+    assert all(len(title) <= 400 for title in titles)
     assert "\ntiny (folder)  " in text
     numbers = json.loads((tmp_path / "results" / "tiny_folder" / "07.json").read_text())
     assert all(len(values) == 3 for values in numbers.values()) and "matched, opposition" in numbers
