@@ -14,13 +14,14 @@ from ._inputs import (
     as_bits,
     as_float64,
     as_normalised,
+    at_unit_scale,
     freeze,
+    length,
     require_broadcast,
     require_folded,
     require_on_sphere,
     require_sphere,
 )
-from ._lengths import at_unit_scale, length
 from .activations import ACTIVATIONS
 from .layer import FoldedMLP, normalize
 from .layer import direction as parts_of

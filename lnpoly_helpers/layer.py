@@ -19,14 +19,14 @@ from ._inputs import (
     as_float64,
     as_normalised,
     as_weights,
+    at_unit_scale,
     non_negative,
     one_of,
     read_only,
 )
-from ._lengths import at_unit_scale
-from ._modules import Runner, read_activation, read_linear, read_norm
+from ._modules import Runner, read_linear, read_norm
 from ._slice_basis import SliceBasis, orthonormal
-from .activations import ACTIVATIONS
+from .activations import ACTIVATIONS, recognised
 
 _FLOAT64_EPS = np.finfo(np.float64).eps
 
@@ -109,6 +109,13 @@ def _raise_no_direction(x, unit, kind):
     )
 
 
+def _affine(z, W, b):
+    """z @ W + b, without a second array of that size, which takes half as long as the product."""
+    made = z @ W
+    made += b
+    return made
+
+
 class _TwoMatrices(Frozen):
     """What a stored and a folded block share: their checks and their sizes."""
 
@@ -147,14 +154,14 @@ class _TwoMatrices(Frozen):
 
     def _hidden(self, z):
         """What W_out reads [..., m], at what the first matrices read [..., d]."""
-        hidden = ACTIVATIONS[self.activation].value(z @ self.W_in + self.b_in)
+        hidden = ACTIVATIONS[self.activation].value(_affine(z, self.W_in, self.b_in))
         if self.W_up is not None:
-            hidden *= z @ self.W_up + self.b_up
+            hidden *= _affine(z, self.W_up, self.b_up)
         return hidden
 
     def _from_read(self, z):
         """Output at what the first matrices read [..., d]."""
-        return self._hidden(z) @ self.W_out + self.b_out
+        return _affine(self._hidden(z), self.W_out, self.b_out)
 
     @property
     def is_gated(self) -> bool:
@@ -288,12 +295,12 @@ class NormedMLP(_TwoMatrices):
         W_out, b_out = read_linear(last, "last", runner, d_in=W_in.shape[1])
         W_up, b_up = (None, None) if up is None else read_linear(up, "up", runner, d_in=len(W_in))
         kind, gamma, beta, eps = read_norm(norm, len(W_in), runner)
-        name = read_activation(activation, runner)
+        name = recognised(activation, runner)
         return cls(gamma, beta, W_in, b_in, W_out, b_out, name, eps, kind, W_up=W_up, b_up=b_up)
 
     def preactivations(self, x: Real[ArrayLike, "... d"]) -> Float[np.ndarray, "... m"]:
         """Pre-activations [..., m] of residual vectors x [..., d]: (gamma * normalize(x) + beta) @ W_in + b_in."""
-        return self._normed(x) @ self.W_in + self.b_in
+        return _affine(self._normed(x), self.W_in, self.b_in)
 
     def _normed(self, x):
         x = as_float64(x, "x", shape=(..., self.d_model))
@@ -462,7 +469,7 @@ class FoldedMLP(_TwoMatrices):
         >>> mlp.preactivations(mlp.to_sphere([3.0, -4.0])).round(3)
         array([ 0.849, -0.131])
         """
-        return as_normalised(z, "z", self) @ self.W_in + self.b_in
+        return _affine(as_normalised(z, "z", self), self.W_in, self.b_in)
 
     def output(self, z: Real[ArrayLike, "... d"]) -> Float[np.ndarray, "... d_out"]:
         """Output of normalised vectors: act(z @ W_in + b_in) @ W_out + b_out, gated by z @ W_up + b_up if there is one.

@@ -10,8 +10,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from ._inputs import ArrayLike, Float, Frozen, Int, Real, as_positive, freeze, positive_integer
-from ._lengths import at_unit_scale, length
+from ._inputs import ArrayLike, Float, Frozen, Int, Real, as_positive, at_unit_scale, freeze, length, positive_integer
 from .activations import ACTIVATIONS
 from .layer import FoldedMLP
 from .rotation import chunks, find_crossings, frames

@@ -15,20 +15,21 @@ from ._inputs import (
     Real,
     as_angle,
     as_float64,
+    at_unit_scale,
     freeze,
     integer_below,
+    length,
     one_of,
     positive_integer,
     require_on_sphere,
     require_sphere,
 )
-from ._lengths import at_unit_scale, length
 from .changes import coherence_of, context_share, split_weights
 from .layer import FoldedMLP, direction, fold_layer_norm, normalize
 from .models.capture import reads_and_writes, residuals
 from .models.find import all_layers
 from .models.load import model_name
-from .models.read import mlp_block
+from .models.read import mlp_blocks
 from .models.run import Model, network_of
 from .models.text import Texts, context_windows, distinct_contexts, positions
 from .nulls import jostle, look_alikes, matched_layer, rice_factor
@@ -368,7 +369,7 @@ def survey_network(
     True
     """
     layers = list(range(len(all_layers(model, network_of(model)))) if layers is None else layers)
-    mlps = [fold_layer_norm(mlp_block(model, layer)) for layer in layers]
+    mlps = [fold_layer_norm(block) for block in mlp_blocks(model, layers)]
     windows = context_windows(model, texts, tokenizer=tokenizer)
     vectors = residuals(model, windows, layers)[:, distinct_contexts(model, windows)]
     found = []
@@ -491,11 +492,11 @@ def read_network(
         layers = list(range(n)) if n <= 12 else [round(k * (n - 1) / 5) for k in range(6)]
     chosen = tuple(integer_below(layer, n, "layer") for layer in layers)
     windows = context_windows(model, texts, tokenizer=tokenizer)
+    blocks = mlp_blocks(model, chosen)
     x = residuals(model, windows, chosen)
     read, written = reads_and_writes(model, windows[0], chosen)
     mlps, sizes, errors = [], [], []
-    for layer, vectors, inside, outside in zip(chosen, x, read, written, strict=True):
-        block = mlp_block(model, layer)
+    for block, vectors, inside, outside in zip(blocks, x, read, written, strict=True):
         mlp = fold_layer_norm(block)
         sizes.append(direction(vectors, mlp.kind)[1][:, 0])
         errors.append((_worst(mlp(inside), block(inside)), _worst(mlp(inside), outside)))

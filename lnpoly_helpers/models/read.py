@@ -5,7 +5,7 @@ import numpy as np
 from .._inputs import Float, require_installed
 from .._modules import Runner, read_linear
 from ..layer import NormedMLP
-from .find import entries, find_layers, is_linear, places, same, watch
+from .find import entries, find_and_keep_places, is_linear, places, same, watch
 from .run import Model, all_digits, array, network_of, precision, probe
 
 
@@ -57,14 +57,23 @@ def mlp_block(model: Model, layer: int) -> NormedMLP:
     >>> block.kind, block.activation, block.W_in.shape
     ('layernorm', 'relu', (128, 512))
     """
+    return next(mlp_blocks(model, [layer]))
+
+
+def mlp_blocks(model, layers):
+    """`mlp_block` of several layers, one after the other: all found in one run, at once."""
     require_installed("mlp_block", "models", "torch")
+    network = network_of(model)
+    found = find_and_keep_places(model, network, layers)
+    return (_block(found[layer], precision(network)) for layer in layers)
+
+
+def _block(found, dtype):
     import torch
 
-    network = network_of(model)
-    found = find_layers(network, [layer])[0][layer]
     with all_digits(torch.float64):
         block = NormedMLP.from_modules(*found.modules())
-    _prove(block, found, precision(network))
+    _prove(block, found, dtype)
     return block
 
 
