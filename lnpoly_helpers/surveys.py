@@ -271,7 +271,7 @@ def _ratio(name, part, whole):
 
 
 def survey_beside_nulls(
-    mlp: FoldedMLP, z: Real[ArrayLike, "n d"], seed: int | Sequence[int], **options
+    mlp: FoldedMLP, z: Real[ArrayLike, "n d"], seed: int | Sequence[int], **options: Any
 ) -> dict[str, dict[str, float]]:
     """`survey` of a layer and of its two nulls, on the same paths and in the same contexts.
 
@@ -326,7 +326,7 @@ def survey_network(
     *,
     seed: int = 0,
     tokenizer: Any = None,
-    **options,
+    **options: Any,
 ) -> dict[str, dict[str, list[float]]]:
     """`survey_beside_nulls` of some layers of a network, at the tokens of texts.
 
