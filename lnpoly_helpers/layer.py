@@ -145,16 +145,9 @@ class _TwoMatrices(Frozen):
         read = as_weights if len(shape) == 2 else as_float64
         object.__setattr__(self, field, read_only(read(getattr(self, field), field, shape=shape)))
 
-    def _hidden(self, z):
-        """What W_out reads [..., m], at what the first matrices read [..., d]."""
-        hidden = ACTIVATIONS[self.activation].value(z @ self.W_in + self.b_in)
-        if self.W_up is not None:
-            hidden *= z @ self.W_up + self.b_up
-        return hidden
-
     def _from_read(self, z):
         """Output at what the first matrices read [..., d]."""
-        return self._hidden(z) @ self.W_out + self.b_out
+        return product(hidden(self, *linear(self, z)), self.W_out) + self.b_out
 
     @property
     def is_gated(self) -> bool:
@@ -177,6 +170,24 @@ class _TwoMatrices(Frozen):
             f"activation={self.activation!r}, kind={self.kind!r}, eps={self.eps:g}"
             f"{', gated' if self.is_gated else ''})"
         )
+
+
+def product(x, W):
+    """x @ W of rows x [..., k] as one matrix product: NumPy takes one for each matrix of a batch, at half the speed."""
+    return x @ W if x.ndim < 3 else (x.reshape(-1, x.shape[-1]) @ W).reshape(*x.shape[:-1], -1)
+
+
+def linear(mlp, z):
+    """What is linear in z [..., d] before the activation: z @ W_in and, of a gated layer, z @ W_up, [..., m] each."""
+    return [product(z, W) for W in (mlp.W_in, mlp.W_up) if W is not None]
+
+
+def hidden(mlp, gate, up=None):
+    """What W_out reads [..., m], at what `linear` gives."""
+    found = ACTIVATIONS[mlp.activation].value(gate + mlp.b_in)
+    if mlp.W_up is not None:
+        found *= up + mlp.b_up
+    return found
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -462,7 +473,7 @@ class FoldedMLP(_TwoMatrices):
         >>> mlp.preactivations(mlp.to_sphere([3.0, -4.0])).round(3)
         array([ 0.849, -0.131])
         """
-        return as_normalised(z, "z", self) @ self.W_in + self.b_in
+        return product(as_normalised(z, "z", self), self.W_in) + self.b_in
 
     def output(self, z: Real[ArrayLike, "... d"]) -> Float[np.ndarray, "... d_out"]:
         """Output of normalised vectors: act(z @ W_in + b_in) @ W_out + b_out, gated by z @ W_up + b_up if there is one.
