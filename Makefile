@@ -26,7 +26,7 @@ BESIDE := OMP_NUM_THREADS=1 MPLBACKEND=Agg $(PY) -m pytest -n 2 --dist loadfile
 MATHS := tests/geometry tests/test_*.py lnpoly_helpers
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run film lite quick test walls browser bench seeds published coverage lint types maths unit nbval places lab notebooks links clean
+.PHONY: help setup run film lite quick test walls browser frames bench seeds published coverage lint types maths unit nbval places lab notebooks links clean
 
 help:
 	@echo 'make run                    execute every notebook, write the site (site/index.html), print a table'
@@ -37,6 +37,7 @@ help:
 	@echo 'make test                   every test but those in the browser; CI runs both'
 	@echo 'make walls                  install bubblewrap with apt-get, if need be; without it the tests of grading are skipped'
 	@echo 'make browser                the site and its notebooks in a real Chromium; installs it with apt-get if need be'
+	@echo 'make frames                 measure what a frame costs in each explorer while one drags'
 	@echo 'make bench                  measure the speed claims, print them, write data/benchmarks.md'
 	@echo 'make seeds SEEDS=folder LADDER=folder  measure networks that data/build.py and data/ladder.py trained'
 	@echo 'make published FILES=folder  compute what is quoted of published neurons, from their tables'
@@ -124,7 +125,12 @@ walls:
 # Chromium is not Python's: found, named by LNPOLY_CHROMIUM, or installed
 browser: $(READY)
 	@chromium=$$($(PY) tests/browser/chromium.py) && echo "browser: $$chromium" && \
-	LNPOLY_CHROMIUM="$$chromium" $(MODELS) $(PY) -m pytest -n 2 --dist loadfile -o addopts= --durations=3 tests/browser
+	LNPOLY_CHROMIUM="$$chromium" $(MODELS) $(PY) -m pytest -n 2 --dist loadfile --no-loadscope-reorder -o addopts= \
+	  --durations=3 tests/browser
+
+# what a frame costs while one drags
+frames: $(READY)
+	@chromium=$$($(PY) tests/browser/chromium.py) && LNPOLY_CHROMIUM="$$chromium" $(PY) tests/browser/frames.py
 
 # notebooks as Binder and Colab would run them, in environments made for it: some, or all with LNPOLY_THOROUGH=1
 places: $(READY)

@@ -1,36 +1,135 @@
 """What a cell prints, as a page shows it: a table where its lines have columns, plain lines elsewhere."""
 
 import re
+from difflib import SequenceMatcher
 from html import escape
+from itertools import pairwise
 
 NUMBER = re.compile(r"[-−+]?[\d.,]+(e[-+]?\d+)?( ?[%°]| ?[±x×] ?[\d.]+| \([-−]?[\d.]+\)| of +\d+)?|nan|about 10\^\d+")
 GAP = re.compile(r"\S {2,}\S")
 # behind these a wide gap is the padding of a number, not the border of a column
 GOES_ON = re.compile(r"([=:±×(,]|\b(to|of|at))$")
+ENDS = ",:;"  # signs behind a word that go with it
+LONGEST, SHORT = 40, 20  # cell, and header
+PREPOSITION = "at|by|for|from|of|on|to"
+# a word of a line: what stands in brackets is one, and so is a share as in 3 of 4
+WORD = re.compile(r"(?:[\d.,]+ of [\d.,]+|(?:\[[^\[\]]*(?:\[[^\[\]]*\][^\[\]]*)*\]|\([^()]*\)|\S)+)")
 
 
 def to_html(text):
     """The HTML of a text: each block of lines with columns as a table, the lines between as they are.
 
-    Two lines or more have columns if all are blank in the same places, by two spaces or more each. Nothing is lost but
-    spaces: what cannot be cut so that no wide gap is left within a cell remains as it is printed.
+    Two lines or more have columns if all are blank in the same places, by two spaces or more each, or if all say the
+    same words and differ in what stands between them, as "neuron 4 flips at a = 0.02": then the words head the columns.
+    Nothing else is lost but spaces: what cannot be cut so that no wide gap is left within a cell remains as printed.
     """
     made, plain = [], []
 
     def flush():
-        if any(line.strip() for line in plain):
-            made.append(f'<pre class="output">{escape(chr(10).join(plain).strip(chr(10)))}</pre>')
+        rest = []
+        for lines, found in [*_runs(plain), ([], ())]:  # at the end what is left
+            if found is None:
+                rest += lines
+                continue
+            if any(line.strip() for line in rest):
+                made.append(f'<pre class="output">{escape(chr(10).join(rest).strip(chr(10)))}</pre>')
+            rest = []
+            if found:
+                made.append(_table([found[0], *found[1]], "labelled"))
         plain.clear()
 
     for block, gapped in _blocks(text.expandtabs().splitlines()):
         rows = _cells(block) if gapped and len(block) > 1 else None
-        if rows:
+        if rows and not _says_more(_under_words(block), rows):
             flush()
             made.append(_table(rows))
         else:
-            plain.extend(block)
+            plain.extend((line, gapped and k > 0) for k, line in enumerate(block))
     flush()
     return "\n".join(made)
+
+
+def _runs(plain):
+    """Runs of neighbouring lines that say the same words, with what `_under_words` makes of each, and the rest.
+
+    ``plain`` are lines, and whether each goes on with what is aligned in the line before: that is not torn apart.
+    """
+    lines, goes_on = [line for line, _ in plain], [on for _, on in plain] + [False]
+    runs, k = [], 0
+    while k < len(lines):
+        stops = [stop for stop in range(len(lines), k + 1, -1) if not (goes_on[k] or goes_on[stop])]
+        tried = ((stop, _under_words(lines[k:stop])) for stop in stops)
+        stop, found = next((one for one in tried if one[1]), (k + 1, None))
+        runs.append((lines[k:stop], found))
+        k = stop
+    return runs
+
+
+def _under_words(lines):
+    """The headers and the rows of cells of lines that all say the same words, or None: the cells are what differs."""
+    texts = [WORD.findall(line) for line in lines]
+    fixed = [len(set(words)) == 1 for words in zip(*texts, strict=False)]  # a number that never changes is a word
+    named = [word[-1] in "=:" for word in ["=", *texts[0]]] if texts[0] else []  # but not behind its name
+    same = [
+        word
+        for k, word in enumerate(texts[0])
+        if not NUMBER.fullmatch(word.rstrip(ENDS)) or (k < len(fixed) and fixed[k] and not named[k])
+    ]
+    for text in texts[1:]:
+        pieces = SequenceMatcher(None, same, text, autojunk=False).get_matching_blocks()
+        same = [word for piece in pieces for word in same[piece.a : piece.a + piece.size]]
+    cells = [_between(same, text) for text in texts]
+    here = [k for k in range(len(same) + 1) if any(row[k] for row in cells)]
+    if len(here) < 2 or not all(row[k] for row in cells for k in here):
+        return None
+    before, after = [same[: here[0]]], []
+    for p, k in pairwise(here):  # up to a comma words belong to the number that they follow
+        follow = all(_numbers(row[p]) and row[p][-1][-1] not in ENDS for row in cells)
+        n = follow and next((j for j, word in enumerate(same[p:k], 1) if word[-1] in ENDS), 0)
+        after.append(same[p : p + n])
+        before.append(same[p + n : k])
+    after.append(same[here[-1] :])
+    rows = [[" ".join(row[k]).rstrip(ENDS) for k in here] for row in cells]
+    heads = [_head(*words) for words in zip(before, after, strict=True)]
+    numeric = any(map(_numbers, zip(*rows, strict=True)))
+    crowded = any(
+        len(cell) > LONGEST or any(map(_numbers, pairwise(WORD.findall(cell)))) for row in rows for cell in row
+    )
+    names = all(re.search(r"\w", head) and not re.fullmatch(PREPOSITION, head) for head in heads[1:])
+    return (heads, rows) if numeric and names and not crowded else None
+
+
+def _says_more(named, rows):
+    """Whether words make short headers for the same rows, where the gaps between columns leave them in every line."""
+    heads, cells = named or ([], [])
+    alike = [row[0] for row in cells] == [row[0] for row in rows]
+    return alike and len(heads) > 2 and max(map(len, heads)) <= SHORT
+
+
+def _numbers(words):
+    """Whether all words are numbers."""
+    return all(NUMBER.fullmatch(word.rstrip(ENDS)) for word in words)
+
+
+def _between(same, text):
+    """What stands in a line before, between and behind the words that all lines have."""
+    cells = [[]]
+    for word in text:
+        if len(cells) <= len(same) and word == same[len(cells) - 1]:
+            cells.append([])
+        else:
+            cells[-1].append(word)
+    return cells
+
+
+def _head(before, after):
+    """The header of a column: the words before its cells, and those behind them.
+
+    >>> _head(["neuron"], ["flips"]), _head(["a", "="], []), _head([], ["samples:"])
+    ('neuron … flips', 'a', 'samples')
+    """
+    words = (" ".join(words).strip(f" ={ENDS}") for words in (before, after))
+    return " … ".join(filter(None, words))
 
 
 def _blocks(lines):
@@ -69,9 +168,9 @@ def _torn(cell):
     return any(not GOES_ON.search(cell[: gap.start() + 1]) for gap in re.finditer(r"\S {4,}\S", cell))
 
 
-def _table(rows):
+def _table(rows, kind=None):
     numeric = [[bool(NUMBER.fullmatch(cell)) for cell in row] for row in rows]
-    headed = not any(numeric[0][1:]) and any(any(row[1:]) for row in numeric[1:])
+    headed = kind or (not any(numeric[0][1:]) and any(any(row[1:]) for row in numeric[1:]))
     body, flags = (rows[1:], numeric[1:]) if headed else (rows, numeric)
     right = [all(column) for column in zip(*flags, strict=True)]
 
@@ -80,8 +179,11 @@ def _table(rows):
         for k, cell in enumerate(row):
             tag, scope = ("th", "col" if head else "row") if (head and cell) or (k == 0 and not head) else ("td", "")
             scope = f' scope="{scope}"' if scope else ""
-            made += f"<{tag}{scope}{' class=number' if right[k] else ''}>{escape(re.sub(' +', ' ', cell))}</{tag}>"
+            short = k == 0 and not head and " " not in cell and len(cell) <= SHORT  # a name, which no line should break
+            kind = ' class="number"' if right[k] else ' class="name"' if short else ""
+            made += f"<{tag}{scope}{kind}>{escape(re.sub(' +', ' ', cell))}</{tag}>"
         return f"<tr>{made}</tr>"
 
     head = f"<thead>{line(rows[0], head=True)}</thead>" if headed else ""
-    return f'<table class="output printed">{head}<tbody>{"".join(map(line, body))}</tbody></table>'
+    classes = f"output printed {kind or ''}".strip()
+    return f'<table class="{classes}">{head}<tbody>{"".join(map(line, body))}</tbody></table>'

@@ -77,6 +77,7 @@ def to_html(docstring):
     made = re.sub(r"<li><p>((?:(?!</?p>|<li>).)*)</p></li>", r"<li>\1</li>", made, flags=re.DOTALL)
     made = re.sub(r"(<li><strong>[^<]*</strong>) \((.*?)\):(?=\n|</li>)", r'\1 <span class="type">\2</span>', made)
     made = re.sub(r"(</span>)\n\s*(?!\s|</?(?:li|ul|p)\b)", r"\1<br>", made)
+    made = re.sub(r"<code>([\w.]+),</code>", r"<code>\1</code>", made)  # pdoc takes the comma of See Also for the name
     return made.replace("[..., ", "[...,\N{NO-BREAK SPACE}")  # a shape stays on one line
 
 

@@ -2,12 +2,16 @@
 
 import os
 import shutil
+import sys
 import tempfile
 
 import numpy as np
 import pytest
 from hypothesis import settings
 from jaxtyping import install_import_hook
+
+# With it the jsonschema of nbformat would compile 39 grammars of addresses at its import: more than a second a process.
+sys.modules.setdefault("rfc3987_syntax", None)
 
 install_import_hook("lnpoly_helpers", "typecheck.check")  # before anything imports the package
 

@@ -48,6 +48,8 @@ def plot_arrows(
     --------
     plot_bundle : many changes in one picture.
 
+    Examples
+    --------
     >>> plot_arrows({"tangent part": [0, 2, 0], "rest": [0, -1, 1]}).alt
     'tangent part, of length 2, and rest, 1.41, head to tail, and their sum, the change, 1.41; the angle between the
     parts is 135°, its cosine -0.71.'
@@ -147,6 +149,8 @@ def plot_bundle(changes: ArrayLike, *, name: str = "change", title: str = "", ax
     -----
     The direction across is the first principal component of what is left without the mean's direction, by an SVD.
 
+    Examples
+    --------
     >>> plot_bundle([[1, 1, 0], [1, -1, 0], [1, 0, 2], [1, 0, -2]]).alt
     '4 vectors, each a change, as thin arrows, and their mean, of length 1, a share of 0.286 of their mean square, whose
     root, 1.87, is the radius of a circle.'

@@ -51,6 +51,8 @@ def plot_arcs(
     --------
     plot_arc_window : a stretch of it, for thousands of arcs.
 
+    Examples
+    --------
     >>> from lnpoly_helpers import Arrangement, partition_circle
     >>> circle = partition_circle(Arrangement([[1, 0], [0, 1]], [0, 0]))
     >>> plot_arcs(circle, labels=False).alt
@@ -157,6 +159,8 @@ def plot_arc_window(
     --------
     plot_arcs : the whole circle.
 
+    Examples
+    --------
     >>> from lnpoly_helpers import Arrangement, partition_circle
     >>> circle = partition_circle(Arrangement([[1, 0], [0, 1]], [0, 0]))
     >>> plot_arc_window(circle, center=0, width=np.pi / 6).alt

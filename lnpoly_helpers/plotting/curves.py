@@ -54,6 +54,8 @@ def plot_lines(
     --------
     plot_panels : curves with intervals, in a panel for each model or layer.
 
+    Examples
+    --------
     >>> plot_lines([0, 1], {"a": [1, 2], "b": [3, 0]}, xlabel="x", ylabel="y").alt
     'y against x: a from 1 to 2; b from 3 to 0.'
     """
@@ -138,6 +140,8 @@ def plot_spread(
     ValueError
         More bundles or references than there are styles.
 
+    Examples
+    --------
     >>> plot_spread([1, 10], {"a": [[0, 1], [0, 2], [0, 3]]}, xlabel="x", ylabel="y").alt
     'y against x, mean and band of nine in ten. a: 0 (nine in ten from 0 to 0) at the left end, 2 (nine in ten from 1
     to 3) at the right.'
@@ -210,6 +214,8 @@ def plot_path(
     --------
     lnpoly_helpers.widgets.explore_rotation : walks along it.
 
+    Examples
+    --------
     >>> plot_path([0, 30, 60], {"moved": [0, 1, 3]}, [10, 45], ylabel="length").alt
     'length along 60 degrees of a path that crosses 2 boundaries: moved ends at 3.'
     """

@@ -55,6 +55,8 @@ def plot_dots(
     --------
     plot_panels : curves, over layers or widths.
 
+    Examples
+    --------
     >>> rows = {"nano": {"trained": (0.5, 0.1), "matched": (0.7, None)}, "minilm": {"trained": (0.6, 0.05)}}
     >>> plot_dots({"share on": rows}, lines={"share on": ("law", 1)}, title="Two networks").alt
     'Two networks. Dot plot of 2 rows (nano, minilm). share on: trained 0.5 to 0.6, matched 0.7, law 1.'

@@ -59,6 +59,8 @@ class LabelledFigure(Figure):
     --------
     new_figure : makes one, with its axes.
 
+    Examples
+    --------
     >>> figure, ax = new_figure()
     >>> figure.alt = "An empty picture."
     >>> data, metadata = figure._repr_mimebundle_()
@@ -186,6 +188,8 @@ def new_figure(width: float = 5.3, height: float = 3.6, **subplots: Any) -> tupl
     figure : LabelledFigure
     axes : matplotlib.axes.Axes, or an array of them
 
+    Examples
+    --------
     >>> figure, axes = new_figure(9, 3, ncols=3)
     >>> axes.shape
     (3,)
@@ -260,7 +264,7 @@ def wrapped(title: str, width: float) -> str:
     >>> wrapped("What a turn by 30° changes", 2)
     'What a turn by 30°\\nchanges'
     """
-    return textwrap.fill(title, int(width / 0.1))
+    return textwrap.fill(title, int(width / 0.1), break_on_hyphens=False)
 
 
 def short(number: float) -> str:

@@ -45,6 +45,8 @@ def free_places(marks: Mapping[str, ArrayLike], others: ArrayLike, size: ArrayLi
     dict
         Name: point [2], for a text of size 9 that is centred there.
 
+    Examples
+    --------
     >>> free_places({"here": [[1, 1]]}, others=[[1.1, 1.2], [1, 1.2]], size=[2, 2])["here"].tolist()  # not above
     [1.0, 0.8]
     """
@@ -76,7 +78,7 @@ def name_ends(ax: Axes, ends: Sequence[tuple[float, float, str, str]]) -> None:
     ['a', 'b']
     """
     for x, y, name, color in ends:
-        words = textwrap.fill(name, 16 if len(name) > 30 else max(12, len(name) // 2 + 3))
+        words = textwrap.fill(name, 16 if len(name) > 30 else max(12, len(name) // 2 + 3), break_on_hyphens=False)
         line = {"arrowstyle": "-", "color": color, "lw": 0.8, "shrinkA": 1, "shrinkB": 3, "relpos": (0, 0.5)}
         where = {"xytext": (1.03, 0), "textcoords": "axes fraction", "va": "center", "ha": "left"}
         ax.annotate(words, (x, y), **where, color=color, weight="bold", arrowprops=line, label=_END)

@@ -61,6 +61,8 @@ def plot_panels(
     --------
     plot_dots : networks that no axis puts in order.
 
+    Examples
+    --------
     >>> panels = {"model": {"law": ([1, 1], None), "found": ([1, 2], [0.1, 0.2])}}
     >>> plot_panels([0, 1], panels, xlabel="layer", ylabel="share", title="Shares").alt
     'Shares. share against layer, with intervals. model: law 1, found 1 to 2.'

@@ -60,6 +60,8 @@ def plot_plane(
     --------
     plot_arcs : the circle alone.
 
+    Examples
+    --------
     >>> from lnpoly_helpers import Arrangement, partition_plane
     >>> plane = partition_plane(Arrangement([[1, 0], [0, 1]], [0, 0]))
     >>> plot_plane(plane, title="Two lines").alt

@@ -32,6 +32,8 @@ def plot_shrink(
     --------
     plot_ray_patterns : which neurons flip.
 
+    Examples
+    --------
     >>> plot_shrink([0.1, 10], [0.5, 1], crossings=[[1, 0.8]]).alt
     "Length of the normalised vector, in units of the sphere's radius, against the scale of the residual vector from
     0.1 to 10: it rises from 0.50 to 1.00. 1 neurons flip on the way."
@@ -77,6 +79,8 @@ def plot_ray_patterns(scales: ArrayLike, patterns: ArrayLike, *, title: str = ""
     --------
     lnpoly_helpers.ray_crossings : where they flip, in closed form.
 
+    Examples
+    --------
     >>> plot_ray_patterns([0.1, 1, 10], [[False, True], [True, True], [True, True]]).alt
     '2 neurons against the scale of one residual vector from 0.1 to 10; 1 of them change between on and off.'
     """

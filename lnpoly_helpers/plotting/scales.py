@@ -22,6 +22,8 @@ def log_axes(ax: Axes, log: bool | Literal["x", "y"], x: ArrayLike = (), width: 
     width : float
         Inches of that axis; a tick that has no room for its label beside the next has none.
 
+    Examples
+    --------
     >>> from lnpoly_helpers.plotting import new_figure
     >>> figure, ax = new_figure()
     >>> log_axes(ax, "x", [64, 128, 512, 768], width=1.5)

@@ -76,6 +76,8 @@ def plot_points_3d(
     --------
     plot_layernorm : one vector, with the steps that LayerNorm takes.
 
+    Examples
+    --------
     >>> plot_points_3d([[1, 2, 0], [0, -1, 1]], "two points").alt
     'two points: 2 points in 3-D and the plane orthogonal to the ones vector.'
     """
@@ -120,6 +122,8 @@ def plot_fibres(fibres: ArrayLike, images: ArrayLike, *, ax: Axes3D | None = Non
     ValueError
         More than seven half-planes, or not one image for each.
 
+    Examples
+    --------
     >>> sheet = [[-1, -1, -1], [0, -2, -1], [2, 0, 1], [1, 1, 1]]
     >>> plot_fibres([sheet], [[1.2, -1.2, 0]]).alt
     '1 half-planes in 3-D, each bounded by the line of the ones vector; each meets the circle in the one point that
@@ -174,6 +178,8 @@ def plot_layernorm(
     --------
     lnpoly_helpers.widgets.explore_layernorm : moves it.
 
+    Examples
+    --------
     >>> x, z = np.array([2, 0, 1]), np.array([1.22, -1.22, 0])
     >>> plot_layernorm(x, 2 * x, 2 * (x - 1), z, z, limit=4).alt
     'a vector in 3-D at (4.00, 0.00, 2.00), the sheet of all vectors that LayerNorm sends to one point, and the point

@@ -52,6 +52,8 @@ def plot_sphere(
     --------
     lnpoly_helpers.partition_sphere : its faces, exactly.
 
+    Examples
+    --------
     >>> from lnpoly_helpers import Arrangement
     >>> plot_sphere(Arrangement([[0, 0, 1], [1, 0, 0]], [0, 0]), pixels=60).alt
     'a hemisphere around longitude 30°, latitude 20°, cut by 2 small circles into faces, coloured by activation

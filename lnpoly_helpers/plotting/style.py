@@ -78,6 +78,8 @@ def figure_style() -> dict[str, Any]:
     --------
     lnpoly_helpers.plotting.new_figure : a figure that has them.
 
+    Examples
+    --------
     >>> figure_style()["figure.facecolor"]
     'white'
     """
@@ -125,6 +127,8 @@ def series_styles(names: Collection[str], argument: str, thing: str = "curves") 
     ValueError
         There are more of them than styles: two would look the same, or one be left out.
 
+    Examples
+    --------
     >>> series_styles(["a", "minilm"], "series")
     [('#1B6FB5', 'o', '-'), ('#4A7A1E', 'v', '-')]
     """
@@ -165,6 +169,8 @@ def at_most(n: int, names: Collection[str], argument: str, thing: str) -> None:
     ValueError
         There are more than n names.
 
+    Examples
+    --------
     >>> at_most(2, ["a", "b"], "panels", "references")
     """
     if len(names) > n:
@@ -212,6 +218,8 @@ def pattern_colors(patterns: ArrayLike, angles: ArrayLike, known: dict[bytes, fl
     --------
     tones : for more than 16 patterns.
 
+    Examples
+    --------
     >>> pattern_colors([[False, False], [True, False], [True, True]], [0, 1, np.pi])
     ['#F3ADC2', '#BF7E4B', '#83D7C6']
     """

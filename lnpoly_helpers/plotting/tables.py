@@ -29,6 +29,8 @@ def plot_verdicts(
     -------
     Figure
 
+    Examples
+    --------
     >>> changes = {"with a norm": {"scaled": 1e-16, "shifted": 0.3}, "without": {"scaled": 2.0, "shifted": 0.4}}
     >>> plot_verdicts(changes, tolerance=1e-9).alt
     'a table of 2 rows and 2 tests (scaled, shifted). What moves, row by row: with a norm: shifted; without: scaled,

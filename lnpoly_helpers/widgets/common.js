@@ -59,7 +59,7 @@ html[theme="dark"] .lnpoly-explorer { color-scheme: dark; }
 .lx-handle:focus-visible .lx-halo { stroke: var(--lx-focus); opacity: 1; }
 .lx-handle .lx-dot { r: calc(var(--px) * 8px); stroke: var(--lx-paper); stroke-width: 2px; }
 .lx-numbers { margin-top: .6rem; font-variant-numeric: tabular-nums; }
-.lx-numbers p { margin: 0 0 .15rem; }
+.lx-numbers p { margin: 0 0 .15rem; text-wrap: pretty; }
 .lx-help { margin: .5rem 0 0; color: var(--lx-soft); font-size: 13px; }
 .lx-unseen { position: absolute; width: 1px; height: 1px; overflow: hidden; clip-path: inset(50%); white-space: nowrap; }
 .lnpoly-explorer math { font-size: 1rem; }
@@ -86,15 +86,31 @@ export function patternColors(patterns, angles) {
   return angles.map((_, k) => both(fill(0, k), fill(1, k)));
 }
 
-/** What colours of the style are here and now, on light or on dark ground, for a canvas: [red, green, blue] of each. */
-export function colours(root, names) {
-  const probe = html("span", { hidden: "" }, root);
-  const found = names.map(name => {
-    probe.style.color = `var(--lx-${name})`;
-    return getComputedStyle(probe).color.match(/[\d.]+/g).slice(0, 3).map(Number);
-  });
-  probe.remove();
-  return found;
+/** Colours of the style on the ground that is there now, for a canvas: a function that gives [red, green, blue] of each.
+ *
+ * Asking the browser makes it lay out the page, so it is asked anew only when the ground may be another one; then
+ * `changed` is called. `.close()` ends that.
+ */
+export function palette(root, names, changed) {
+  let found = null;
+  const read = () => {
+    const probe = html("span", { hidden: "" }, root);
+    found = names.map(name => {
+      probe.style.color = `var(--lx-${name})`;
+      return getComputedStyle(probe).color.match(/[\d.]+/g).slice(0, 3).map(Number);
+    });
+    probe.remove();
+    return found;
+  };
+  const forget = () => { found = null; changed(); };
+  const dark = matchMedia("(prefers-color-scheme: dark)"), themes = new MutationObserver(forget);
+  dark.addEventListener("change", forget);
+  for (const node of [document.documentElement, document.body]) {
+    themes.observe(node, { attributeFilter: ["data-jp-theme-light", "class", "theme"] }); // as in STYLE above
+  }
+  const current = () => found ?? read();
+  current.close = () => { themes.disconnect(); dark.removeEventListener("change", forget); };
+  return current;
 }
 
 export const still = () => matchMedia("(prefers-reduced-motion: reduce)").matches;

@@ -197,11 +197,10 @@ function render({ model, el }) {
     trace(disc, round.map(p => times(p, 0.85 * limit)));
     const end = times(ONES, 0.72 * limit / Math.sqrt(3)), out = times(before, 0.8 * limit / Math.hypot(...before));
     trace(sheet, [times(end, -1), plus(out, end, -1), plus(out, end), end, times(end, -1)]);
+    const tips = axes.map((_, k) => [0, 1, 2].map(j => (j === k ? 0.95 * limit : 0)));
     axes.forEach(({ line, name }, k) => {
-      const tip = [0, 0, 0];
-      tip[k] = 0.95 * limit;
-      trace(line, [[0, 0, 0], tip]);
-      at(name, times(tip, 1.05));
+      trace(line, [[0, 0, 0], tips[k]]);
+      at(name, times(tips[k], 1.05));
     });
     const far = times(ONES, limit / Math.sqrt(3));
     trace(ones, [times(far, -1), far]);
@@ -221,7 +220,12 @@ function render({ model, el }) {
       set(diamond, { d: `M${u - size} ${-v}L${u} ${-v - size}L${u + size} ${-v}L${u} ${-v + size}Z` });
     }
     const together = Math.hypot(...plus(moved, state.x, -1)) < 0.12 * limit;
-    const spots = [moved, ...(shown.z ? [shown.z] : []), state.x, centred].map(seen);
+    const points = [moved, ...(shown.z ? [shown.z] : []), state.x, centred].map(seen), named = tips.map(tip => seen(times(tip, 1.05)));
+    const spots = [...points, ...named]; // where no name may stand
+    axes.forEach(({ name }, k) => { // nor an axis' own over a point
+      const free = points.every(([u, v]) => Math.hypot(u - named[k][0], v - named[k][1]) > 16 * px);
+      set(name, { visibility: free ? "visible" : "hidden" });
+    });
     if (shown.z) {
       const [u, v] = seen(shown.z), [p, q] = beside([u, v], spots, 20 * px, 1);
       set(zName, { x: u + p, y: -v - q });

@@ -1,4 +1,4 @@
-import { bind, clamp, colours, decoded, frame, handle, html, many, set, still, svg, turn, TURN, view } from "./common.js";
+import { bind, clamp, decoded, frame, handle, html, many, palette, set, still, svg, turn, TURN, view } from "./common.js";
 
 // --- the mathematics: partition_circle in JavaScript ------------------------------------------------------------------
 
@@ -188,6 +188,32 @@ export function cutOf({ layer, first, second, cut, slices }) {
   return { A: rows.subarray(0, m), B: rows.subarray(m, 2 * m), b: rows.subarray(2 * m), apart: cut.apart };
 }
 
+/**
+ * How much of each of n columns lies in odd arcs, 0 to 1: places are those of crossings in units of a column, in order,
+ * and from crossing k on the parity is after[k]; before the first it is `first`.
+ */
+export function coverage(places, after, first, n) {
+  const covered = new Float64Array(n);
+  let [left, odd] = [0, first];
+  const block = (right) => {
+    if (!odd || right <= left) return;
+    const [p, q] = [Math.floor(left), Math.floor(right)];
+    if (p === q) covered[p] += right - left;
+    else {
+      covered[p] += p + 1 - left;
+      covered.fill(1, p + 1, q);
+      if (q < n) covered[q] += right - q;
+    }
+  };
+  places.forEach((place, k) => {
+    const right = clamp(place, 0, n);
+    block(right);
+    [left, odd] = [right, after[k]];
+  });
+  block(n);
+  return covered;
+}
+
 const RADIAN = 180 / Math.PI;
 const grouped = (n) => n.toLocaleString("en");
 const some = (n, one, more) => `${grouped(n)} ${n === 1 ? one : more}`;
@@ -224,7 +250,7 @@ export function linesOf(circle, { apart, names, first, second, where, width }) {
 // --- the picture ------------------------------------------------------------------------------------------------------
 
 const [WIDE, HIGH] = [1000, 400]; // of the stretch that is enlarged
-const [INNER, OUTER] = [0.8, 1];
+const [INNER, OUTER, RING] = [0.8, 1, 1.22];
 
 const SLICE_STYLE = `
 .lx-views.lx-slice { grid-template-columns: minmax(0, 5fr) minmax(0, 7fr); align-items: center; }
@@ -325,12 +351,9 @@ function render({ model, el }) {
   }
 
   // the whole circle
-  const ring = view(views, { box: [-1.22, -1.22, 2.44, 2.44], label: "The whole circle" });
-  const rim = (r) => svg("circle", { r, fill: "none", stroke: "var(--lx-boundary)", "stroke-width": 1 }, ring);
-  svg("path", { fill: "var(--lx-even)", "fill-rule": "evenodd", d: disc(OUTER) + disc(INNER) }, ring);
-  const ringOdd = svg("path", { fill: "var(--lx-odd)" }, ring);
-  rim(INNER);
-  rim(OUTER);
+  const ring = view(views, { box: [-RING, -RING, 2 * RING, 2 * RING], label: "The whole circle" });
+  const ringCanvas = html("canvas", { "aria-hidden": "true" }); // its thousand arcs stand still while the bead moves
+  ring.before(ringCanvas);
   const way = svg("path", { fill: "none", stroke: "var(--lx-z)", "stroke-width": 2 }, ring);
   const wedge = svg("path", { fill: "none", stroke: "var(--lx-ink)", "stroke-width": 2 }, ring);
   const ringTokens = [0, 1].map(() => token(ring));
@@ -338,9 +361,6 @@ function render({ model, el }) {
   svg("circle", { class: "lx-hit" }, bead);
   svg("circle", { class: "lx-halo" }, bead);
   svg("circle", { class: "lx-dot", fill: "var(--lx-ink)" }, bead);
-  function disc(r) {
-    return `M${r} 0A${r} ${r} 0 1 0 ${-r} 0A${r} ${r} 0 1 0 ${r} 0Z`;
-  }
 
   // the stretch
   const strip = view(views, { box: [0, 0, WIDE, HIGH], label: "A stretch of the circle, enlarged" });
@@ -370,7 +390,12 @@ function render({ model, el }) {
     group.addEventListener("click", () => { moveTo(k ? layer.apart * RADIAN : 0); state.changed(true); });
   }));
 
-  let key = "", layer = null, circle = null, odd = null, from = 0;
+  let key = "", layer = null, circle = null, odd = null, from = 0, ringDrawn = false;
+  function anew() {
+    ringDrawn = false;
+    state.request();
+  }
+  const ground = palette(root, ["even", "odd", "boundary"], anew);
   const value = () => ({
     now: state.where, min: 0, max: 360,
     text: circle ? `${placed(state.where, state.width)} degrees, arc ${arcAt(circle, state.where / RADIAN) + 1} of ${circle.starts.length}` : "",
@@ -421,14 +446,42 @@ function render({ model, el }) {
   const sector = (start, stop, inner, outer) =>
     `M${onRing(start, inner)}L${onRing(start, outer)}${arcPath(start, stop, outer)}L${onRing(stop, inner)}${arcPath(stop, start, inner, 1)}Z`;
 
+  /** A canvas in its own units, so wide, with as many pixels as it has on the screen. */
+  function penOf(node, wide, high) {
+    const scale = (Math.min(devicePixelRatio || 1, 2) * (node.clientWidth || 400)) / wide, pen = node.getContext("2d");
+    const size = [wide, high].map((units) => Math.round(units * scale));
+    if (node.width !== size[0]) [node.width, node.height] = size;
+    pen.setTransform(scale, 0, 0, scale, 0, 0);
+    return pen;
+  }
+
+  const rgb = (colour) => `rgb(${colour.join(" ")})`;
   function drawRing() {
-    const { starts } = circle;
-    if (starts.length < 2) return set(ringOdd, { d: odd[0] ? disc(OUTER) + disc(INNER) : "", "fill-rule": "evenodd" });
-    let path = "";
-    for (let k = 0; k < starts.length; k++) {
-      if (odd[k]) path += sector(starts[k], k + 1 < starts.length ? starts[k + 1] : starts[0] + TURN, INNER, OUTER);
+    const { starts } = circle, [evenTone, oddTone, ink] = ground().map(rgb);
+    const pen = penOf(ringCanvas, 2 * RING, 2 * RING);
+    pen.clearRect(0, 0, 2 * RING, 2 * RING);
+    pen.translate(RING, RING);
+    const band = (parity, tone) => {
+      pen.beginPath();
+      for (let k = 0; k < starts.length; k++) {
+        if (parity !== null && odd[k] !== parity) continue;
+        const [from, to] = parity === null ? [0, TURN] : [starts[k], k + 1 < starts.length ? starts[k + 1] : starts[0] + TURN];
+        pen.moveTo(OUTER * Math.cos(from), -OUTER * Math.sin(from));
+        pen.arc(0, 0, OUTER, -from, -to, true);
+        pen.arc(0, 0, INNER, -to, -from);
+        if (parity === null) break;
+      }
+      pen.fillStyle = tone;
+      pen.fill();
+    };
+    band(null, evenTone);
+    band(1, oddTone);
+    [pen.strokeStyle, pen.lineWidth] = [ink, (2 * RING) / (ringCanvas.clientWidth || 400)];
+    for (const r of [INNER, OUTER]) {
+      pen.beginPath();
+      pen.arc(0, 0, r, 0, TURN);
+      pen.stroke();
     }
-    set(ringOdd, { d: path, "fill-rule": null });
   }
 
   /** Where an angle is in the stretch, from 0 to WIDE inside it. */
@@ -445,27 +498,23 @@ function render({ model, el }) {
       const k = places.indexOf(Math.min(...places));
       for (const list of [seen, places]) list.push(...list.splice(0, k));
     }
-    // colours from arc to arc; the first is the one at the left end
-    let arc = seen.length ? (circle.arcAfter[seen[0]] + starts.length - 1) % starts.length : arcAt(circle, state.where / RADIAN);
-    const wide = canvas.clientWidth || 600, scale = (Math.min(devicePixelRatio || 1, 2) * wide) / WIDE;
-    const size = [WIDE, HIGH].map((units) => Math.round(units * scale));
-    if (canvas.width !== size[0]) [canvas.width, canvas.height] = size;
-    const [evenTone, oddTone, ink] = colours(root, ["even", "odd", "boundary"]).map((rgb) => `rgb(${rgb.join(" ")})`);
-    const pen = canvas.getContext("2d");
-    pen.setTransform(scale, 0, 0, scale, 0, 0);
-    pen.clearRect(0, 0, WIDE, HIGH);
-    pen.fillStyle = evenTone;
-    pen.fillRect(0, TOP, WIDE, BOTTOM - TOP);
-    pen.fillStyle = oddTone;
-    let left = 0;
-    const block = (right) => { if (odd[arc]) pen.fillRect(left, TOP, right - left, BOTTOM - TOP); };
-    seen.forEach((k, i) => {
-      block(places[i]);
-      [left, arc] = [places[i], circle.arcAfter[k]];
+    const first = seen.length ? (circle.arcAfter[seen[0]] + starts.length - 1) % starts.length : arcAt(circle, state.where / RADIAN);
+    const pen = penOf(canvas, WIDE, HIGH), wide = canvas.clientWidth || 600, n = canvas.width;
+    const [evenTone, oddTone, ink] = ground();
+    // one row of pixels, each as dark as its arcs are on the average: a thousand arcs cost no more than one
+    const row = new ImageData(n, 1);
+    const inColumns = coverage(places.map((x) => (x * n) / WIDE), seen.map((k) => odd[circle.arcAfter[k]]), odd[first], n);
+    inColumns.forEach((part, k) => {
+      for (let j = 0; j < 3; j++) row.data[4 * k + j] = evenTone[j] + part * (oddTone[j] - evenTone[j]);
+      row.data[4 * k + 3] = 255;
     });
-    block(WIDE);
+    canvas.row ??= document.createElement("canvas");
+    [canvas.row.width, canvas.row.height] = [n, 1];
+    canvas.row.getContext("2d").putImageData(row, 0, 0);
+    pen.clearRect(0, 0, WIDE, HIGH);
+    pen.drawImage(canvas.row, 0, TOP, WIDE, BOTTOM - TOP);
     const few = places.length <= 150;
-    pen.fillStyle = ink;
+    pen.fillStyle = rgb(ink);
     const thin = (1.5 * WIDE) / wide;
     if (few) for (const x of places) pen.fillRect(x - thin / 2, TOP - 8, thin, BOTTOM - TOP + 8);
     const room = 44 * Number(strip.style.getPropertyValue("--px") || 1);
@@ -481,8 +530,10 @@ function render({ model, el }) {
       if (!cut) return say(["Python cuts this circle …"]);
       [key, layer, circle] = [wanted, cut, partitionCircle(cut.A, cut.B, cut.b)];
       odd = parities(circle);
-      drawRing();
+      ringDrawn = false;
     }
+    if (!ringDrawn) drawRing();
+    ringDrawn = true;
     for (const refresh of choices) refresh();
     if (Math.abs(10 ** Number(zoom.value) / state.width - 1) > 1e-3) zoom.value = Math.log10(state.width);
     set(zoom, { "aria-valuetext": `${plain(state.width)} degrees` });
@@ -516,12 +567,10 @@ function render({ model, el }) {
     for (const grip of grips) grip.refresh();
     say(linesOf(circle, { ...state, apart: layer.apart, names }));
   }
-  const resized = new ResizeObserver(() => state.request());
-  resized.observe(strip);
-  const dark = matchMedia("(prefers-color-scheme: dark)");
-  dark.addEventListener("change", state.request);
+  const resized = new ResizeObserver(anew);
+  for (const drawing of [ring, strip]) resized.observe(drawing);
   draw();
-  return () => { stop(); clearTimeout(rest); dark.removeEventListener("change", state.request); resized.disconnect(); model.off("change:cut", state.request); state.close(); root.remove(); };
+  return () => { stop(); clearTimeout(rest); ground.close(); resized.disconnect(); model.off("change:cut", state.request); state.close(); root.remove(); };
 }
 
 export default { render };

@@ -1,4 +1,4 @@
-import { bind, bits, clamp, colours, count, decoded, frame, handle, html, many, number, place, set, still, svg, turn, TURN, view } from "./common.js";
+import { bind, bits, clamp, count, decoded, frame, handle, html, many, number, palette, place, set, still, svg, turn, TURN, view } from "./common.js";
 
 // --- the mathematics: partition_sphere in JavaScript, for some dozens of circles --------------------------------------
 
@@ -294,6 +294,54 @@ export function axesOf(longitude, latitude) {
   return [right, cross(toward, right), toward];
 }
 
+/**
+ * Which neurons are on, as one bit each with neuron 0 the lowest, and their parity as bit 30: of every pixel of a picture
+ * of the unit disc with n x n pixels that shows [-edge, edge] both ways, of what is seen from the front.
+ *
+ * `each(index, pattern, depth)` is called with every pixel of the disc, row by row from the top. A row is one half of a
+ * circle, which a boundary cuts twice at most: so it is cut as any circle is, and no pixel is asked about any neuron.
+ */
+export function eachPixel({ normals, offsets }, [right, up, toward], n, edge, each) {
+  const flips = new Int32Array(n), unit = (2 * edge) / n;
+  const seen = normals.map((w, i) => {
+    const [A, B, C] = [dot(w, right), dot(w, up), dot(w, toward)];
+    return { B, b: offsets[i], R: Math.hypot(A, C), centre: Math.atan2(A, C), bit: (1 << i) ^ PARITY };
+  });
+  for (let row = 0; row < n; row++) {
+    const y = edge - (row + 0.5) * unit;
+    if (y * y >= 1) continue;
+    const half = Math.sqrt(1 - y * y), first = Math.max(0, Math.ceil((edge - half) / unit - 0.5)), stop = n - first;
+    let pattern = 0;
+    for (const { B, b, R, centre, bit } of seen) { // R' cos(t - centre) + rest, with x = half sin(t) and depth = half cos(t)
+      const rest = B * y + b, size = half * R;
+      if (Math.abs(rest) >= size) {
+        if (rest > 0) pattern ^= bit;
+        continue;
+      }
+      const open = Math.acos(-rest / size), on = around(centre - open), off = around(centre + open);
+      if (on <= off ? on <= LEFT && off > LEFT : on <= LEFT || off > LEFT) pattern ^= bit; // at the left end
+      for (const t of [on, off]) {
+        if (t <= LEFT || t >= -LEFT) continue; // behind
+        const column = Math.ceil((half * Math.sin(t) + edge) / unit - 0.5);
+        if (column <= first) pattern ^= bit;
+        else if (column < stop) flips[column] ^= bit;
+      }
+    }
+    for (let column = first; column < stop; column++) {
+      if (flips[column]) {
+        pattern ^= flips[column];
+        flips[column] = 0;
+      }
+      const x = (column + 0.5) * unit - edge;
+      each(row * n + column, pattern, Math.sqrt(Math.max(0, half * half - x * x)));
+    }
+  }
+}
+const PARITY = 1 << 30, LEFT = -Math.PI / 2;
+const around = (t) => (t > Math.PI ? t - TURN : t < -Math.PI ? t + TURN : t);
+/** A pattern as `eachPixel` has it. */
+export const codeOf = (pattern) => pattern.reduce((code, on, i) => (on ? code ^ (1 << i) ^ PARITY : code), 0);
+
 const listed = (items) => (items.length > 1 ? `${items.slice(0, -1).join(", ")} or ${items.at(-1)}` : `${items}`);
 const share = (area) => `${number((100 * area) / (2 * TURN), 2)} % of the sphere`;
 
@@ -312,7 +360,12 @@ export function linesOf(sphere, face) {
 
 // --- the picture ------------------------------------------------------------------------------------------------------
 
-const SHADES = 24;
+const SHADES = 24, EDGE = 1.04; // the picture shows the unit disc and a little more
+/** Points of a circle close enough for a line through them. */
+const along = (c, from, to) => {
+  const steps = Math.max(2, Math.ceil((to - from) / 0.07));
+  return Array.from({ length: steps + 1 }, (_, k) => onCircle(c, from + ((to - from) * k) / steps));
+};
 
 const SPHERE_STYLE = `
 .lx-bits { display: flex; flex-wrap: wrap; gap: .25rem; margin: .15rem 0 .6rem; }
@@ -352,7 +405,7 @@ function render({ model, el }) {
       "Press a framed bit to cross that neuron’s boundary. Light and dark: an even or odd number of neurons is on.",
   });
   html("style", { text: SPHERE_STYLE }, root);
-  const drawing = view(views, { box: [-1.04, -1.04, 2.08, 2.08], label: "The sphere" });
+  const drawing = view(views, { box: [-EDGE, -EDGE, 2 * EDGE, 2 * EDGE], label: "The sphere" });
   const canvas = html("canvas", { "aria-hidden": "true" });
   drawing.before(canvas);
   const side = html("div", { class: "lx-side" }, views);
@@ -377,7 +430,7 @@ function render({ model, el }) {
   set(mark, { style: "pointer-events: none", d: "M-.05 0 0-.05.05 0 0 .05Z" });
 
   const draws = model.get("draws");
-  let key = "", sphere = null, pointed = null; // where the pointer is, in the drawing's units
+  let key = "", sphere = null, outlines = [], pointed = null; // where the pointer is, in the drawing's units
   const state = bind(model, ["n", "seed", "spread", "longitude", "latitude"], draw);
   const dials = [
     dial(bar, { label: "neurons", min: 1, max: draws.n, step: 1, read: () => state.n, write: change("n") }),
@@ -396,10 +449,15 @@ function render({ model, el }) {
     state.latitude = Math.round(10 * clamp(latitude, -90, 90)) / 10;
   }
   let flight = 0;
+  function land() {
+    cancelAnimationFrame(flight);
+    set(ball, { "aria-busy": null });
+  }
   /** Go to a point, along the great circle to it. Rounding to a tenth of a degree could leave a small face: it is not done. */
   function goTo(target) {
-    cancelAnimationFrame(flight);
+    land();
     const arrive = () => {
+      land();
       [state.longitude, state.latitude] = placeOf(target);
       state.changed(true);
     };
@@ -416,6 +474,7 @@ function render({ model, el }) {
       state.request();
       flight = requestAnimationFrame(fly);
     };
+    set(ball, { "aria-busy": true });
     flight = requestAnimationFrame(fly);
   }
   /** The point of the sphere that is seen at a place of the drawing; null beside it. */
@@ -434,7 +493,7 @@ function render({ model, el }) {
       text: `longitude ${number(state.longitude, 1)}°, latitude ${number(state.latitude, 1)}°, pattern ${sphere?.names[here()] ?? ""}`,
     }),
     grab: () => {
-      cancelAnimationFrame(flight);
+      land();
       grabbed = [state.longitude, state.latitude];
     },
     drag: ([x, y], start) => {
@@ -442,10 +501,13 @@ function render({ model, el }) {
       turnTo(grabbed[0] - (x - start[0]) * pull * (180 / Math.PI), grabbed[1] + (y - start[1]) * (180 / Math.PI));
     },
     step: (across, up, fine) => {
-      cancelAnimationFrame(flight);
+      land();
       turnTo(state.longitude + across * (fine ? 1 : 5), state.latitude + up * (fine ? 1 : 5));
     },
-    home: () => turnTo(30, 15),
+    home: () => {
+      land();
+      turnTo(30, 15);
+    },
     tap: (point) => {
       const target = point && seen(point);
       if (target) goTo(target);
@@ -483,7 +545,10 @@ function render({ model, el }) {
 
   function draw() {
     const wanted = `${state.n},${state.seed},${state.spread}`;
-    if (wanted !== key) [key, sphere] = [wanted, partitionSphere(arrangementOf({ ...state, draws }))];
+    if (wanted !== key) {
+      [key, sphere] = [wanted, partitionSphere(arrangementOf({ ...state, draws }))];
+      outlines = sphere.circles.map((c) => along(c, 0, TURN));
+    }
     const face = here(), axes = axesOf(state.longitude, state.latitude);
     const over = pointed && seen(pointed);
     const other = over ? faceAt(sphere, over) : -1;
@@ -527,71 +592,44 @@ function render({ model, el }) {
     stripNames(named.map(({ degrees, neuron }) => ({ x: degrees, y: -8, text: neuron })));
   }
 
-  let buffer = null, painted = 0, took = 0, later = 0;
+  const ground = palette(root, ["even", "odd", "boundary", "z", "focus", "paper"], () => state.request());
+  let buffer = null;
   function paint([right, up, toward], face, other) {
     const wide = canvas.clientWidth || 400;
     const size = Math.round(Math.min(wide * Math.min(devicePixelRatio || 1, 2), 900));
     if (canvas.width !== size) [canvas.width, canvas.height] = [size, size];
-    // pixels that are computed: fewer while it turns on a slow machine; lines are drawn at full size over their edges
-    const begin = performance.now(), slow = took > 10 && begin - painted < 100;
-    const cells = Math.min(size, slow ? 240 : 420);
-    clearTimeout(later);
-    if (slow) later = setTimeout(state.request, 150);
-    if (buffer?.width !== cells) buffer = new ImageData(cells, cells);
-    const [even, odd, ink, z, focus, paper] = colours(root, ["even", "odd", "boundary", "z", "focus", "paper"]);
+    if (buffer?.width !== size) buffer = new ImageData(size, size);
+    const [even, odd, ink, z, focus, paper] = ground();
     const mixed = (tone, tint, part) => tone.map((value, k) => value * (1 - part) + tint[k] * part);
     const word = ([r, g, b], shade) => (255 << 24) | ((b * shade) << 16) | ((g * shade) << 8) | (r * shade);
-    const tones = [even, odd, mixed(even, z, 0.42), mixed(odd, z, 0.42), mixed(even, focus, 0.35), mixed(odd, focus, 0.35)];
-    const look = tones.map((tone) => Int32Array.from({ length: SHADES + 1 }, (_, k) => word(tone, 0.78 + (0.22 * k) / SHADES)));
-
-    const { normals, offsets } = sphere.arrangement, n = offsets.length;
-    const [A, B, C, row] = [0, 1, 2, 3].map(() => new Float64Array(n));
-    normals.forEach((w, i) => [A[i], B[i], C[i]] = [dot(w, right), dot(w, up), dot(w, toward)]);
-    const code = (pattern) => pattern.reduce((sum, on) => (sum << 1) | on, 0);
-    const mine = code(sphere.patterns[face]), its = other < 0 || other === face ? -1 : code(sphere.patterns[other]);
-    const pixels = new Int32Array(buffer.data.buffer), unitPixel = 2.08 / cells;
-    pixels.fill(0);
-    for (let line = 0; line < cells; line++) {
-      const y = 1.04 - (line + 0.5) * unitPixel;
-      if (y * y >= 1) continue;
-      for (let i = 0; i < n; i++) row[i] = B[i] * y + offsets[i];
-      const half = Math.sqrt(1 - y * y);
-      const first = Math.max(0, Math.ceil((1.04 - half) / unitPixel - 0.5)), stop = cells - first;
-      for (let column = first; column < stop; column++) {
-        const x = (column + 0.5) * unitPixel - 1.04, depth = Math.sqrt(Math.max(0, 1 - x * x - y * y));
-        let pattern = 0, parity = 0;
-        for (let i = 0; i < n; i++) {
-          const on = A[i] * x + C[i] * depth + row[i] > 0 ? 1 : 0;
-          pattern = (pattern << 1) | on;
-          parity ^= on;
-        }
-        const kind = pattern === mine ? 2 : pattern === its ? 4 : 0;
-        pixels[line * cells + column] = look[kind + parity][(depth * SHADES) | 0];
-      }
-    }
+    const shades = (tone) => Int32Array.from({ length: SHADES + 1 }, (_, k) => word(tone, 0.78 + (0.22 * k) / SHADES));
+    const [plain, inside, under] = [[0, 0], [0.42, z], [0.35, focus]].map(([part, tint]) => [even, odd].map((tone) => shades(part ? mixed(tone, tint, part) : tone)));
+    const mine = codeOf(sphere.patterns[face]), its = other < 0 ? mine : codeOf(sphere.patterns[other]);
+    const pixels = new Int32Array(buffer.data.buffer);
+    eachPixel(sphere.arrangement, [right, up, toward], size, EDGE, (index, pattern, depth) => {
+      const tones = pattern === mine ? inside : pattern === its ? under : plain;
+      pixels[index] = tones[(pattern >>> 30) & 1][(depth * SHADES) | 0];
+    });
     const pen = canvas.getContext("2d");
-    pen.clearRect(0, 0, size, size);
-    canvas.cells ??= document.createElement("canvas");
-    [canvas.cells.width, canvas.cells.height] = [cells, cells];
-    canvas.cells.getContext("2d").putImageData(buffer, 0, 0);
-    pen.drawImage(canvas.cells, 0, 0, size, size);
+    pen.putImageData(buffer, 0, 0);
 
-    const scale = size / 2.08, css = size / wide;
-    const at = (point) => [(dot(point, right) + 1.04) * scale, (1.04 - dot(point, up)) * scale];
-    const stroke = (c, from, to) => {
-      const steps = Math.max(2, Math.ceil((to - from) / 0.07));
+    const scale = size / (2 * EDGE), css = size / wide;
+    const stroke = (points) => {
       let drawn = false;
-      for (let k = 0; k <= steps; k++) {
-        const point = onCircle(c, from + ((to - from) * k) / steps);
+      for (const point of points) {
         if (dot(point, toward) < 0) drawn = false;
-        else if (drawn) pen.lineTo(...at(point));
-        else pen.moveTo(...at(point)), (drawn = true);
+        else {
+          const [u, v] = [(dot(point, right) + EDGE) * scale, (EDGE - dot(point, up)) * scale];
+          if (drawn) pen.lineTo(u, v);
+          else pen.moveTo(u, v);
+          drawn = true;
+        }
       }
     };
     const colour = (rgb) => `rgb(${rgb.join(" ")})`;
     pen.lineJoin = pen.lineCap = "round";
     pen.beginPath();
-    for (const c of sphere.circles) stroke(c, 0, TURN);
+    outlines.forEach(stroke);
     [pen.strokeStyle, pen.lineWidth] = [colour(ink), 1.4 * css];
     pen.stroke();
     for (const [one, rgb] of [[other === face ? -1 : other, focus], [face, z]]) {
@@ -599,27 +637,21 @@ function render({ model, el }) {
       pen.beginPath();
       for (const edge of edgesOf(sphere, one)) {
         const arc = sphere.arcs[edge >> 1];
-        stroke(sphere.circles[arc.circle], arc.from, arc.to);
+        stroke(along(sphere.circles[arc.circle], arc.from, arc.to));
       }
       for (const [style, width] of [[paper, 6], [rgb, 3.5]]) {
         [pen.strokeStyle, pen.lineWidth] = [colour(style), width * css];
         pen.stroke();
       }
     }
-    painted = performance.now();
-    if (!slow) took = painted - begin;
   }
 
-
-  const dark = matchMedia("(prefers-color-scheme: dark)");
-  dark.addEventListener("change", state.request);
   const resized = new ResizeObserver(state.request);
   resized.observe(canvas);
   draw();
   return () => {
     cancelAnimationFrame(flight);
-    clearTimeout(later);
-    dark.removeEventListener("change", state.request);
+    ground.close();
     resized.disconnect();
     state.close();
     root.remove();

@@ -1,13 +1,8 @@
-"""What the tests in a browser share: one Chromium, and the site with the outputs that are saved in the notebooks."""
-
-import subprocess
-import sys
-from pathlib import Path
+"""What the tests in a browser share: one Chromium for each process, and one site for all of them, built once."""
 
 import pytest
+import shared
 from chromium import launched
-
-ROOT = Path(__file__).resolve().parents[2]
 
 
 @pytest.fixture(scope="session")
@@ -19,7 +14,5 @@ def browser():
 @pytest.fixture(scope="session")
 def site(tmp_path_factory):
     """The folder of the site with the outputs that are saved in the notebooks."""
-    folder = tmp_path_factory.mktemp("site")
-    command = [sys.executable, ROOT / "notebooks" / "build.py", "--site", folder, "--saved"]
-    subprocess.run(command, check=True, stdout=subprocess.DEVNULL, timeout=60)
-    return folder
+    shared.SCREENSHOTS.mkdir(exist_ok=True)
+    return shared.made_once(tmp_path_factory, "site", shared.build_site)

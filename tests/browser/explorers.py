@@ -4,12 +4,12 @@ import base64
 import inspect
 import json
 import re
-from pathlib import Path
 
 import nbformat
 import numpy as np
 from nbformat.v4 import new_code_cell, new_notebook
 from playwright.sync_api import expect
+from shared import ROOT
 
 from lnpoly_helpers import (
     Arrangement,
@@ -23,7 +23,6 @@ from lnpoly_helpers import (
     split_change,
 )
 
-ROOT = Path(__file__).resolve().parents[2]
 PATIENCE = 20_000  # to wait for anything, in milliseconds
 
 
@@ -39,6 +38,10 @@ class Explorer:
         """Wait for a line, or a part of one, of the numbers."""
         whole = re.compile(rf"(?<![\d.,−]){re.escape(line.replace('-', '−'))}(?!\.?\d)")
         expect(self.box.locator(".lx-numbers")).to_have_text(whole, use_inner_text=True, timeout=PATIENCE)
+
+    def rests(self):
+        """Wait until what moves by itself has arrived."""
+        expect(self.box.locator('[aria-busy="true"]')).to_have_count(0, timeout=PATIENCE)
 
     def handle(self, label):
         return self.box.get_by_role("slider", name=label, exact=True)
@@ -239,8 +242,9 @@ def sphere_by_mouse(explorer):
     neuron = around[1]
     explorer.box.get_by_role("button", name=re.compile(f"neuron {neuron} is .*; flip it")).click()
     explorer.says(f"In the middle: {flip(pattern, neuron)}")
-    explorer.click((0.3, 0.2))  # from where it has come to rest
-    explorer.page.wait_for_timeout(1000)  # turns there
+    explorer.rests()
+    explorer.click((0.3, 0.2))
+    explorer.rests()
     before = place(explorer)
     explorer.drag((0.5, 0.3), (-0.3, 0.0))
     longitude, latitude = place(explorer)
@@ -262,7 +266,7 @@ def sphere_by_keyboard(explorer):
     button = explorer.box.get_by_role("button", name=re.compile(f"neuron {around[0]} is .*; flip it"))
     button.press("Enter")
     explorer.says(f"In the middle: {flip(pattern, around[0])}")
-    explorer.page.wait_for_timeout(1000)  # turns there
+    explorer.rests()
     explorer.press("the sphere: turn it", "Home")
     says_middle(explorer, 11, 0.5, 30, 15)
     return {"n": 11, "seed": 0, "spread": 0.5, "longitude": 30, "latitude": 15}
@@ -433,22 +437,6 @@ MOVES = {
     "slice": (slice_by_mouse, slice_by_keyboard),
     "rotation": (rotation_by_mouse, rotation_by_keyboard),
 }
-# what needs a network in its notebook, and in JupyterLab a layer that is there at once
-OF_LAYERS = {"slice": "mlp, x", "rotation": "mlp, *mlp.to_sphere(x[:2])"}
-
-
-def notebook(name):
-    """The notebook that shows an explorer in JupyterLab."""
-    if name not in OF_LAYERS:
-        return nbformat.read(ROOT / "notebooks" / f"{NOTEBOOKS[name]}.ipynb", as_version=4)
-    shown = f"mlp, x = layer_and_vectors()\nexplore_{name}({OF_LAYERS[name]})"
-    code = f"from lnpoly_helpers.widgets import explore_{name}\n{shown}"
-    return new_notebook(
-        metadata={"kernelspec": {"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"}},
-        cells=[new_code_cell(inspect.getsource(layer_and_vectors)), new_code_cell(code)],
-    )
-
-
 # the notebook that shows each
 NOTEBOOKS = {
     "circle": "03_arcs_on_the_circle",
@@ -457,3 +445,33 @@ NOTEBOOKS = {
     "slice": "06_gpt2_small",
     "rotation": "07_adding_a_direction",
 }
+# what each is shown with in JupyterLab, where two need a layer that is there at once
+SHOWN_WITH = {"circle": "", "layernorm": "", "sphere": "", "slice": "mlp, x", "rotation": "mlp, *mlp.to_sphere(x[:2])"}
+# two cells for each: one sets the explorer to where it was at first, one prints where it is
+ASK = (
+    "at_first = globals().setdefault('at_first', {{}})\n"
+    "for what, value in at_first.setdefault('{0}', explorer_{0}.values).items():\n"
+    "    setattr(explorer_{0}, what, value)",
+    "import json\nprint(json.dumps(explorer_{0}.values))",
+)
+PYTHON = {"kernelspec": {"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"}}
+
+
+def notebook_of_all():
+    """A notebook with every explorer, each under its own name, and below them the cells that ask, in the same order."""
+    cells = [inspect.getsource(layer_and_vectors), "from lnpoly_helpers.widgets import *\nmlp, x = layer_and_vectors()"]
+    cells += [f"explorer_{name} = explore_{name}({given})\nexplorer_{name}" for name, given in SHOWN_WITH.items()]
+    cells += [ask.format(name) for name in SHOWN_WITH for ask in ASK]
+    return new_notebook(metadata=PYTHON, cells=[*map(new_code_cell, cells)])
+
+
+def notebook(name):
+    """The notebook of the series that shows an explorer, as nobody has run it, and below it the cells that ask."""
+    nb = nbformat.read(ROOT / "notebooks" / f"{NOTEBOOKS[name]}.ipynb", as_version=4)
+    for cell in nb.cells:
+        if cell.cell_type == "code":
+            cell.outputs, cell.execution_count = [], None
+            kept = rf"explorer_{name} = \1\nexplorer_{name}"
+            cell.source = re.sub(r"^(explore_\w+\(.*\))$", kept, cell.source, flags=re.MULTILINE)
+    nb.cells += [new_code_cell(ask.format(name)) for ask in ASK]
+    return nb

@@ -15,11 +15,15 @@ import nbformat
 import pytest
 import scripts
 from explorers import MOVES, Explorer
-from test_jupyterlab import PROMPTS, ROOT, SCREENSHOTS
+from shared import ROOT, SCREENSHOTS
+from test_jupyterlab import PROMPTS
 from test_pages import served
 
 PATIENCE = 180_000  # to wait for anything, in milliseconds: Python has to come to the page first
 NAMES = [path.stem for path in scripts.load("notebooks/lite.py").NOTEBOOKS]
+# the one that fetches most stands for all, but in a thorough run
+ALWAYS = NAMES[-1]
+PUBLISHED = scripts.load("notebooks/build.py").public_site()
 # what each cell shows: its words, the alternative texts of its pictures, and whatever is neither
 SHOWN = """[...document.querySelectorAll(".jp-CodeCell")].map(cell => {
   const shown = [...cell.querySelectorAll(".jp-OutputArea-output")], kind = one => one.dataset.mimeType;
@@ -68,10 +72,9 @@ def alone(browser):
 
 @pytest.fixture(scope="module")
 def origin(tmp_path_factory):
-    """The site, served, with the page in it."""
+    """The page that runs these notebooks, served as it is beside the site."""
     folder = tmp_path_factory.mktemp("site")
-    for command in (["lite.py", folder / "lite"], ["build.py", "--site", folder, "--saved"]):
-        subprocess.run([sys.executable, ROOT / "notebooks" / command[0], *command[1:]], check=True, timeout=600)
+    subprocess.run([sys.executable, ROOT / "notebooks" / "lite.py", folder / "lite"], check=True, timeout=600)
     with served(folder) as address:
         yield address
 
@@ -91,11 +94,13 @@ def saved(name):
 
 
 @contextmanager
-def run_all(browser, origin, name):
-    """The page of that notebook, come to by the link of the site, all of whose cells have run."""
+def run_all(browser, site, origin, name):
+    """The page of that notebook, come to by the link of the published site, all of whose cells have run."""
     with alone(browser) as (page, asked):
-        page.goto(f"{origin}{name}.html")
-        page.get_by_role("link", name="Run it here").click()
+        page.goto((site / f"{name}.html").as_uri())
+        link = page.get_by_role("link", name="Run it here").get_attribute("href")
+        assert link.startswith(PUBLISHED)
+        page.goto(origin + link.removeprefix(PUBLISHED))
         page.locator(".jp-CodeCell").first.wait_for()
         start = time.perf_counter()
         page.get_by_role("menuitem", name="Run", exact=True).click()
@@ -112,20 +117,18 @@ def run_all(browser, origin, name):
 TOUCH = {"01": "layernorm", "03": "circle", "04": "sphere"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
-    "name",
-    # the one that fetches most stands for all, but in a thorough run
-    [pytest.param(name, marks=[] if name.startswith("04") else [pytest.mark.thorough]) for name in NAMES],
+    "name", [pytest.param(name, marks=[] if name == ALWAYS else [pytest.mark.thorough]) for name in NAMES]
 )
-def test_notebook_runs_in_the_browser_and_shows_what_is_saved(browser, origin, name):
-    with run_all(browser, origin, name) as page:
+def test_notebook_runs_in_the_browser_and_shows_what_is_saved(browser, site, origin, name):
+    with run_all(browser, site, origin, name) as page:
         assert page.evaluate(SHOWN) == saved(name)
         assert any(cell["words"] for cell in saved(name))
         if name[:2] in TOUCH:
             explorer = Explorer(page, TOUCH[name[:2]])
             for move in MOVES[TOUCH[name[:2]]]:
                 move(explorer)
-        SCREENSHOTS.mkdir(exist_ok=True)
         page.screenshot(path=SCREENSHOTS / f"lite-{name[:2]}.png")
 
 

@@ -114,8 +114,9 @@ def test_every_notebook_has_a_card_and_a_page_with_all_it_shows(site):
         assert [picture["alt"] for picture in page("img")] == panels
         shown = [about["alt"] for about in abouts]
         assert card.img is None if not shown else card.img["alt"] in shown
-        printed = " ".join(output.text for output in outputs if output.output_type == "stream")
-        assert words_of(page.select("pre.output, .printed")) == printed.split()
+        texts = [output.text for output in outputs if output.output_type == "stream"]
+        lines = [plain_words(line) for text in texts for line in text.splitlines() if line.strip()]
+        assert [line for block in page.select("pre.output, .printed") for line in lines_of(block)] == lines
         folded = [one for one in page("details") if one.summary.text == "Solution" and not one.has_attr("open")]
         solutions = sum("solution" in cell.metadata.get("tags", []) for cell in nb.cells)
         assert solutions == len(folded) == sum(len(one.select(".highlight")) for one in folded)
@@ -124,9 +125,19 @@ def test_every_notebook_has_a_card_and_a_page_with_all_it_shows(site):
         assert not re.search(r"(In|Out)\s*\[", page.main.text)
 
 
-def words_of(blocks):
-    """The words that blocks show, the cells of a table apart."""
-    return " ".join(text for block in blocks for text in block.find_all(string=True)).split()
+def plain_words(text):
+    """The words of a line, in any order, without the signs that end a phrase: those are lines between columns."""
+    return sorted(filter(None, (word.strip(",:;=…") for word in text.split())))
+
+
+def lines_of(block):
+    """The words of each line that is shown: of a table those of a row, with its header where it is made of them."""
+    if block.name == "pre":
+        return [plain_words(line) for line in block.text.splitlines() if line.strip()]
+    head = " ".join(cell.text for cell in block.select("thead th"))
+    rows = block.select("tbody tr") if "labelled" in block["class"] else block("tr")
+    rows = [" ".join(cell.text for cell in row(["td", "th"])) for row in rows]
+    return [plain_words(f"{head} {row}" if "labelled" in block["class"] else row) for row in rows]
 
 
 def test_every_page_offers_the_places_where_its_notebook_runs(site, tmp_path):
@@ -195,6 +206,19 @@ def test_reference_shows_methods_and_where_each_entry_is_written(site):
     sources = [link["href"] for link in page.select(".source a")]
     assert sources and all(re.fullmatch(rf"{FILES}lnpoly_helpers/[\w/]+\.py#L\d+", link) for link in sources)
     assert page.select('.text code a[href="#FoldedMLP"]'), "names in the text lead to their entries"
+
+
+@pytest.mark.parametrize("module", ["lnpoly_helpers", "lnpoly_helpers.plotting", "lnpoly_helpers.widgets"])
+def test_what_else_to_see_is_linked(site, module):
+    page = read(site / reference.PAGES[module])
+    parts = [part for part in page(class_="part") if part.text == "See Also"]
+    assert len(parts) > 4
+    for part in parts:
+        said = part.find_next_sibling()
+        assert said.a and not re.search(",[ ,]*,", said.text), said.text
+    for code in page("pre"):
+        code.decompose()
+    assert ">>>" not in page.text, "an example has a heading of its own, else it is taken for what stands above it"
 
 
 def test_public_names_are_those_of_all_or_else_what_a_module_defines():
@@ -582,10 +606,30 @@ def test_what_is_printed_in_columns_becomes_a_table():
     assert [[text for _, text, _ in row] for row in rows(made)] == [["x", "yes: 1"], ["<y>", "no: 12"]]
 
 
+def test_lines_of_the_same_words_become_a_table_under_these():
+    made = printed.to_html("a =  2.5°: neuron 2 flips\na = 17.0°: neuron 13 flips\n2 flips, 3 arcs\n")
+    assert [block.text for block in BeautifulSoup(made, "html.parser")("pre")] == ["2 flips, 3 arcs"]
+    assert rows(made) == [
+        [("th", "a", True), ("th", "neuron … flips", True)],
+        [("th", "2.5°", True), ("td", "2", True)],
+        [("th", "17.0°", True), ("td", "13", True)],
+    ]
+    for text, head, last in (
+        ("1,000 tries: 4 of 5 found\n   20 tries: 3 of 5 found", ["tries", "found"], ["20", "3 of 5"]),
+        ("at 90° apart: 0.1 for 30°\nat  4° apart: 0.2 for 30°", ["at … apart", "for 30°"], ["4°", "0.2"]),
+        ("x, one part a = 1, b: 7\ny a = 2, b: 7", ["", "a", "b"], ["y", "2", "7"]),
+    ):
+        made = [[cell for _, cell, _ in row] for row in rows(printed.to_html(text))]
+        assert (made[0], made[-1]) == (head, last)
+
+
 @pytest.mark.parametrize(
     "text",
     [
         "one line  with a gap",
+        "in (0, 1): A = [[1, 2], [3, 4]]\nin (1, 2): A = [[5, 6], [7, 8]]",  # no column of numbers
+        "all 14 of one: to 1e-6\nall 14 of two: to 1e-6",
+        "this layer     x 1.5, y 2.5\nthat layer     x 3.5, y 4.5\nwide, 0.5 on   1.06      2.60",
         "neuron  4 flips\nneuron  7 flips",
         "a = 1:  13°, b\na = 4:  43°, b",
         "no gap\nat all",

@@ -1,13 +1,26 @@
 """The explorer of a real layer's slices: its numbers, its module's mathematics, what a page without layers gets."""
 
+import base64
+import json
 import re
+from pathlib import Path
 
 import numpy as np
 import pytest
 from modules import answers
 from oracles import random_mlp
 
-from lnpoly_helpers import Arrangement, partition_circle, restrict
+from lnpoly_helpers import (
+    Arrangement,
+    fold_layer_norm,
+    load_model,
+    mlp_block,
+    normalize,
+    partition_circle,
+    prompts,
+    restrict,
+    trace,
+)
 from lnpoly_helpers.widgets import explore_slice
 from lnpoly_helpers.widgets.slice import exported_layer
 
@@ -268,3 +281,40 @@ def test_as_many_layers_as_fit_go_with_a_saved_output():
     state = explorer._repr_mimebundle_()[1]["lnpoly"]["state"]
     assert list(state["slices"]) == ["3", "0"], "80,000 characters each, of 200,000"
     assert len(str(state["slices"])) < 200_000 and explorer.slices == {}, "a kernel needs none"
+
+
+def test_a_column_of_the_stretch_is_as_dark_as_its_arcs_are():
+    """How much of each column lies in odd arcs, against a thousand times as many columns."""
+    rng, cases = np.random.default_rng(4), []
+    for k in range(2000):
+        n, m = int(rng.integers(1, 12)), int(rng.integers(0, 40))
+        places = np.sort(np.round(rng.uniform(-0.2 * n, 1.2 * n, m), 3))
+        places = np.round(places) if k % 5 == 0 else places
+        after = rng.integers(0, 2, m) if k % 3 else (np.arange(m) + k) % 2
+        cases.append({"places": places.tolist(), "after": after.tolist(), "first": k % 2, "n": n})
+    found = answers("slice", "c => Array.from(coverage(c.places, c.after, c.first, c.n))", cases)
+    for case, dark in zip(cases, found, strict=True):
+        fine = (np.arange(1000 * case["n"]) + 0.5) / 1000
+        arc = np.searchsorted(case["places"], fine, side="right")
+        odd = np.array([case["first"], *case["after"]])[arc]
+        assert np.abs(odd.reshape(case["n"], 1000).mean(axis=1) - dark).max() < 1e-9
+
+
+def test_slices_saved_in_a_notebook_are_those_of_its_network():
+    """What the page of notebook 5 cuts its circles from, against the layers and residual vectors themselves."""
+    text, model = prompts()[9], load_model("nano-ln-relu")
+    picked = [word.end() - 1 for word in re.finditer(r"\w+", text)]
+    path = Path(__file__).parents[2] / "notebooks" / "05_fold_a_trained_transformer.ipynb"
+    outputs = [one for cell in json.loads(path.read_text(encoding="utf-8"))["cells"] for one in cell.get("outputs", [])]
+    (state,) = (one["metadata"]["lnpoly"]["state"] for one in outputs if "lnpoly" in one.get("metadata", {}))
+    assert len(state["slices"]) * len(picked) * (len(picked) - 1) / 2 >= 300, "circles"
+    for layer, saved in state["slices"].items():
+        mlp = fold_layer_norm(mlp_block(model, int(layer)))
+        z = normalize(trace(model, text, int(layer)).residual[picked])
+        six = np.frombuffer(base64.b64decode(saved["values"]), dtype=np.uint8).reshape(-1, 6)
+        whole = np.pad(six, ((0, 0), (0, 2))).view("<i8")[:, 0] << 16 >> 16
+        rows = saved["step"] * whole.reshape(len(picked) + 1, -1)
+        assert np.abs(rows - np.vstack([mlp.b_in, z @ mlp.W_in])).max() < 1e-10
+        apart = np.frombuffer(base64.b64decode(saved["apart"])).reshape(len(picked), -1)
+        cosines = np.clip(z @ z.T / mlp.d_model, -1, 1)
+        assert np.abs(np.cos(apart) - cosines).max() < 1e-12

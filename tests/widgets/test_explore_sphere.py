@@ -215,3 +215,43 @@ def test_the_browser_says_what_python_says():
     for state, (lines, longitude, latitude) in zip(states, answers("sphere", code, cases), strict=True):
         assert lines == text(explorer, **state)
         assert abs(longitude - state["longitude"]) < 1e-9 and abs(latitude - state["latitude"]) < 1e-6
+
+
+PIXELS = """c => {
+  const seen = [], axes = axesOf(c.longitude, c.latitude);
+  eachPixel(c, axes, c.size, 1.04, (index, pattern, depth) => seen.push([index, pattern, depth]));
+  return {axes, seen, codes: c.patterns.map(codeOf)};
+}"""
+
+
+def test_every_pixel_of_the_ball_has_the_pattern_that_its_neurons_have():
+    """Row by row with two cuts a neuron, as by asking every neuron at every pixel."""
+    rng = np.random.default_rng(8)
+    cases = []
+    for k in range(60):
+        n = int(rng.integers(1, 25))
+        w, b = rng.normal(size=(n, 3)), rng.uniform(-1.2, 1.2, n)
+        longitude, latitude = rng.uniform(-180, 180), rng.uniform(-90, 90)
+        if k % 4 == 0:
+            longitude, latitude, w, b = 0, 0, np.round(w), np.zeros(n)  # boundaries seen from their edge, or none
+        patterns = (rng.random((3, n)) < 0.5).tolist()
+        cases.append({"normals": w.tolist(), "offsets": b.tolist(), "longitude": longitude, "latitude": latitude,
+                      "size": 37 + k % 2, "patterns": patterns})  # fmt: skip
+    for case, found in zip(cases, answers("sphere", PIXELS, cases), strict=True):
+        size, (right, up, toward) = case["size"], np.array(found["axes"])
+        at = 1.04 * ((np.arange(size) + 0.5) * 2 / size - 1)
+        x, y = (one.ravel() for one in np.meshgrid(at, -at))
+        disc = np.flatnonzero(x**2 + y**2 < 1)
+        index, codes, depth = map(np.array, zip(*found["seen"], strict=True))
+        assert index.tolist() == disc.tolist()
+        z = np.sqrt(1 - x[disc] ** 2 - y[disc] ** 2)
+        assert np.abs(depth - z).max() < 1e-7
+        points = np.outer(x[disc], right) + np.outer(y[disc], up) + np.outer(z, toward)
+        pre = points @ np.array(case["normals"]).T + case["offsets"]
+        bit = 1 << np.arange(len(case["offsets"]))
+        shown = (codes[:, None] & bit) > 0
+        clear = np.abs(pre) > 1e-9
+        assert (shown == (pre > 0))[clear].all()
+        assert clear.mean() > 0.8
+        assert ((codes >> 30) == shown.sum(axis=1) % 2).all()
+        assert found["codes"] == [int(bit[np.array(one)].sum()) + (sum(one) % 2 << 30) for one in case["patterns"]]
