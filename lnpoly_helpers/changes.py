@@ -27,7 +27,7 @@ from .layer import direction as parts_of
 from .rotation import CLOSEST, angle_between, turn_weights
 
 _AT_ONCE = 2**22  # weights in flight, 32 MB: of some points at a time in `jacobian`
-_ROWS = 2048  # pushed points in flight in `context_effect`
+_ROWS = 1024  # pushed points in flight in `context_effect`
 
 
 def affine_map(
