@@ -1,6 +1,7 @@
 """Check what callers pass in, once, with one style of message: expected, received, remedy.
 
-Every room may import this one. It also has the words of the annotations: ``Real[ArrayLike,
+Every room may import this one. It also says how long vectors are, at any scale that float64 has, and has the words of
+the annotations: ``Real[ArrayLike,
 "... d"]`` for what is taken (arrays, nested lists, torch tensors of any float type on any device), ``Float[np.ndarray,
 "... d"]``, ``Int`` and ``Bool`` for what is returned.
 """
@@ -14,8 +15,6 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, runtime_checkable
 from weakref import WeakValueDictionary
 
 import numpy as np
-
-from ._lengths import length
 
 if TYPE_CHECKING or "jaxtyping" in sys.modules:
     # with shapes, for those who look at them: the tests, a type checker, the pages of the reference
@@ -47,6 +46,23 @@ if TYPE_CHECKING:  # numpy.typing's has no tensors
     ArrayLike: TypeAlias = np.ndarray | np.generic | Tensor | Sequence | float
 else:  # what has a shape that can be checked
     ArrayLike = np.ndarray | Tensor
+
+
+def length(x, axis=-1, keepdims=False):
+    """np.linalg.norm along an axis, to the last bit, and right also where the squares overflow or underflow."""
+    with np.errstate(over="ignore", under="ignore"):
+        size = np.linalg.norm(x, axis=axis, keepdims=True)
+    if not ((size > 1e-140) & (size < np.inf)).all():
+        x, exponent = at_unit_scale(x, axis)
+        size = np.ldexp(np.linalg.norm(x, axis=axis, keepdims=True), exponent)
+    return size if keepdims else np.squeeze(size, axis)[()]
+
+
+def at_unit_scale(x, axis=None):
+    """x times the power of two, which costs no digit, that makes its largest number 1/2 to 1; and minus that power."""
+    exponent = np.frexp(np.abs(x).max(axis=axis, keepdims=True))[1]
+    return np.ldexp(x, -exponent), exponent
+
 
 KINDS = ("layernorm", "rmsnorm", "none")
 _NORM_NAMES = {"layernorm": "LayerNorm", "rmsnorm": "RMSNorm"}

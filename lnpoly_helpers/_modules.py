@@ -1,4 +1,4 @@
-"""From torch modules to arrays: what a norm, a linear map and an activation compute, found by running them.
+"""From torch modules to arrays: what a norm and a linear map compute, found by running them.
 
 No class name is asked and torch is not imported: a module is called on tensors made of its own weights, in float64.
 """
@@ -7,12 +7,10 @@ from copy import deepcopy
 
 import numpy as np
 
-from ._inputs import as_float64, one_of
-from .activations import ACTIVATIONS, OTHER_NAMES
+from ._inputs import as_float64
 
 _CLOSE = 1e-5  # relative: many a library's norm computes in float32 whatever it is given
 _ROUNDING = {"float64": 2.0**-52, "float32": 2.0**-23, "float16": 2.0**-10, "bfloat16": 2.0**-7}
-_GRID = np.concatenate([np.linspace(-6, 6, 1201), [-20.0, 20.0]])
 
 
 class Runner:
@@ -81,26 +79,6 @@ def read_linear(module, name, runner, *, d_in=None):
         f"{name}: expected a linear map x @ W + b{wanted}, got {type(module).__name__} with a weight of shape "
         f"{list(stored.shape)} that computes something else."
     )
-
-
-def read_activation(activation, runner):
-    """Our name of an activation that is given by a name or as a function: the one whose values it has, all of them."""
-    if isinstance(activation, str):
-        return one_of(OTHER_NAMES.get(activation, activation), tuple(ACTIVATIONS), "activation")
-    values = runner.of(activation)(_GRID[None])[0]
-    off = {name: _apart(values, ours.value(_GRID)) for name, ours in ACTIVATIONS.items()}
-    name = min(off, key=lambda name: off[name])
-    if not off[name] < 1e-6:  # the two GELUs differ by 5e-4
-        raise ValueError(
-            f"activation: expected one of {', '.join(ACTIVATIONS)}, got {activation!r}, whose values are none of "
-            f"theirs: it is off by {off[name]:.1e} from {name}, the nearest."
-        )
-    return name
-
-
-def _apart(found, expected):
-    """The largest difference: where numbers are large, relative to them."""
-    return (np.abs(found - expected) / np.maximum(1.0, np.abs(expected))).max()
 
 
 def read_norm(norm, d, runner):

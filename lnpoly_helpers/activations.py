@@ -1,4 +1,4 @@
-"""The activations of MLP layers: value and slope of each, in float64."""
+"""The activations of MLP layers: value and slope of each, in float64, and how one is recognised."""
 
 from collections.abc import Callable
 from typing import NamedTuple
@@ -130,3 +130,24 @@ OTHER_NAMES = {
     "swish": "silu",
     "relu_squared": "relu2",
 }
+_GRID = np.concatenate([np.linspace(-6, 6, 1201), [-20.0, 20.0]])
+
+
+def recognised(activation, runner):
+    """Our name of an activation that is given by a name or as a function: the one whose values it has, all of them.
+
+    ``runner.of`` makes a function from arrays to arrays of it.
+    """
+    if isinstance(activation, str):
+        return one_of(OTHER_NAMES.get(activation, activation), tuple(ACTIVATIONS), "activation")
+    values = runner.of(activation)(_GRID[None])[0]
+    # where numbers are large, relative to them
+    ours = {name: one.value(_GRID) for name, one in ACTIVATIONS.items()}
+    off = {name: np.max(np.abs(values - y) / np.maximum(1, np.abs(y))) for name, y in ours.items()}
+    name = min(off, key=lambda name: off[name])
+    if not off[name] < 1e-6:  # the two GELUs differ by 5e-4
+        raise ValueError(
+            f"activation: expected one of {', '.join(ACTIVATIONS)}, got {activation!r}, whose values are none of "
+            f"theirs: it is off by {off[name]:.1e} from {name}, the nearest."
+        )
+    return name

@@ -13,12 +13,12 @@ from ._inputs import (
     Real,
     as_float64,
     freeze,
+    length,
     non_negative,
     require_folded,
     require_on_sphere,
     require_sphere,
 )
-from ._lengths import length
 from .geometry.patterns import row_blocks, rows_of
 from .layer import FoldedMLP, direction, normalize
 

@@ -14,15 +14,16 @@ from ._inputs import (
     as_bits,
     as_float64,
     as_normalised,
+    at_unit_scale,
     freeze,
+    length,
     require_broadcast,
     require_folded,
     require_on_sphere,
     require_sphere,
 )
-from ._lengths import at_unit_scale, length
 from .activations import ACTIVATIONS
-from .layer import FoldedMLP, hidden, linear, normalize, product
+from .layer import FoldedMLP, hidden, normalize, preacts, product
 from .layer import direction as parts_of
 from .rotation import CLOSEST, angle_between, turn_weights
 
@@ -634,16 +635,17 @@ def context_effect(
     mean, square = np.empty((n_rows, mlp.W_out.shape[1])), np.empty(n_rows)
     exponent = np.empty((n_rows, 1, 1), dtype=int)
     same = contexts.size == n * mlp.d_model  # for all directions: what they are before the push is taken once
-    before = linear(mlp, contexts.reshape(1, n, -1)) if same else []
+    before = preacts(mlp, contexts.reshape(1, n, -1)) if same else []
     first = hidden(mlp, *before) if same else np.empty(0)
     for some in (slice(start, start + per) for start in range(0, n_rows, per)):
         points, towards = (x[some] for x in rows)
         _require_turns(points, towards)
         if not same:
-            before = linear(mlp, points)
+            before = preacts(mlp, points)
             first = hidden(mlp, *before)
         w0, w1 = (w[..., None] for w in turn_weights(points, towards, angle))
-        pushed = [w0 * a + w1 * b for a, b in zip(before, linear(mlp, towards), strict=True)]
+        parts = zip(before, preacts(mlp, towards), (mlp.b_in, mlp.b_up), strict=False)
+        pushed = [w0 * a + w1 * b + (1 - w0 - w1) * bias for a, b, bias in parts]
         change = product(hidden(mlp, *pushed) - first, mlp.W_out)
         change, exponent[some] = at_unit_scale(change, (1, 2))
         mean[some], square[some] = change.mean(axis=1), np.einsum("knd,knd->k", change, change) / n

@@ -15,13 +15,13 @@ from ._inputs import (
     as_float64,
     as_normalised,
     freeze,
+    length,
     one_of,
     open_share,
     positive_integer,
     require_folded,
     require_on_sphere,
 )
-from ._lengths import length
 from .layer import FoldedMLP, normalize
 from .rotation import rotate
 

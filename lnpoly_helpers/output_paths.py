@@ -10,8 +10,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from ._inputs import ArrayLike, Float, Frozen, Int, Real, as_positive, freeze, positive_integer
-from ._lengths import at_unit_scale, length
+from ._inputs import ArrayLike, Float, Frozen, Int, Real, as_positive, at_unit_scale, freeze, length, positive_integer
 from .activations import ACTIVATIONS
 from .layer import FoldedMLP, hidden, product
 from .rotation import chunks, find_crossings, frames
@@ -165,7 +164,8 @@ def _up(mlp, e0, e1, rows):
 def _hidden(mlp, A, B, up, t):
     """What the neurons put out at angle t of a path: A, B and t broadcast, up is [..., 2, m] or [..., 2, 0]."""
     cos, sin = np.cos(t), np.sin(t)
-    return hidden(mlp, A * cos + B * sin, up[..., 0, :] * cos + up[..., 1, :] * sin)
+    gate = A * cos + B * sin + mlp.b_in
+    return hidden(mlp, gate, up[..., 0, :] * cos + up[..., 1, :] * sin + mlp.b_up if mlp.is_gated else None)
 
 
 def _each(mlp, A, B, ends):

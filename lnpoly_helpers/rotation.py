@@ -22,6 +22,7 @@ from ._inputs import (
     as_ends,
     as_float64,
     freeze,
+    length,
     one_of,
     positive,
     require_broadcast,
@@ -30,7 +31,6 @@ from ._inputs import (
     require_sphere,
     sphere_pair,
 )
-from ._lengths import length
 from .geometry._angles import on_arcs, turn
 from .layer import FoldedMLP
 from .layer import direction as parts_of

@@ -282,7 +282,7 @@ def table(rows: Mapping[str, Mapping[str, Any]], spec: str | Mapping[str, str] =
     """
     columns = list(dict.fromkeys(column for row in rows.values() for column in row))
     specs = {column: spec if isinstance(spec, str) else spec.get(column, ".2f") for column in columns}
-    texts = [["", *columns]]
+    texts: list[list[str]] = [["", *columns]]
     for name, row in rows.items():
         texts.append([name, *(_cell(row[c], specs[c], f"{name}, {c}") if c in row else "" for c in columns)])
     widths = [max(map(len, column)) for column in zip(*texts, strict=True)]
@@ -294,7 +294,7 @@ def table(rows: Mapping[str, Mapping[str, Any]], spec: str | Mapping[str, str] =
     return "\n".join(line.rstrip() for line in lines)
 
 
-def _cell(value, spec, where):
+def _cell(value, spec, where) -> str:
     if isinstance(value, str):
         return value
     middle, *ends = np.atleast_1d(np.asarray(value, dtype=object))
@@ -304,4 +304,4 @@ def _cell(value, spec, where):
         raise ValueError(
             f"{where}: expected a number, (middle, half), (middle, low, high) or a text, got {len(ends) + 1} numbers."
         )
-    return f"{middle:{spec}}" if not ends or ends[0] is None else plus_minus(middle, ends[0], spec)
+    return f"{middle:{spec}}" if not ends or ends[0] is None else f"{middle:{spec}}±{ends[0]:{spec}}"

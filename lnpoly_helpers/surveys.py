@@ -17,19 +17,19 @@ from ._inputs import (
     as_float64,
     freeze,
     integer_below,
+    length,
     one_of,
     positive_integer,
     require_on_sphere,
     require_sphere,
 )
-from ._lengths import length
 from .boundaries import boundary_height, meets_sphere
 from .changes import coherence_of, context_share, cosine, own_and_whole, split_weights
 from .layer import FoldedMLP, direction, fold_layer_norm, normalize
 from .models.capture import reads_and_writes, residuals
 from .models.find import all_layers
 from .models.load import model_name
-from .models.read import mlp_block
+from .models.read import mlp_blocks
 from .models.run import Model, network_of
 from .models.text import Texts, context_windows, distinct_contexts, positions
 from .nulls import jostle, look_alikes, matched_layer, rice_factor
@@ -371,11 +371,12 @@ def survey_network(
     True
     """
     layers = list(range(len(all_layers(model, network_of(model)))) if layers is None else layers)
+    blocks = mlp_blocks(model, layers)
     windows = context_windows(model, texts, tokenizer=tokenizer)
     vectors = residuals(model, windows, layers)[:, distinct_contexts(model, windows)]
     found = []
-    for layer, x in zip(layers, vectors, strict=True):
-        mlp = fold_layer_norm(mlp_block(model, layer))  # one at a time: all of a network take as much as the network
+    for layer, block, x in zip(layers, blocks, vectors, strict=True):
+        mlp = fold_layer_norm(block)  # one at a time: all of a network take as much as the network
         if mlp.kind == "none":
             mlp = at_length(mlp, float(np.median(length(x))))
         found.append(survey_beside_nulls(mlp, mlp.to_sphere(x), [seed, layer], **options))
@@ -494,11 +495,11 @@ def read_network(
         layers = list(range(n)) if n <= 12 else [round(k * (n - 1) / 5) for k in range(6)]
     chosen = tuple(integer_below(layer, n, "layer") for layer in layers)
     windows = context_windows(model, texts, tokenizer=tokenizer)
+    blocks = mlp_blocks(model, chosen)
     x = residuals(model, windows, chosen)
     read, written = reads_and_writes(model, windows[0], chosen)
     mlps, sizes, errors = [], [], []
-    for layer, vectors, inside, outside in zip(chosen, x, read, written, strict=True):
-        block = mlp_block(model, layer)
+    for block, vectors, inside, outside in zip(blocks, x, read, written, strict=True):
         mlp = fold_layer_norm(block)
         sizes.append(direction(vectors, mlp.kind)[1][:, 0])
         errors.append((_worst(mlp(inside), block(inside)), _worst(mlp(inside), outside)))

@@ -201,20 +201,22 @@ def write_class(paths, folder):
 
 def run(paths, site=None, saved=False):
     """Execute the notebooks, write site or notebooks, print the table; returns whether all went well."""
-    entries, rows = {}, {}
-    if saved:
-        entries = {k: (path, nbformat.read(path, as_version=4), "ok") for k, path in enumerate(paths)}
-        paths = []
-    for k, (nb, seconds, result) in execute_all(paths):
-        path = paths[k]
-        say(f"[{k + 1}/{len(paths)}] {path.stem} {result} after {seconds:.1f} s")
-        entries[k], rows[k] = (path, nb, result), (path.stem, seconds, result)
-        if not site and result == "ok":
-            path.write_text(text_of(normalise(nb)), encoding="utf-8", newline="\n")
+    rows = {}
+
+    def ran():
+        for k, (nb, seconds, result) in execute_all(paths):
+            say(f"[{k + 1}/{len(paths)}] {paths[k].stem} {result} after {seconds:.1f} s")
+            rows[k] = (paths[k].stem, seconds, result)
+            yield k, normalise(nb), result
+
     if site:
-        ran = [(path, normalise(nb), result) for _, (path, nb, result) in sorted(entries.items())]
-        pages.write_site(ran, site, repository(), ref())
+        stored = ((k, normalise(nbformat.read(path, as_version=4)), "ok") for k, path in enumerate(paths))
+        pages.write_site(paths, stored if saved else ran(), site, repository(), ref())
         print(f"\nwritten: {site / 'index.html'}")
+    else:
+        for k, nb, result in ran():
+            if result == "ok":
+                paths[k].write_text(text_of(nb), encoding="utf-8", newline="\n")
     if rows:
         width = max(len(name) for name, _, _ in rows.values())
         print(f"\n{'notebook':{width}}  seconds  result")

@@ -5,12 +5,14 @@ it has columns, helper code is folded, and the answer to each *Predict* stays fo
 script adds (page.js) is no more than search and comfort: without it every page shows all that it has.
 """
 
+import functools
 import json
 import posixpath
 import re
 import shutil
 import subprocess
 import sys
+from contextlib import closing
 from html import unescape
 from itertools import takewhile
 from pathlib import Path
@@ -19,6 +21,7 @@ from xml.etree import ElementTree
 import embed
 import figures
 import printed
+import reference
 from bs4 import BeautifulSoup, NavigableString
 
 HERE = Path(__file__).resolve().parent
@@ -45,23 +48,21 @@ def public_site(repository):
     return f"https://{owner}.github.io/{name}/"
 
 
-def write_site(entries, site, repository, ref):
-    """Write the site from (path, notebook in its normal form, result) of each notebook that has run.
+def write_site(paths, ran, site, repository, ref):
+    """Write the site of some notebooks, from the position in ``paths``, notebook and result of each that has run.
 
-    Links lead to that repository, owner/name, at that branch or tag.
+    ``ran`` gives them as they come; a page is made at once, while others run. Links lead to that repository,
+    owner/name, at that branch or tag.
     """
     from jinja2 import Environment, FileSystemLoader
     from nbformat.v4 import new_markdown_cell, new_notebook
 
-    sources = [(f"notebooks/{path.name}", f"{path.stem}.html", without_badges(nb)) for path, nb, _ in entries]
-    for source, page, _ in TEXTS:
-        text = (ROOT / source).read_text(encoding="utf-8")
-        sources.append((source, page, new_notebook(cells=[new_markdown_cell(text)])))
-    files = {source: page for source, page, _ in sources}
-    reference = json.loads(subprocess.check_output([sys.executable, HERE / "reference.py"]))
-    files |= {page: page for page in reference}
+    reading = subprocess.Popen([sys.executable, reference.__file__], stdout=subprocess.PIPE)
+    sources = [(f"notebooks/{path.name}", f"{path.stem}.html") for path in paths]
+    sources += [(source, page) for source, page, _ in TEXTS]
+    files = dict(sources) | {page: page for page in reference.PAGES.values()}
     menu = [("index.html", "Notebooks"), *((page, label) for _, page, label in TEXTS)]
-    menu.insert(2, (next(iter(reference)), "Reference"))
+    menu.insert(2, (next(iter(reference.PAGES.values())), "Reference"))
     blob = f"https://github.com/{repository}/blob/{ref}/"
     template = Environment(loader=FileSystemLoader(TEMPLATE), autoescape=True).get_template
     common = {"menu": menu, "repository": repository, "files": blob, "public": public_site(repository)}
@@ -69,32 +70,49 @@ def write_site(entries, site, repository, ref):
     (site / "figures").mkdir(parents=True, exist_ok=True)
     for asset in ASSETS:
         shutil.copy(TEMPLATE / asset, site)
-    cards, index = [], []
+    cards, index, made = [], [], {}
 
     def write(page, body, name="page.html.j2", **about):
         html = template(name).render(common, here=page, body=body, **about)
         (site / page).write_text(html, encoding="utf-8")
 
-    made = [(*rendered(nb, site, page), facts(nb)) for _, page, nb in sources]
-    pictures = [card_picture(nb) for nb, _, _ in made]
+    def make(k, nb, result):
+        source, page = sources[k]
+        nb, body = rendered(without_badges(nb), site, page)
+        opening = re.search(OPENS_WITH, body, re.DOTALL)
+        made[k] = nb, facts(nb), result, opening, *shaped(body, source, files, blob)
+
+    for k, (source, _) in enumerate(sources[len(paths) :], len(paths)):
+        text = (ROOT / source).read_text(encoding="utf-8")
+        make(k, new_notebook(cells=[new_markdown_cell(text)]), None)
+    documented = {}
+    with reading, closing(ran):
+        for one in ran:
+            make(*one)
+            if not documented:  # long since read, while the first notebook ran
+                text = reading.stdout.read()
+                if reading.wait():
+                    raise subprocess.CalledProcessError(reading.returncode, reading.args)
+                documented = json.loads(text)
+                for about in documented.values():
+                    about["body"], _, about["found"] = shaped(about["body"], "", files, blob)
+    pictures = [card_picture(made[k][0]) for k in range(len(sources))]
     cover = next((one for one in pictures if one[0]), (None, ""))
-    n = len(entries)
-    for k, ((source, page, _), (_, body, about)) in enumerate(zip(sources, made, strict=True)):
-        body, sections, found = shaped(body, source, files, blob)
+    for k, (source, page) in enumerate(sources):
+        nb, about, result, _, body, sections, found = made[k]
         title = about["title"] or Path(page).stem
         index += [[page, anchor, title, heading, text] for anchor, heading, text in found]
         picture, alt = pictures[k]
         neighbours, where = [], []
-        if k < n:
-            path, nb, result = entries[k]
-            where = places(path, nb, site, repository, ref)
+        if k < len(paths):
+            where = places(paths[k], nb, site, repository, ref)
             claim = inline(about["claim"])
             cards.append(about | {"page": page, "title": title, "claim": claim, "result": result, "places": where})
             drawn = Path(picture or "none").with_suffix(".svg").as_posix()
             cards[-1] |= {"picture": drawn if (site / drawn).is_file() else picture, "alt": alt}
             for word, j in (("Previous", k - 1), ("Next", k + 1)):
-                if 0 <= j < n:
-                    neighbours.append((word, sources[j][1], made[j][2]["title"] or sources[j][1]))
+                if 0 <= j < len(paths):
+                    neighbours.append((word, sources[j][1], made[j][1]["title"] or sources[j][1]))
         write(
             page,
             embed.live(body),
@@ -108,12 +126,11 @@ def write_site(entries, site, repository, ref):
             places=where,
             folds='<details class="helper">' in body,
         )
-    for page, one in reference.items():
-        body, _, found = shaped(one["body"], "", files, blob)
-        index += [[page, anchor, one["title"], heading, text] for anchor, heading, text in found]
+    for page, one in documented.items():
+        index += [[page, anchor, one["title"], heading, text] for anchor, heading, text in one["found"]]
         write(
             page,
-            body,
+            one["body"],
             source="lnpoly_helpers",
             title=one["title"],
             description=f"{one['title']}: every public name of lnpoly_helpers, with its docstring.",
@@ -121,7 +138,7 @@ def write_site(entries, site, repository, ref):
             alt=cover[1],
             sections=one["sections"],
         )
-    explorers = [re.search(OPENS_WITH, body, re.DOTALL) for _, body, _ in made]
+    explorers = [made[k][3] for k in range(len(sources))]
     write(
         "index.html",
         embed.live(next((found[0] for found in explorers if found), "")),
@@ -198,7 +215,6 @@ def without_badges(nb):
 
 def rendered(nb, site, page):
     """The notebook with the names of its pictures, which are written to the site, and its cells as HTML."""
-    from nbconvert import HTMLExporter
     from nbconvert.preprocessors import ExtractOutputPreprocessor
 
     resources = {"output_files_dir": "figures", "unique_key": Path(page).stem, "outputs": {}}
@@ -206,18 +222,28 @@ def rendered(nb, site, page):
     for name, data in resources["outputs"].items():
         (site / name).write_bytes(data)
     nb = figures.shown(nb, resources["outputs"], site, page)
-    exporter = HTMLExporter(
+    return nb, _exporter().from_notebook_node(nb, resources)[0]
+
+
+@functools.cache
+def _exporter():
+    from nbconvert import HTMLExporter
+    from nbconvert.exporters import TemplateExporter
+    from nbconvert.filters import Highlight2HTML
+
+    class Cells(HTMLExporter):
+        def from_notebook_node(self, nb, resources=None, **options):
+            # HTMLExporter would then read all of the HTML, for a notebook that JupyterLab's template shows
+            return TemplateExporter.from_notebook_node(self, nb, resources, **options)
+
+    filters = {"markdown2html": to_html, "printed": printed.to_html, "helper": helper, "explorer": embed.figure}
+    filters["highlight_code"] = Highlight2HTML(pygments_lexer="python")
+    return Cells(
         extra_template_basedirs=[str(HERE)],
         template_name=TEMPLATE.name,
         template_file="cells.html.j2",
-        filters={
-            "markdown2html": to_html,
-            "printed": printed.to_html,
-            "helper": helper,
-            "explorer": embed.figure,
-        },
+        filters=filters,
     )
-    return nb, exporter.from_notebook_node(nb, resources)[0]
 
 
 def to_html(markdown):

@@ -22,7 +22,7 @@ from lnpoly_helpers import (
     split_change,
     tangent_range,
 )
-from lnpoly_helpers._lengths import at_unit_scale, length
+from lnpoly_helpers._inputs import at_unit_scale, length
 
 
 @pytest.mark.parametrize("axis, keepdims", [(-1, False), (0, True), (1, False)])

@@ -181,22 +181,21 @@ def _cells(content):
 
 
 def choose(paths, cells):
-    """The notebook of a student's folder with the most answers, of equals the newest: its content, its path, notes."""
+    """The notebook of a student's folder with the most answers, of equals the newest: its path, `find_answers`."""
     problem, readable = None, []
     newest = sorted(paths, key=lambda path: -_age(path))
     for path in newest[:_NOTEBOOKS]:
         try:
-            content = _content(path)
-            answers, _ = find_answers(content, cells)
-            readable.append((sum(map(bool, answers.values())), content, path))
+            readable.append((path, *find_answers(_content(path), cells)))
         except (Refused, Unreadable) as error:
             problem = problem or str(error)
     if not readable:
         raise Unreadable(problem or "expected a notebook in this folder, found none")
-    _, content, path = max(readable, key=lambda worth: worth[0])  # the first of equals: the newest
+    # the first of equals: the newest
+    path, answers, notes = max(readable, key=lambda one: sum(map(bool, one[1].values())))
     looked = f", looked at the newest {_NOTEBOOKS}" if len(paths) > _NOTEBOOKS else ""
-    several = len(paths) > 1
-    return content, path, [f"{len(paths)} notebooks{looked}, graded {os.path.basename(path)}"] if several else []
+    several = [f"{len(paths)} notebooks{looked}, graded {os.path.basename(path)}"] if len(paths) > 1 else []
+    return path, answers, several + notes
 
 
 def _age(path):
@@ -258,19 +257,15 @@ class Bench:
     def __init__(self, room, cell_seconds, end):
         self.process = StudentProcess(room)
         self.cell_seconds, self.end = cell_seconds, end
-        self.done, self.ran = (
-            [],
-            0,
-        )  # (task or None, request) of what ran or is to run before the next one, and how many
+        self.done = []  # (task or None, request) of what ran or is to run before the next one
+        self.ran = 0  # how many of them ran
         self.stderr = False
 
     def ask(self, request, until=None):
         """Ask the process when everything before it ran; returns its answer. Raises `Stopped`."""
         self.ready()
-        now = time.monotonic()
-        if now >= self.end:
-            raise Stopped("the time for the whole notebook was used up")
-        answer = self.process.ask(request, max(0.1, min(until or now + self.cell_seconds, self.end) - now))
+        left, own = self._left(), until - time.monotonic() if until else self.cell_seconds
+        answer = self.process.ask(request, max(0.1, min(own, left)))
         self.stderr |= bool(answer.get("stderr"))
         return answer
 
@@ -285,9 +280,7 @@ class Bench:
         """Start the process now and run what is to run, so that this takes no time of what comes next."""
         while self.done and not (self.process.running and self.ran == len(self.done)):
             self.ran = self.ran if self.process.running else 0
-            left = self.end - time.monotonic()
-            if left <= 0:
-                raise Stopped("the time for the whole notebook was used up")
+            left = self._left()
             task, request = self.done[self.ran]
             try:
                 self.process.ask(request, min(self.cell_seconds, left))
@@ -298,6 +291,13 @@ class Bench:
                     raise RuntimeError(f"the setup did not run: {stop}") from None
                 self.forget(*([task] if task else answers))  # it ran once and does not run again
 
+    def _left(self):
+        """The seconds that are left for the whole notebook. Raises `Stopped` if none are."""
+        left = self.end - time.monotonic()
+        if left <= 0:
+            raise Stopped("the time for the whole notebook was used up")
+        return left
+
     def forget(self, *tasks):
         """Leave the answers to these tasks out when the process is set up again."""
         self.done = [(owner, request) for owner, request in self.done if owner not in tasks]
@@ -307,13 +307,12 @@ def grade(plan, emit):
     """Grade one submission; ``emit`` takes each result as a dict."""
     cells = [Cell(**cell) for cell in plan["cells"]]
     try:
-        content, path, notes = choose(plan["paths"], cells)
-        answers, more = find_answers(content, cells)
+        path, answers, notes = choose(plan["paths"], cells)
     except Unreadable as error:
         emit({"unreadable": str(error)})
         return
     emit({"file": path})
-    for note in notes + more:
+    for note in notes:
         emit({"note": note})
     for cell in cells:
         if cell.kind in ("answer", "text"):

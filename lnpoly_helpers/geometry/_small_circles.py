@@ -147,24 +147,33 @@ def _triangles(circles, i, others):
     """
     axis, frame = circles.axes[i].T.reshape(3, -1), circles.frames[i].T.reshape(3, 2, -1)  # of one, or of each
     other_axes = circles.axes.take(others, axis=0).T
-    side = np.copysign(1.0, (other_axes * axis).sum(axis=0))
+    side = np.copysign(1.0, _dot(other_axes, axis))
     apart = other_axes - side * axis
-    A, B = (frame[:, 0] * apart).sum(axis=0), (frame[:, 1] * apart).sum(axis=0)
-    short = np.sqrt((apart * apart).sum(axis=0)) / 2
+    A, B = _dot(frame[:, 0], apart), _dot(frame[:, 1], apart)
+    short = np.sqrt(_dot(apart, apart)) / 2
     long = np.sqrt((1 - short) * (1 + short))
-    sine, cosine = np.where(side > 0, short, long), np.where(side > 0, long, short)  # of half the distance
+    near = side > 0
+    sine, cosine = np.where(near, short, long), np.where(near, long, short)  # of half the distance
     c, s, other_c, other_s = (half.take(k) for k in (i, others) for half in (circles.half_cosines, circles.half_sines))
     cc, cs, sc, ss = c * other_c, c * other_s, s * other_c, s * other_s
     sum_, difference = ((sc + cs) * cosine, (cc - ss) * sine), ((cc + ss) * sine, (sc - cs) * cosine)
     return A, B, sum_[0] + sum_[1], sum_[0] - sum_[1], difference[0] - difference[1], difference[0] + difference[1]
 
 
+def _dot(a, b):
+    """The sums of a * b over three rows: for so few the quickest way."""
+    return a[0] * b[0] + a[1] * b[1] + a[2] * b[2]
+
+
 def cut_circle(circles, i, others):
-    """Where other circles cross circle i: sorted angles, who, whether their neuron switches on, and arccos(cos)."""
+    """Where other circles cross circle i: sorted angles, who, whether their neuron switches on, and at which angle.
+
+    The latter as tan(angle / 2)^2, since not everybody needs it.
+    """
     A, B, whole, distance, own, other = _triangles(circles, i, others)
     # in a triangle tan(angle / 2)^2 = sin(s - b) sin(s - c) / (sin s sin(s - a)), here at the axis and at the crossing
     outer, inner = whole * distance, own * other
-    half, corner = 2 * np.arctan(np.sqrt(distance * own / (whole * other))), 2 * np.arctan(np.sqrt(inner / outer))
+    half, corner = 2 * np.arctan(np.sqrt(distance * own / (whole * other))), inner / outer
     centre = np.arctan2(B, A)
     angles = turn(np.concatenate([centre - half, centre + half]))
     order = np.argsort(angles)

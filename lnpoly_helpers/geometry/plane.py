@@ -12,11 +12,11 @@ from .._inputs import (
     Int,
     as_float64,
     as_numbers,
+    at_unit_scale,
     freeze,
     read_only,
     require_arrangement,
 )
-from .._lengths import at_unit_scale
 from .arrangement import Arrangement
 from .patterns import distinct, pattern_hash
 

@@ -447,6 +447,7 @@ def partition_sphere(arrangement: Arrangement) -> SpherePartition:
         if len(crossed):
             angles[arcs], others[arcs], enters[arcs], corner = cut_circle(circles, i, crossed)
             place[i, others[arcs], enters[arcs].view(np.int8)] = np.arange(starts[i], starts[i + 1])
+            corner = 2 * np.arctan(np.sqrt(corner))
             corner = np.where(enters[arcs], np.pi - corner, corner)  # how much a face's outline turns left here
         bend = circles.levels[i] * gaps(angles[arcs])
         turning[arcs, 0] = corner - bend

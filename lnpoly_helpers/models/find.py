@@ -322,13 +322,18 @@ def places(model, network, layers):
     memory = known(model)
     new = [layer for layer in layers if not (is_integer(layer) and ("layer", layer) in memory)]
     if new:
-        for layer, found in find_layers(network, new)[0].items():
-            shape = found.residual.shape
-            is_tokens_first = len(shape) == 3 and shape[1] == 1 < shape[0]
-            memory["layer", layer] = Places(
-                found.entry.place, found.norm.place, found.last.place, shape[-1], is_tokens_first
-            )
+        find_and_keep_places(model, network, new)
     return {layer: memory["layer", layer] for layer in layers}
+
+
+def find_and_keep_places(model, network, layers):
+    """`find_layers` of a model, for which `places` then needs no other run."""
+    found, memory = find_layers(network, layers)[0], known(model)
+    for layer, one in found.items():
+        shape = one.residual.shape
+        is_tokens_first = len(shape) == 3 and shape[1] == 1 < shape[0]
+        memory["layer", layer] = Places(one.entry.place, one.norm.place, one.last.place, shape[-1], is_tokens_first)
+    return found
 
 
 def all_layers(model, network):

@@ -5,6 +5,8 @@ import re
 from contextlib import contextmanager
 from typing import Any
 
+import numpy as np
+
 from .._inputs import require_installed
 from .hub import is_gguf
 
@@ -25,8 +27,9 @@ def files(path):
 def read_once(path):
     """While this holds, transformers reads a GGUF file once and shows nothing; other files it reads as ever.
 
-    Left alone it reads the file for the config, for the tokenizer and for the weights, some seconds each, makes a map
-    of all names for every single module, and leaves a progress bar behind in notebooks.
+    Left alone it reads the file for the config, for the tokenizer and for the weights, some seconds each, cuts each of
+    some 100,000 words out of a memmap, which takes as long as all the rest, makes a map of all names for every single
+    module, and leaves a progress bar behind in notebooks.
     """
     if not is_gguf(path):
         yield
@@ -35,9 +38,14 @@ def read_once(path):
     import gguf
     from transformers import modeling_gguf_pytorch_utils as theirs
 
+    class Reader(gguf.GGUFReader):
+        def _get(self, *args, **options):
+            self.data = self.data.view(np.ndarray)  # the same bytes, still in the file
+            return super()._get(*args, **options)
+
     room: Any = theirs
     before = gguf.GGUFReader, gguf.get_tensor_name_map, room.tqdm
-    gguf.GGUFReader, gguf.get_tensor_name_map = (functools.cache(function) for function in before[:2])
+    gguf.GGUFReader, gguf.get_tensor_name_map = functools.cache(Reader), functools.cache(before[1])
     room.tqdm = lambda tensors, **options: tensors
     try:
         yield

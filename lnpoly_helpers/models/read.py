@@ -4,8 +4,8 @@ import numpy as np
 
 from .._inputs import Float, require_installed
 from .._modules import Runner, read_linear
-from ..layer import NormedMLP, hidden, linear
-from .find import entries, find_layers, is_linear, places, same, watch
+from ..layer import NormedMLP, hidden, preacts
+from .find import entries, find_and_keep_places, is_linear, places, same, watch
 from .run import Model, all_digits, array, network_of, precision, probe
 
 
@@ -57,14 +57,23 @@ def mlp_block(model: Model, layer: int) -> NormedMLP:
     >>> block.kind, block.activation, block.W_in.shape
     ('layernorm', 'relu', (128, 512))
     """
+    return next(mlp_blocks(model, [layer]))
+
+
+def mlp_blocks(model, layers):
+    """`mlp_block` of several layers, one after the other: all found in one run, at once."""
     require_installed("mlp_block", "models", "torch")
+    network = network_of(model)
+    found = find_and_keep_places(model, network, layers)
+    return (_block(found[layer], precision(network)) for layer in layers)
+
+
+def _block(found, dtype):
     import torch
 
-    network = network_of(model)
-    found = find_layers(network, [layer])[0][layer]
     with all_digits(torch.float64):
         block = NormedMLP.from_modules(*found.modules())
-    _prove(block, found, precision(network))
+    _prove(block, found, dtype)
     return block
 
 
@@ -77,7 +86,7 @@ def _prove(block, found, dtype):
     off = np.abs(block(x) - expected).max(axis=1)
     near = {torch.float64: 1e-9, torch.float32: 1e-5}.get(dtype, 8 * eps) * np.abs(expected).max(axis=1)
     if (off > near).any() and eps < 1e-6:  # where terms of a sum cancel, the network's own rounding may be more
-        near += 4 * eps * (np.abs(hidden(block, *linear(block, block._normed(x)))) @ np.abs(block.W_out)).max(axis=1)
+        near += 4 * eps * (np.abs(hidden(block, *preacts(block, block._normed(x)))) @ np.abs(block.W_out)).max(axis=1)
     if (off > near).any():
         token = int((off / np.maximum(near, 1e-300)).argmax())
         raise ValueError(

@@ -17,12 +17,15 @@ _LETTERS = "ABCDEFG"
 _X, _Z, _ONES = ROLES["x"].light, ROLES["z"].light, ROLES["ones"].light
 
 
-def _space(ax, title, limit):
-    """3-D axes without a box: equal scales, the three axes and the ones vector as thin lines, drawn back to front."""
+def _space(ax, title, limit, zoom=1.55, sunk=0.1):
+    """3-D axes without a box: equal scales, the three axes and the ones vector as thin lines, drawn back to front.
+
+    All is ``sunk`` by a part of the limit, out of the way of the title: below would be blank space.
+    """
     ax.set_title(title, y=1.07)  # above the name of the third axis
     ax.set_proj_type("ortho")
-    ax.set(xlim=(-limit, limit), ylim=(-limit, limit), zlim=(-limit, limit))
-    ax.set_box_aspect((1, 1, 1), zoom=1.5)
+    ax.set(xlim=(-limit, limit), ylim=(-limit, limit), zlim=((sunk - 1) * limit, (sunk + 1) * limit))
+    ax.set_box_aspect((1, 1, 1), zoom=zoom)
     ax.view_init(elev=14, azim=-18)
     ax.set_axis_off()
     ax.computed_zorder = False  # matplotlib would sort whole objects by depth and hide points behind the plane
@@ -187,8 +190,7 @@ def plot_layernorm(
     """
     x, moved, centred, z, z_before = (np.asarray(v, dtype=float) for v in (x, moved, centred, z, z_before))
     ax = axes_or_new(ax, width=5.3, height=4.9, subplot_kw={"projection": "3d"})
-    _space(ax, title, limit)
-    ax.set_box_aspect((1, 1, 1), zoom=1.4)  # pyright: ignore[reportArgumentType]  (matplotlib says int)
+    _space(ax, title, limit, zoom=1.4, sunk=0.0)
     ones = 0.9 * limit * np.ones(3) / np.sqrt(3)
     outward = 0.9 * limit * z_before / np.linalg.norm(z_before)
     ax.add_collection3d(Poly3DCollection([_circle_3d(0.9 * limit)], facecolor=PALE, alpha=0.45, zorder=1))

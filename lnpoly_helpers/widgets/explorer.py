@@ -244,8 +244,8 @@ class Explorer(anywidget.AnyWidget):
         except ValueError as error:  # a state without a picture; the widget says so itself
             data = data | {"text/plain": f"No picture of this state. {error}"}
         else:
-            picture, about = figure._repr_mimebundle_()
-            about["image/png"].pop("svg", None)  # a page shows what can be touched, its print takes the PNG
+            # a page shows what can be touched, and its print takes the PNG
+            picture, about = figure._repr_mimebundle_(exclude={"image/svg+xml"})
             data, metadata = data | picture | {"text/plain": f"{figure.alt}\n{text}"}, metadata | about
         state = {name: getattr(self, name) for name in self._states()}
         return data, metadata | {"lnpoly": {"explorer": self._name, "state": state}}

@@ -12,12 +12,13 @@ import socket
 import subprocess
 import sys
 import tempfile
+from functools import partial
 from pathlib import Path
 
 import nbformat
 import psutil
 import pytest
-from submissions import CELLS, ROOT, cell_of, handed_out, in_function, needs_walls, solved, with_answer
+from submissions import CELLS, ROOT, cell_of, hand_in, handed_out, in_function, needs_walls, solved, with_answer
 
 from lnpoly_helpers.classroom import sandbox
 from lnpoly_helpers.classroom.command import SOURCE, main
@@ -77,10 +78,6 @@ class Class:
         self.before = [] if user == "me" else as_nobody()
         self.inbox.mkdir()
         self.tmp.mkdir()
-
-    def hand_in(self, name, what):
-        text = what if isinstance(what, str) else json.dumps(what)
-        (self.inbox / name).write_text(text, encoding="utf-8")
 
     def grade(self, *options):
         if self.before:
@@ -245,7 +242,7 @@ def hostile(about):
         cell_of(tells, task).source = stub.replace("# YOUR CODE HERE", "").replace("raise NotImplementedError()", body)
     for task in ("crossings", "rays"):
         body = FORGE.replace("FORGED", repr(about["FORGED"])).strip()
-        cell_of(forges, task).source = in_function_of(handed_out(), task, body)
+        in_function(task, body, forges)
     return {
         "explorer": in_function("normalize", told(EXPLORER)),
         "survivor": in_function("region", told(SURVIVE)),
@@ -253,10 +250,6 @@ def hostile(about):
         "staller": stalls,
         "teller": tells,
     }
-
-
-def in_function_of(nb, task, body):
-    return cell_of(in_function(task, body, nb), task).source
 
 
 # --- the honest, and what comes along --------------------------------------------------------------------------------
@@ -270,13 +263,7 @@ def honest():
     return names
 
 
-def odd(text):
-    """The solved notebook with texts that are not quite texts."""
-    nb = solved()
-    cell_of(nb, "text_network").source = f"# task: text_network\n{text}"
-    return nb
-
-
+odd = partial(with_answer, "text_network")  # the solved notebook with texts that are not quite texts
 ODD = {
     "surrogates": odd("half a letter: \ud800, \udcff"),
     "controls": odd("".join(map(chr, [*range(32), *range(127, 160), 0x2028, 0x2029, 0x85, 0xFEFF]))),
@@ -292,7 +279,7 @@ def batch(request):
     for name in honest():
         Path(os.fsdecode(os.path.join(os.fsencode(room.inbox), name + b".ipynb"))).write_text(json.dumps(solved()))
     for name, nb in ODD.items():
-        room.hand_in(f"{name}.ipynb", nb)
+        hand_in(room.inbox, f"{name}.ipynb", nb)
     os.mkfifo(room.inbox / "pipe.ipynb")
     (room.inbox / "loop").symlink_to("loop")
     (room.inbox / "circle.ipynb").symlink_to("circle.ipynb")
@@ -327,7 +314,7 @@ def batch(request):
             "ROOT": str(ROOT),
         }
         for name, nb in hostile(about).items():
-            room.hand_in(f"{name}.ipynb", nb)
+            hand_in(room.inbox, f"{name}.ipynb", nb)
         before = {path: path.read_bytes() for path in room.inbox.glob("[0-9]*.ipynb")}
         done = room.grade()
     libc.shmctl(memory, 0, None)
@@ -406,7 +393,7 @@ def test_merge_reads_its_own_tables(batch, capsys):
 
 def test_without_bubblewrap_grading_is_refused_unless_students_are_trusted(tmp_path):
     room = Class("me")
-    room.hand_in("ada.ipynb", solved())
+    hand_in(room.inbox, "ada.ipynb", solved())
     old = os.environ["PATH"]
     try:
         os.environ["PATH"] = str(tmp_path)

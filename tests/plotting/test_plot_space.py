@@ -42,7 +42,8 @@ def corners(sheet):
 
 def assert_space(ax, limit):
     """The three axes and the ones vector, each named at its end; nothing is stretched or mirrored."""
-    assert [ax.get_xlim3d(), ax.get_ylim3d(), ax.get_zlim3d()] == [pytest.approx((-limit, limit))] * 3
+    assert [ax.get_xlim3d(), ax.get_ylim3d()] == [pytest.approx((-limit, limit))] * 2
+    assert np.ptp(ax.get_zlim3d()) == pytest.approx(2 * limit)  # one scale; all is a little lower, below the title
     assert len(set(np.round(ax.get_box_aspect(), 9))) == 1
     for k, name in enumerate(("x₁", "x₂", "x₃")):
         end = 0.95 * limit * np.eye(3)[k]
