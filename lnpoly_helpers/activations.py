@@ -118,7 +118,8 @@ def gate(activation: str, pre: Real[ArrayLike, "..."] | float) -> Float[np.ndarr
     act = ACTIVATIONS[one_of(activation, tuple(ACTIVATIONS), "activation")]
     pre = as_float64(pre, "pre", shape=(...,))
     at_zero = pre == 0
-    return (np.where(at_zero, act.slope(pre), act.value(pre) / np.where(at_zero, 1.0, pre)) + 0.0)[()]  # no -0
+    at_all_others = act.value(pre) / np.where(at_zero, 1.0, pre)
+    return (np.where(at_zero, act.slope(np.zeros(1))[0], at_all_others) + 0.0)[()]  # no -0
 
 
 # other libraries' names for ours

@@ -272,7 +272,7 @@ def survey_beside_nulls(
     seed: int | Sequence[int],
     *,
     nulls: Collection[str] = NULLS,
-    **options,
+    **options: Any,
 ) -> dict[str, dict[str, float]]:
     """`survey` of a layer and of its nulls, on the same paths and in the same contexts.
 
@@ -328,7 +328,7 @@ def survey_network(
     *,
     seed: int = 0,
     tokenizer: Any = None,
-    **options,
+    **options: Any,
 ) -> dict[str, dict[str, list[float]]]:
     """`survey_beside_nulls` of some layers of a network, at the tokens of texts.
 

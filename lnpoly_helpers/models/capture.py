@@ -149,6 +149,15 @@ class Captured:
     ----------
     calls : list of float64 [..., d]
         One array for each time that the module ran.
+
+    See Also
+    --------
+    capture : fills it.
+
+    Examples
+    --------
+    >>> Captured([np.zeros((2, 5, 3))])
+    Captured(n_calls=1, n_vectors=10)
     """
 
     calls: list[np.ndarray] = field(default_factory=list)

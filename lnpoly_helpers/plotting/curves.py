@@ -140,6 +140,10 @@ def plot_spread(
     ValueError
         More bundles or references than there are styles.
 
+    See Also
+    --------
+    plot_lines : one curve for each name.
+
     Examples
     --------
     >>> plot_spread([1, 10], {"a": [[0, 1], [0, 2], [0, 3]]}, xlabel="x", ylabel="y").alt

@@ -195,6 +195,10 @@ def new_figure(width: float = 5.3, height: float = 3.6, **subplots: Any) -> tupl
     figure : LabelledFigure
     axes : matplotlib.axes.Axes, or an array of them
 
+    See Also
+    --------
+    LabelledFigure : what it makes; every ``plot_...`` takes one of its axes.
+
     Examples
     --------
     >>> figure, axes = new_figure(9, 3, ncols=3)

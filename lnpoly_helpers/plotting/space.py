@@ -125,6 +125,10 @@ def plot_fibres(fibres: ArrayLike, images: ArrayLike, *, ax: Axes3D | None = Non
     ValueError
         More than seven half-planes, or not one image for each.
 
+    See Also
+    --------
+    plot_layernorm : one vector, on its way to its point.
+
     Examples
     --------
     >>> sheet = [[-1, -1, -1], [0, -2, -1], [2, 0, 1], [1, 1, 1]]

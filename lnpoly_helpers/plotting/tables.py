@@ -29,6 +29,10 @@ def plot_verdicts(
     -------
     Figure
 
+    See Also
+    --------
+    plot_dots : numbers with their intervals.
+
     Examples
     --------
     >>> changes = {"with a norm": {"scaled": 1e-16, "shifted": 0.3}, "without": {"scaled": 2.0, "shifted": 0.4}}

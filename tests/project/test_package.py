@@ -1,6 +1,7 @@
 """The package as a user gets it: what the wheel carries, what an import loads, and who imports whom."""
 
 import importlib
+import inspect
 import os
 import subprocess
 import sys
@@ -154,8 +155,14 @@ PUBLIC = ("lnpoly_helpers", "lnpoly_helpers.plotting", "lnpoly_helpers.widgets",
 def test_what_a_room_offers_is_there_and_says_what_it_is(room):
     module = importlib.import_module(room)
     assert module.__doc__ and len(set(module.__all__)) == len(module.__all__)
-    silent = [name for name in module.__all__ if callable(getattr(module, name)) and not getattr(module, name).__doc__]
-    assert silent == []
+    public = {name: getattr(module, name) for name in module.__all__ if callable(getattr(module, name))}
+    for part in (">>>", "See Also"):
+        assert [name for name, one in public.items() if part not in (one.__doc__ or "")] == []
+    for name, one in public.items():
+        if inspect.isfunction(one):
+            signature = inspect.signature(one)
+            said = [parameter.annotation for parameter in signature.parameters.values()] + [signature.return_annotation]
+            assert inspect.Signature.empty not in said, name
 
 
 def test_dir_shows_what_is_promised():
