@@ -53,6 +53,7 @@ def picture(name, png, about, site):
     if svg:
         (site / name.with_suffix(".svg")).write_text(svg, encoding="utf-8")
     images = []
+    empty = blank(png, [panel["box"] for panel in panels], width) if len(panels) > 1 else [(0, 0)]
     for k, panel in enumerate(panels):
         file = name if len(panels) == 1 else name.with_stem(f"{name.stem}_{k}")
         if svg:
@@ -61,16 +62,23 @@ def picture(name, png, about, site):
             (site / file).write_text(piece, encoding="utf-8")
         elif len(panels) > 1:
             (site / file).write_bytes(cut_png(png, panel["box"], width))
-        images.append(image(file, panel, "drawn" if svg else "painted"))
+        images.append(image(file, panel, "drawn" if svg else "painted", empty[k]))
     return images[0] if len(images) == 1 else f'<div class="panels">{"".join(images)}</div>'
 
 
-def image(file, panel, kind):
-    """A picture's element, with its size on the screen, so that a page does not jump while it loads."""
+def image(file, panel, kind, empty=(0, 0)):
+    """A picture's element, with its size on the screen, so that a page does not jump while it loads.
+
+    Of a panel it also says how much of its height is empty above and below, where its neighbours are taller: a phone,
+    which shows one below the other, leaves that out.
+    """
     _, _, width, height = panel["box"]
+    style = f"--width: {width}px"
+    if any(empty):
+        style += f"; --tall: {height / width:.3f}; --above: {empty[0]:.3f}; --below: {empty[1]:.3f}"
     return (
         f'<img class="{kind}" src="{html.escape(file.as_posix())}" alt="{html.escape(panel["alt"])}" '
-        f'width="{width}" height="{height}" style="--width: {width}px">'
+        f'width="{width}" height="{height}" style="{style}">'
     )
 
 
@@ -82,6 +90,24 @@ def cut_svg(text, box, size):
     )
     head = f'width="{box[2]}" height="{box[3]}" viewBox="{x:.2f} {y:.2f} {width:.2f} {height:.2f}"'
     return re.sub(r'width="[^"]*" height="[^"]*" viewBox="[^"]*"', head, text, count=1)
+
+
+MARGIN = 8  # pixels of what is empty that stay
+
+
+def blank(data, boxes, width):
+    """(share of the height above, share below) that is white in each piece of a PNG, boxes in pixels of one so wide."""
+    import numpy as np
+    from PIL import Image
+
+    dark = np.asarray(Image.open(io.BytesIO(data)).convert("L")) < 250
+    scale, found = dark.shape[1] / width, []
+    for box in boxes:
+        x, y, w, h = (round(scale * number) for number in box)
+        rows = np.flatnonzero(dark[y : y + h, x : x + w].any(axis=1))
+        above, below = (rows[0], h - 1 - rows[-1]) if len(rows) else (0, 0)
+        found.append(tuple(max(0.0, float(n / h) - MARGIN / box[3]) for n in (above, below)))
+    return found
 
 
 def cut_png(data, box, width):

@@ -16,6 +16,7 @@ import types
 from pathlib import Path
 
 import markupsafe
+from numpy.typing import ArrayLike
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent
@@ -72,6 +73,8 @@ def to_html(docstring):
     from pdoc import docstrings, render_helpers
 
     one_a_line = re.sub(r";  (?=\w+ : )", "\n", docstring)  # A : float64 [d, d_out];  c : float64 [d_out]
+    stars = re.compile(r"^( *)(\*+\w+(?:, \*+\w+)*)(?= *(?::|$))", re.MULTILINE)  # else emphasis
+    one_a_line = stars.sub(lambda found: found[1] + found[2].replace("*", r"\*"), one_a_line)
     made = render_helpers.to_html(docstrings.convert(reflowed(one_a_line), "numpy", None))
     made = re.sub(r"<h6[^>]*>(.*?)</h6>", r'<p class="part">\1</p>', made)
     made = re.sub(r"<li><p>((?:(?!</?p>|<li>).)*)</p></li>", r"<li>\1</li>", made, flags=re.DOTALL)
@@ -99,7 +102,9 @@ def read(name):
 def inner(one):
     """The methods and properties of a class that have a docstring of ours."""
     named = [m for m in one.members.values() if m.name == "__call__" or not m.name.startswith("_")]
-    return [m for m in named if m.docstring and m.taken_from[0].startswith(PACKAGE)]
+    ours = [m for m in named if m.docstring and m.taken_from[0].startswith(PACKAGE)]
+    # matplotlib writes each of its figures a method of its own, set
+    return [m for m in ours if m.kind != "function" or m.obj.__module__.startswith(PACKAGE)]
 
 
 def rooms(module):
@@ -132,6 +137,14 @@ def call(one):
     return full.replace(parameters=kept, return_annotation=Words.of(full.return_annotation))
 
 
+def bare(text):
+    """An annotation without the modules that everybody knows."""
+    return re.sub(r"\b(?:jaxtyping|typing|numpy|collections\.abc)\.", "", text).replace("NoneType", "None")
+
+
+ARRAYLIKE = bare(inspect.formatannotation(ArrayLike)).partition("[")[2][:-1]  # of which larger unions have the members
+
+
 class Words:
     """An annotation in fewer words: ``Real[ArrayLike, '... d']`` for what is taken as an array and as a tensor."""
 
@@ -146,7 +159,7 @@ class Words:
         if annotation is inspect.Parameter.empty:
             return annotation
         text = annotation if isinstance(annotation, str) else inspect.formatannotation(annotation)
-        text = re.sub(r"\b(?:jaxtyping|typing|numpy|collections\.abc)\.", "", text).replace("NoneType", "None")
+        text = bare(text).replace(ARRAYLIKE, "ArrayLike").replace("Union[ArrayLike]", "ArrayLike")
         array, tensor = r"(\w+)\[ndarray, ('[^']*')\]", r"\1\[Tensor, \2\]"
         text = re.sub(rf"{array}(?:, | \| ){tensor}", r"\1[ArrayLike, \2]", text)
         text = re.sub(r"Union\[(\w+\[[^\[\]]*\])\]", r"\1", text)

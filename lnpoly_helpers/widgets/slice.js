@@ -547,16 +547,26 @@ function render({ model, el }) {
       const text = names[k ? state.second : state.first];
       set(group.firstChild, { d: "M-.045 0 0-.045.045 0 0 .045Z" });
       group.firstChild.style.translate = onRing(ends2[k], INNER - 0.1).split(" ").map((v) => `${v}px`).join(" ");
-      const [x, y] = onRing(ends2[k], close && k ? 0.2 : INNER - 0.32).split(" ");
-      set(group.lastChild, { x, y, text });
+      // towards the middle: beside its diamond where that is left or right, else below or above it
+      const [x, y] = onRing(ends2[k], close && k ? 0.2 : INNER - (Math.abs(Math.cos(ends2[k])) > 0.5 ? 0.19 : 0.3)).split(" ");
+      const side = Math.cos(ends2[k]) > 0.5 ? "end" : Math.cos(ends2[k]) < -0.5 ? "start" : "middle";
+      set(group.lastChild, { x, y, text, style: `fill: var(--lx-z); text-anchor: ${side}` });
     });
+    const said = [names[state.first], names[state.second]], spots = ends2.map(across);
+    const room = said.map((text) => 4.4 * text.length * Number(strip.style.getPropertyValue("--px") || 1)); // of a name's width
+    const middles = spots.map((x, k) => clamp(x, room[k], WIDE - room[k])), [left, right] = spots[0] < spots[1] ? [0, 1] : [1, 0];
+    const lap = room[0] + room[1] + 12 - (middles[right] - middles[left]); // names stand side by side
+    if (lap > 0 && spots.every((x) => x >= 0 && x <= WIDE)) {
+      middles[left] = Math.max(room[left], middles[left] - lap / 2);
+      middles[right] = Math.min(WIDE - room[right], middles[left] + room[0] + room[1] + 12);
+    }
     stripTokens.forEach((group, k) => {
-      const x = across(ends2[k]);
+      const x = spots[k];
       const inside = x >= 0 && x <= WIDE;
       set(group, { style: inside ? null : "display: none" });
       set(group.firstChild, { d: "M-16 0 0-16 16 0 0 16Z" });
       group.firstChild.style.translate = `${x}px ${TOP - 18}px`;
-      set(group.lastChild, { x: clamp(x, 70, WIDE - 70), y: TOP - 70, text: names[k ? state.second : state.first] });
+      set(group.lastChild, { x: middles[k], y: TOP - 70, text: said[k] });
     });
     const digits = digitsOf(state.width);
     [-0.5, 0, 0.5].forEach((part, k) => {

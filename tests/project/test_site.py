@@ -203,6 +203,11 @@ def test_reference_shows_methods_and_where_each_entry_is_written(site):
     methods = {member["id"] for member in page.select(".member")}
     assert {"FoldedMLP.preactivations", "FoldedMLP.__call__", "CirclePartition.patterns"} <= methods
     assert not [name for name in methods if re.search(r"\._(?!_call__)", name)]
+    assert "*args, **kwargs: As" in read(site / "reference_checks.html").text
+    drawn = read(site / "reference_plotting.html")
+    assert "LabelledFigure.set" not in {member["id"] for member in drawn.select(".member")}, "that is matplotlib's"
+    calls = " ".join(call.text for call in [*page.select("pre.call"), *drawn.select("pre.call")])
+    assert "ray: ArrayLike | None" in calls and "Mapping[str, ArrayLike]" in calls and "_Supports" not in calls
     sources = [link["href"] for link in page.select(".source a")]
     assert sources and all(re.fullmatch(rf"{FILES}lnpoly_helpers/[\w/]+\.py#L\d+", link) for link in sources)
     assert page.select('.text code a[href="#FoldedMLP"]'), "names in the text lead to their entries"
@@ -524,6 +529,13 @@ def test_a_panel_is_a_piece_of_its_picture(tmp_path):
     for one, color, width in zip(found, (0, 255), (8, 12), strict=True):
         piece = np.asarray(Image.open(tmp_path / one["src"]))
         assert piece.shape == (10, width, 3) and (piece == color).all()
+    assert "--tall" not in html, "nothing is empty in the one, all in the other"
+    halves[:, 9:] = 255
+    halves[5:7, 12] = 0
+    drawn = io.BytesIO()
+    Image.fromarray(np.repeat(np.repeat(halves, 20, axis=0), 20, axis=1)).save(drawn, "PNG")
+    panels = [[0, 0, 80, 100], [80, 0, 120, 100]]
+    assert figures.blank(drawn.getvalue(), panels, 200) == [(0, 0), (pytest.approx(0.42), pytest.approx(0.22))]
     svg = '<svg width="7.2pt" height="3.6pt" viewBox="0 0 7.2 3.6"><path d="M0 0"/></svg>'
     about["svg"] = base64.b64encode(gzip.compress(svg.encode())).decode()
     found = BeautifulSoup(figures.picture("figures/a.png", png.getvalue(), about, tmp_path), "html.parser")("img")
