@@ -110,14 +110,14 @@ def read_member(path, name):
         return archive.extractfile(name).read()
 
 
-def measure_network(model, seed):
+def measure_network(model, seed, **options):
     """{"trained": {figure: [layer]}, ...} of one network."""
-    return survey_network(model, TEXTS, seed=seed, **SETTINGS)
+    return survey_network(model, TEXTS, seed=seed, **SETTINGS, **options)
 
 
 def measure_twin(config):
     """{"untrained": {figure: [layer]}} of a network with fresh weights."""
-    return {"untrained": measure_network(boot_native(config, "float64"), config["seed"])["trained"]}
+    return {"untrained": measure_network(boot_native(config, "float64"), config["seed"], nulls=())["trained"]}
 
 
 def stack(rows):

@@ -52,7 +52,7 @@ from .nulls import (
     wide_relu_range,
     wide_relu_share,
 )
-from .output_paths import PathProfile, TangentRange, path_profile, tangent_range
+from .output_paths import PathProfile, TangentRange, path_profile, path_speed, tangent_range
 from .rotation import Crossings, angle_between, at_length, crossings, rotate, rotate_residual, steering_angle
 from .series import (
     compare_predictions,
@@ -65,9 +65,10 @@ from .series import (
     seed_results,
 )
 from .slices import lift, restrict, slice_basis
-from .stats import bootstrap_interval, mean_interval, median_interval, plus_minus
+from .stats import bootstrap_interval, mean_interval, median_interval, plus_minus, table
 from .surveys import (
     NetworkReading,
+    compare_surveys,
     read_network,
     survey,
     survey_beside_nulls,
@@ -107,6 +108,7 @@ __all__ = [
     "capture",
     "coherence",
     "compare_predictions",
+    "compare_surveys",
     "context_effect",
     "context_share",
     "context_windows",
@@ -146,6 +148,7 @@ __all__ = [
     "partition_sphere",
     "patched_logits",
     "path_profile",
+    "path_speed",
     "pattern_hash",
     "plus_minus",
     "positions",
@@ -171,6 +174,7 @@ __all__ = [
     "survey_beside_nulls",
     "survey_interval",
     "survey_network",
+    "table",
     "tangent_change",
     "tangent_range",
     "token_embeddings",

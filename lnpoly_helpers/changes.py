@@ -23,12 +23,12 @@ from ._inputs import (
     require_sphere,
 )
 from .activations import ACTIVATIONS
-from .layer import FoldedMLP, normalize
+from .layer import FoldedMLP, hidden, normalize, preacts, product
 from .layer import direction as parts_of
-from .rotation import CLOSEST, angle_between, rotate
+from .rotation import CLOSEST, angle_between, turn_weights
 
 _AT_ONCE = 2**22  # weights in flight, 32 MB: of some points at a time in `jacobian`
-_ROWS = 2048  # pushed points in flight in `context_effect`
+_ROWS = 1024  # pushed points in flight in `context_effect`
 
 
 def affine_map(
@@ -310,10 +310,14 @@ def opposition(
     >>> opposition(mlp, *mlp.to_sphere([[1.0, 1.0], [-1.0, 1.0]])).round(12)  # the one neuron turns off
     np.float64(-1.0)
     """
-    tangent, rest = split_change(mlp, z0, z1)
+    return cosine(*split_change(mlp, z0, z1))
+
+
+def cosine(x, y):
+    """Of the angle between vectors [..., d], at any scale; NaN where one is 0."""
     with np.errstate(invalid="ignore"):
-        tangent, rest = (part / length(part, keepdims=True) for part in (tangent, rest))
-    return (tangent * rest).sum(axis=-1)
+        x, y = (part / length(part, keepdims=True) for part in (x, y))
+    return (x * y).sum(axis=-1)
 
 
 def own_share(mlp: FoldedMLP, z0: Real[ArrayLike, "... d"], z1: Real[ArrayLike, "... d"]) -> float:
@@ -349,12 +353,18 @@ def own_share(mlp: FoldedMLP, z0: Real[ArrayLike, "... d"], z1: Real[ArrayLike, 
     >>> round(own_share(mlp, *mlp.to_sphere([[1.0, 1.0], [-1.0, 1.0]])), 12)
     1.0
     """
-    tangent, rest = split_weights(mlp, z0, z1)
-    W_out, _ = at_unit_scale(mlp.W_out)
-    own = (tangent * rest) @ (W_out**2).sum(axis=1)
-    product = ((tangent @ W_out) * (rest @ W_out)).sum(axis=-1)
+    own, whole = own_and_whole(mlp, *split_weights(mlp, z0, z1))
     with np.errstate(invalid="ignore"):
-        return float(np.divide(own.sum(), product.sum()))
+        return float(np.divide(own.sum(), whole.sum()))
+
+
+def own_and_whole(mlp, t, r):
+    """What each neuron against itself gives to tangent . rest, and all of it, [...] each, up to a common factor.
+
+    Of the weights [..., m] that `split_weights` gives.
+    """
+    W_out, _ = at_unit_scale(mlp.W_out)
+    return (t * r) @ (W_out**2).sum(axis=1), ((t @ W_out) * (r @ W_out)).sum(axis=-1)
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -619,15 +629,24 @@ def context_effect(
     # rows of the flattened batch: views, where contexts or directions are shared
     rows = [
         np.broadcast_to(x, (*batch, *x.shape[-2:])).reshape(-1, *x.shape[-2:])
-        for x in (contexts, mlp.output(contexts), mlp.to_sphere(direction)[..., None, :])
+        for x in (contexts, mlp.to_sphere(direction)[..., None, :])
     ]
     n_rows, per = len(rows[0]), max(1, _ROWS // n)
     mean, square = np.empty((n_rows, mlp.W_out.shape[1])), np.empty(n_rows)
     exponent = np.empty((n_rows, 1, 1), dtype=int)
+    same = contexts.size == n * mlp.d_model  # for all directions: what they are before the push is taken once
+    before = preacts(mlp, contexts.reshape(1, n, -1)) if same else []
+    first = hidden(mlp, *before) if same else np.empty(0)
     for some in (slice(start, start + per) for start in range(0, n_rows, per)):
-        points, before, towards = (x[some] for x in rows)
+        points, towards = (x[some] for x in rows)
         _require_turns(points, towards)
-        change = mlp.output(rotate(points, towards, angle)) - before
+        if not same:
+            before = preacts(mlp, points)
+            first = hidden(mlp, *before)
+        w0, w1 = (w[..., None] for w in turn_weights(points, towards, angle))
+        parts = zip(before, preacts(mlp, towards), (mlp.b_in, mlp.b_up), strict=False)
+        pushed = [w0 * a + w1 * b + (1 - w0 - w1) * bias for a, b, bias in parts]
+        change = product(hidden(mlp, *pushed) - first, mlp.W_out)
         change, exponent[some] = at_unit_scale(change, (1, 2))
         mean[some], square[some] = change.mean(axis=1), np.einsum("knd,knd->k", change, change) / n
     with np.errstate(invalid="ignore"):

@@ -109,10 +109,28 @@ def _raise_no_direction(x, unit, kind):
     )
 
 
-def _affine(z, W, b):
-    """z @ W + b, without a second array of that size, which takes half as long as the product."""
-    made = z @ W
+def product(x, W):
+    """x @ W of rows x [..., k] as one matrix product: NumPy takes one for each matrix of a batch, at half the speed."""
+    return x @ W if x.ndim < 3 else (x.reshape(-1, x.shape[-1]) @ W).reshape(*x.shape[:-1], -1)
+
+
+def affine(x, W, b):
+    """x @ W + b, without a second array of that size, which takes half as long as the product."""
+    made = product(x, W)
     made += b
+    return made
+
+
+def preacts(mlp, z):
+    """What is affine in z [..., d]: z @ W_in + b_in and, of a gated layer, z @ W_up + b_up, [..., m] each."""
+    return [affine(z, W, b) for W, b in ((mlp.W_in, mlp.b_in), (mlp.W_up, mlp.b_up)) if W is not None]
+
+
+def hidden(mlp, gate, up=None):
+    """What W_out reads [..., m], at what `preacts` gives."""
+    made = ACTIVATIONS[mlp.activation].value(gate)
+    if mlp.W_up is not None:
+        made *= up
     return made
 
 
@@ -152,16 +170,9 @@ class _TwoMatrices(Frozen):
         read = as_weights if len(shape) == 2 else as_float64
         object.__setattr__(self, field, read_only(read(getattr(self, field), field, shape=shape)))
 
-    def _hidden(self, z):
-        """What W_out reads [..., m], at what the first matrices read [..., d]."""
-        hidden = ACTIVATIONS[self.activation].value(_affine(z, self.W_in, self.b_in))
-        if self.W_up is not None:
-            hidden *= _affine(z, self.W_up, self.b_up)
-        return hidden
-
     def _from_read(self, z):
         """Output at what the first matrices read [..., d]."""
-        return _affine(self._hidden(z), self.W_out, self.b_out)
+        return affine(hidden(self, *preacts(self, z)), self.W_out, self.b_out)
 
     @property
     def is_gated(self) -> bool:
@@ -300,7 +311,7 @@ class NormedMLP(_TwoMatrices):
 
     def preactivations(self, x: Real[ArrayLike, "... d"]) -> Float[np.ndarray, "... m"]:
         """Pre-activations [..., m] of residual vectors x [..., d]: (gamma * normalize(x) + beta) @ W_in + b_in."""
-        return _affine(self._normed(x), self.W_in, self.b_in)
+        return affine(self._normed(x), self.W_in, self.b_in)
 
     def _normed(self, x):
         x = as_float64(x, "x", shape=(..., self.d_model))
@@ -469,7 +480,7 @@ class FoldedMLP(_TwoMatrices):
         >>> mlp.preactivations(mlp.to_sphere([3.0, -4.0])).round(3)
         array([ 0.849, -0.131])
         """
-        return _affine(as_normalised(z, "z", self), self.W_in, self.b_in)
+        return affine(as_normalised(z, "z", self), self.W_in, self.b_in)
 
     def output(self, z: Real[ArrayLike, "... d"]) -> Float[np.ndarray, "... d_out"]:
         """Output of normalised vectors: act(z @ W_in + b_in) @ W_out + b_out, gated by z @ W_up + b_up if there is one.

@@ -22,6 +22,7 @@ from ._inputs import (
     as_ends,
     as_float64,
     freeze,
+    length,
     one_of,
     positive,
     require_broadcast,
@@ -119,6 +120,18 @@ def rotate(
     angle = as_float64(angle, "angle", shape=(...,))[..., None]
     require_broadcast("z0 and angle", e0.shape[:-1], angle.shape[:-1])
     return np.sqrt(e0.shape[-1]) * (e0 * np.cos(angle) + e1 * np.sin(angle))
+
+
+def turn_weights(z0, z1, angle):
+    """w0 and w1 [...] with rotate(z0, z1, angle) = w0 z0 + w1 z1, so that what is linear need not be taken anew.
+
+    sin(phi - angle) / sin(phi) and sin(angle) / sin(phi), phi the angle between the points, which are on the sphere and
+    neither one nor antipodes. As accurate as `rotate`. Shoemake 1985.
+    """
+    (e0, size0), (e1, size1) = ((z / size, size[..., 0]) for z in (z0, z1) for size in [length(z, keepdims=True)])
+    phi = _angle(e0, e1)
+    scale = np.sqrt(z0.shape[-1]) / np.sin(phi)
+    return scale * np.sin(phi - angle) / size0, scale * np.sin(angle) / size1
 
 
 def steering_angle(

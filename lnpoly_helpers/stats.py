@@ -1,6 +1,7 @@
 """How well a sample pins down a mean or a median: 95 % intervals, and how notebooks print them."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -244,3 +245,63 @@ def plus_minus(
     if middle.ndim:
         return [plus_minus(*pair, spec, sign=sign) for pair in zip(middle, half, strict=True)]
     return f"{middle:{spec}}{sign}{half:{spec}}"
+
+
+def table(rows: Mapping[str, Mapping[str, Any]], spec: str | Mapping[str, str] = ".2f") -> str:
+    """Numbers in rows and columns, each with its interval where it has one, as a text to print.
+
+    Parameters
+    ----------
+    rows : dict
+        {row's name: {column's name: cell}}. A cell is a number; a pair, middle and half, as `mean_interval` gives it
+        (half may be None); a triple, middle, low and high, as `median_interval` gives it; or a text. Cells may be
+        missing.
+    spec : str, or dict
+        As in ``format(number, spec)``; or one for some columns by their names, and ".2f" for the others.
+
+    Returns
+    -------
+    str
+        A line of the columns' names and one for each row, columns flush right.
+
+    Raises
+    ------
+    ValueError
+        A cell is none of these.
+
+    See Also
+    --------
+    plus_minus : one cell.
+
+    Examples
+    --------
+    >>> print(table({"this layer": {"on": 0.131, "crossed": (45.2, 1.3)}, "law": {"crossed": 85}}, {"crossed": ".0f"}))
+                  on  crossed
+    this layer  0.13     45±1
+    law                    85
+    """
+    columns = list(dict.fromkeys(column for row in rows.values() for column in row))
+    specs = {column: spec if isinstance(spec, str) else spec.get(column, ".2f") for column in columns}
+    texts: list[list[str]] = [["", *columns]]
+    for name, row in rows.items():
+        texts.append([name, *(_cell(row[c], specs[c], f"{name}, {c}") if c in row else "" for c in columns)])
+    widths = [max(map(len, column)) for column in zip(*texts, strict=True)]
+    first, *others = widths
+    lines = (
+        "  ".join([name.ljust(first), *(text.rjust(width) for text, width in zip(cells, others, strict=True))])
+        for name, *cells in texts
+    )
+    return "\n".join(line.rstrip() for line in lines)
+
+
+def _cell(value, spec, where) -> str:
+    if isinstance(value, str):
+        return value
+    middle, *ends = np.atleast_1d(np.asarray(value, dtype=object))
+    if len(ends) == 2:
+        return f"{middle:{spec}} ({ends[0]:{spec}} to {ends[1]:{spec}})"
+    if len(ends) > 2:
+        raise ValueError(
+            f"{where}: expected a number, (middle, half), (middle, low, high) or a text, got {len(ends) + 1} numbers."
+        )
+    return f"{middle:{spec}}" if not ends or ends[0] is None else f"{middle:{spec}}±{ends[0]:{spec}}"

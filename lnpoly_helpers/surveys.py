@@ -1,7 +1,7 @@
 """What one push does to one layer, in figures: for networks, seeds and nulls side by side."""
 
 import copy
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,7 +15,6 @@ from ._inputs import (
     Real,
     as_angle,
     as_float64,
-    at_unit_scale,
     freeze,
     integer_below,
     length,
@@ -24,7 +23,8 @@ from ._inputs import (
     require_on_sphere,
     require_sphere,
 )
-from .changes import coherence_of, context_share, split_weights
+from .boundaries import boundary_height, meets_sphere
+from .changes import coherence_of, context_share, cosine, own_and_whole, split_weights
 from .layer import FoldedMLP, direction, fold_layer_norm, normalize
 from .models.capture import reads_and_writes, residuals
 from .models.find import all_layers
@@ -33,11 +33,12 @@ from .models.read import mlp_blocks
 from .models.run import Model, network_of
 from .models.text import Texts, context_windows, distinct_contexts, positions
 from .nulls import jostle, look_alikes, matched_layer, rice_factor
-from .output_paths import tangent_range
-from .rotation import angle_between, apart, at_length, crossings, rotate
+from .output_paths import path_speed, tangent_range
+from .rotation import apart, at_length, crossings, rotate
 from .stats import mean_interval
 
 _PARTS = 16  # of a path, for the speed
+NULLS = ("matched", "W_out random")
 
 
 def survey(
@@ -81,6 +82,7 @@ def survey(
         ``name`` and, for what is measured on paths or directions, ``name_se``, its standard error:
 
         on : share of the neurons that are on, over z.
+        height, misses : the median of `boundary_height`, and the share of the boundaries that miss the sphere.
         crossed, crossed_law : boundaries on the way, and as a share of m angle / pi.
         rice : what Rice's formula makes of the on-rates in place of that share (`rice_factor`, mean over neurons).
         range, range_boundaries : medians of the degrees at which the tangent map is first off by the tolerance, and of
@@ -135,7 +137,9 @@ def survey(
     draw = _Draw(z, rng, mlp.kind, towards)
     starts, targets = draw.pairs(n_paths)
     on = (mlp.preactivations(z) > 0).mean(axis=0)
-    found = {"on": on.mean(), "rice": rice_factor(on).mean()}
+    height = boundary_height(mlp)
+    found = {"on": on.mean(), "height": np.median(height), "misses": (~meets_sphere(mlp)).mean()}
+    found["rice"] = rice_factor(on).mean()
     found |= _on_paths(mlp, starts, targets, angle, tolerance)
     found |= _shares(mlp, draw, angle, n_contexts, n_directions)
     return {name: float(value) for name, value in found.items()}
@@ -179,21 +183,19 @@ def _on_paths(mlp, starts, targets, angle, tolerance):
     at, further = (rotate(starts, targets, t) for t in (angle, 2 * angle))
     first, moved, twice = (mlp.output(x) for x in (starts, at, further))
     moved, twice = (length(x - first) for x in (moved, twice))
-    t, r = split_weights(mlp, starts, at)
-    W_out, exponent = at_unit_scale(mlp.W_out)
-    tangent, rest = t @ W_out, r @ W_out
-    own, product = (t * r) @ (W_out**2).sum(axis=1), (tangent * rest).sum(axis=1)
-    lengths = [length(x) for x in (tangent, rest)]
-    adding = coherence_of(mlp, r)
+    weights = split_weights(mlp, starts, at)
+    tangent, rest = (w @ mlp.W_out for w in weights)
+    own, whole = own_and_whole(mlp, *weights)
+    adding = coherence_of(mlp, weights[1])
     with np.errstate(invalid="ignore", divide="ignore"):
         columns = {
             "crossed": counts,
             "crossed_law": counts / (mlp.n_neurons * angle / np.pi),
             "halfway": moved / twice,
             **_speeds(mlp, starts, targets),
-            "tangent": np.ldexp(lengths[0], exponent[0]) / moved,
-            "rest": np.ldexp(lengths[1], exponent[0]) / moved,
-            "opposition": product / (lengths[0] * lengths[1]),
+            "tangent": length(tangent) / moved,
+            "rest": length(rest) / moved,
+            "opposition": cosine(tangent, rest),
             "kappa": adding.kappa,
             "n_effective": adding.n_effective,
             "rho": adding.rho,
@@ -204,17 +206,11 @@ def _on_paths(mlp, starts, targets, angle, tolerance):
     }
     for name, values in columns.items():
         found |= _mean(name, values)
-    return found | _ratio("own_share", own, product)
+    return found | _ratio("own_share", own, whole)
 
 
 def _speeds(mlp, starts, targets):
-    """How fast the output moves on parts of each path, over the mean: by chords, which miss no jump."""
-    t = np.linspace(0, angle_between(starts, targets), _PARTS + 1, axis=1)
-    path = mlp.output(rotate(starts[:, None], targets[:, None], t))
-    moved = length(path[:, 1:] - path[:, :-1])
-    with np.errstate(invalid="ignore"):
-        speed = moved / moved.mean(axis=1)[:, None]
-    half = _PARTS // 2
+    speed, half = path_speed(mlp, starts, targets, n_parts=_PARTS), _PARTS // 2
     return {
         "speed_start": speed[:, 0],
         "speed_middle": speed[:, half - 1 : half + 1].mean(axis=1),
@@ -271,9 +267,14 @@ def _ratio(name, part, whole):
 
 
 def survey_beside_nulls(
-    mlp: FoldedMLP, z: Real[ArrayLike, "n d"], seed: int | Sequence[int], **options: Any
+    mlp: FoldedMLP,
+    z: Real[ArrayLike, "n d"],
+    seed: int | Sequence[int],
+    *,
+    nulls: Collection[str] = NULLS,
+    **options: Any,
 ) -> dict[str, dict[str, float]]:
-    """`survey` of a layer and of its two nulls, on the same paths and in the same contexts.
+    """`survey` of a layer and of its nulls, on the same paths and in the same contexts.
 
     Parameters
     ----------
@@ -283,6 +284,8 @@ def survey_beside_nulls(
         Real points of the layer's sphere.
     seed : int, or a sequence of int
         What is drawn follows from it: paths and contexts, and the weights of the nulls.
+    nulls : collection of {"matched", "W_out random"}
+        Which of them are measured.
     **options
         As `survey` takes them.
 
@@ -295,7 +298,7 @@ def survey_beside_nulls(
     Raises
     ------
     ValueError
-        As for `survey`.
+        As for `survey`, or for another null.
 
     See Also
     --------
@@ -311,11 +314,10 @@ def survey_beside_nulls(
     """
     numbers = np.atleast_1d(seed).tolist()
     draws, match, rewrite = (np.random.default_rng([*numbers, k]) for k in range(3))
-    layers = {
-        "trained": mlp,
-        "matched": matched_layer(mlp, z, match),
-        "W_out random": matched_layer(mlp, z, rewrite, keep="W_in"),
-    }
+    layers = {"trained": mlp}
+    for name in nulls:
+        is_new = one_of(name, NULLS, "nulls") == "matched"
+        layers[name] = matched_layer(mlp, z, match) if is_new else matched_layer(mlp, z, rewrite, keep="W_in")
     return {name: survey(layer, z, copy.deepcopy(draws), **options) for name, layer in layers.items()}
 
 
@@ -344,7 +346,7 @@ def survey_network(
     tokenizer : tokenizer of transformers, optional
         For texts, where the model has none; as for `encode`.
     **options
-        As `survey` takes them.
+        As `survey_beside_nulls` and `survey` take them.
 
     Returns
     -------
@@ -369,11 +371,12 @@ def survey_network(
     True
     """
     layers = list(range(len(all_layers(model, network_of(model)))) if layers is None else layers)
-    mlps = [fold_layer_norm(block) for block in mlp_blocks(model, layers)]
+    blocks = mlp_blocks(model, layers)
     windows = context_windows(model, texts, tokenizer=tokenizer)
     vectors = residuals(model, windows, layers)[:, distinct_contexts(model, windows)]
     found = []
-    for layer, mlp, x in zip(layers, mlps, vectors, strict=True):
+    for layer, block, x in zip(layers, blocks, vectors, strict=True):
+        mlp = fold_layer_norm(block)  # one at a time: all of a network take as much as the network
         if mlp.kind == "none":
             mlp = at_length(mlp, float(np.median(length(x))))
         found.append(survey_beside_nulls(mlp, mlp.to_sphere(x), [seed, layer], **options))
@@ -557,3 +560,50 @@ def survey_interval(found: Mapping[str, Any], figure: str) -> tuple[float, float
         return float(values.mean()), None
     errors = np.atleast_1d(np.asarray(errors, dtype=np.float64))
     return float(values.mean()), 1.96 * float(np.sqrt((errors**2).sum())) / len(errors)
+
+
+def compare_surveys(
+    found: Mapping[str, Mapping[str, Mapping[str, Any]]],
+    figures: Mapping[str, str],
+    kinds: Sequence[str] = ("trained", "matched"),
+) -> dict[str, dict[str, dict[str, tuple[float, float | None]]]]:
+    """Figures of several networks and of their nulls side by side, each with its interval: as `plot_dots` takes them.
+
+    Parameters
+    ----------
+    found : dict
+        Network's name: what `survey_network` or `seed_results` gave for it.
+    figures : dict
+        Title: figure of `survey`.
+    kinds : sequence of {"trained", "matched", "W_out random", "untrained"}
+        What is compared. A network that lacks one of them goes without.
+
+    Returns
+    -------
+    dict
+        {title: {network: {kind: (mean, half)}}}, of `survey_interval`.
+
+    Raises
+    ------
+    ValueError
+        As for `survey_interval`.
+
+    See Also
+    --------
+    lnpoly_helpers.plotting.plot_dots : draws it.
+    table : prints it.
+
+    Examples
+    --------
+    >>> from lnpoly_helpers import seed_results
+    >>> found = compare_surveys({"nine seeds": seed_results("nano-ln-relu")}, {"neurons on": "on"}, ["trained"])
+    >>> round(found["neurons on"]["nine seeds"]["trained"][0], 2)
+    0.15
+    """
+    return {
+        title: {
+            name: {kind: survey_interval(of[kind], figure) for kind in kinds if kind in of}
+            for name, of in found.items()
+        }
+        for title, figure in figures.items()
+    }

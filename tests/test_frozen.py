@@ -68,6 +68,7 @@ CALLS = {
     "steering_angle": (lp.steering_angle, vectors(4, D), points(4), np.abs(vectors(4))),
     "crossings": (lambda *z, end: lp.crossings(MLP, *z, end=end), points(2, 4)[0], points(2, 4)[1], np.ones(4)),
     "path_profile": (lambda *z: lp.path_profile(MLP, *z), points(2, 4)[0], points(2, 4)[1]),
+    "path_speed": (lambda *z: lp.path_speed(MLP, *z), points(2, 4)[0], points(2, 4)[1]),
     "tangent_range": (
         lambda *z: lp.tangent_range(MLP, *z[:2], tolerances=z[2]),
         *(points(2, 4)[0], points(2, 4)[1], np.array([0.1, 0.2])),

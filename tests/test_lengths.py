@@ -19,6 +19,7 @@ from lnpoly_helpers import (
     opposition,
     own_share,
     path_profile,
+    path_speed,
     split_change,
     tangent_range,
 )
@@ -76,6 +77,8 @@ def test_what_a_move_changes_goes_with_the_scale_of_the_output_and_ratios_stay(r
     np.testing.assert_allclose(other.W_out / scale, one.W_out, **same)
     one, other = (path_profile(layer, z0, z1) for layer in (mlp, scaled))
     np.testing.assert_allclose(other.length / scale, one.length, **same)
+    one, other = (path_speed(layer, z0, z1) for layer in (mlp, scaled))
+    np.testing.assert_allclose(other, one, rtol=1e-9)
     one, other = (tangent_range(layer, z0, z1).angles for layer in (mlp, scaled))
     np.testing.assert_allclose(other, one, rtol=1e-6)
     assert crossings(scaled, z0, z1).counts.tolist() == crossings(mlp, z0, z1).counts.tolist()

@@ -16,6 +16,7 @@ from lnpoly_helpers import (
     fold_layer_norm,
     normalize,
     path_profile,
+    path_speed,
     rotate,
     tangent_change,
     tangent_range,
@@ -145,6 +146,31 @@ def test_a_start_on_a_boundary_belongs_to_the_side_that_the_path_takes(side):
     assert crossings(mlp, *quarter()).counts == 0
     assert profile.length == pytest.approx(3 * np.sqrt(2) * (side > 0))
     assert profile.length == pytest.approx(profile.displacement)
+
+
+# --- path_speed ---
+
+
+@pytest.mark.parametrize("gated", [False, True])
+@pytest.mark.parametrize("kind", NORMS)
+def test_the_speed_is_that_of_the_outputs_steps(rng, kind, gated):
+    mlp = random_mlp(rng, 9, 40, kind=kind, activation="silu" if gated else "relu", gated=gated)
+    z0, z1 = random_points(rng, 3, 4, 9, kind=kind)
+    ends = np.linspace(0.2, 2.5, 12).reshape(3, 4)[0]
+    for end, way in ((None, angle_between(z0, z1)), (ends, ends * np.ones((3, 1)))):
+        found = path_speed(mlp, z0, z1, n_parts=5, end=end)
+        t = way[..., None] * np.arange(6) / 5
+        steps = np.linalg.norm(np.diff(mlp.output(rotate(z0[..., None, :], z1[..., None, :], t)), axis=-2), axis=-1)
+        np.testing.assert_allclose(found, steps / steps.mean(axis=-1, keepdims=True), atol=1e-11)
+    np.testing.assert_allclose(path_speed(mlp, z0[1, 2], z1[1, 2], n_parts=5, end=ends[2]), found[1, 2], atol=1e-12)
+
+
+def test_a_jump_and_a_plateau_show_in_the_speed():
+    steep = planted([[0, 0], [1e4, 1e4]], [-7e3, -7001], [[1.0], [-1.0]])  # from 0 to 1 within a hair, near 30 degrees
+    found = path_speed(steep, *quarter(), n_parts=9)
+    assert found[2:4].sum() == pytest.approx(9, abs=1e-3) and found[[0, 1, 4, 5, 6, 7, 8]].max() < 1e-3
+    still = planted([[0.0], [0.0]], [1.0], [[1.0]])
+    assert np.isnan(path_speed(still, *quarter())).all()
 
 
 # --- batches ---

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import scipy.stats
 
-from lnpoly_helpers import bootstrap_interval, mean_interval, median_interval, plus_minus
+from lnpoly_helpers import bootstrap_interval, mean_interval, median_interval, plus_minus, table
 
 N_SAMPLES = 20_000
 DRAWS = {  # samples, the true mean, the true median
@@ -168,9 +168,26 @@ def test_plus_minus_writes_what_format_writes():
     assert plus_minus([[1.0], [2.0]], [[3.0], [4.0]], ".0f") == [["1±3"], ["2±4"]]
 
 
+def test_a_table_has_every_cell_under_its_column_and_flush_right():
+    rows = {
+        "this layer": {"on": 0.131, "crossed": (45.2, 1.3), "off": (1.2, 1.1, 1.34)},
+        "law": {"crossed": 85, "said": "confirmed", "on": (0.5, None)},
+        "nothing": {},
+    }
+    assert table(rows, {"crossed": ".0f"}).splitlines() == [
+        "              on  crossed                  off       said",
+        "this layer  0.13     45±1  1.20 (1.10 to 1.34)",
+        "law         0.50       85                       confirmed",
+        "nothing",
+    ]
+    assert table({"a": {"b": np.array([1.0, 2.0, 3.0])}}, ".0f") == "            b\na  1 (2 to 3)"
+    assert table({}) == ""
+
+
 @pytest.mark.parametrize(
     "call, message",
     [
+        (lambda: table({"a": {"b": [1, 2, 3, 4]}}), r"a, b: expected a number, \(middle, half\), .* got 4 numbers"),
         (lambda: mean_interval([1.0]), "values: expected at least 2 along axis -1, got 1"),
         (lambda: mean_interval([1.0, np.inf]), "values: expected finite numbers, got 1 NaN or infinite"),
         (lambda: mean_interval(3.0), r"values: expected shape \[..., n\], got \[\]"),

@@ -12,6 +12,7 @@ from scipy.stats import norm
 from lnpoly_helpers import (
     FoldedMLP,
     at_length,
+    compare_surveys,
     distinct_contexts,
     fold_layer_norm,
     load_model,
@@ -204,6 +205,37 @@ def test_a_layer_beside_its_nulls_walks_the_same_paths(rng):
     assert found["W_out random"]["crossed"] == found["trained"]["crossed"] != found["matched"]["crossed"]
     assert found["W_out random"]["kappa"] != found["trained"]["kappa"]
     assert survey_beside_nulls(mlp, z, 4, **options)["trained"] != found["trained"]
+
+
+def test_only_the_nulls_that_are_asked_for_are_measured_and_they_are_the_same(rng):
+    mlp, z = random_mlp(rng, d=12, m=30), sphere(rng, 40, 12, "layernorm")
+    options = {"n_paths": 6, "n_contexts": 6, "n_directions": 3}
+    whole = survey_beside_nulls(mlp, z, 2, **options)
+    for nulls in ((), ("W_out random",), ("matched",)):
+        found = survey_beside_nulls(mlp, z, 2, nulls=nulls, **options)
+        assert found == {name: whole[name] for name in ("trained", *nulls)}
+    with pytest.raises(ValueError, match="nulls: expected one of 'matched', 'W_out random', got 'untrained'"):
+        survey_beside_nulls(mlp, z, 2, nulls=["untrained"])
+
+
+def test_heights_and_misses_are_those_of_the_boundaries(rng):
+    """Seven neurons whose boundaries stand at planted heights, two of them beyond the sphere."""
+    d, heights = 20, np.array([-3.0, -0.5, -0.1, 0.02, 0.3, 0.9, 1.5])
+    W = rng.normal(size=(d, 7))
+    mlp = layer(W, -heights * np.sqrt(d) * np.linalg.norm(W, axis=0), rng.normal(size=(7, 4)))
+    found = survey(mlp, sphere(rng, 40, d), rng, n_paths=4)
+    assert found["height"] == pytest.approx(0.02, rel=1e-12) and found["misses"] == 2 / 7
+
+
+def test_surveys_are_compared_figure_by_figure(rng):
+    seeds = {kind: {"on": rng.normal(size=(3, 2)), "kappa": rng.normal(size=(3, 2))} for kind in ("trained", "matched")}
+    single = {"trained": {"on": [0.1, 0.3], "kappa": [1.0, 2.0], "kappa_se": [0.3, 0.4]}}
+    found = compare_surveys({"seeds": seeds, "one": single}, {"neurons on": "on", "κ": "kappa"})
+    assert list(found) == ["neurons on", "κ"] and list(found["κ"]) == ["seeds", "one"]
+    assert found["κ"]["seeds"]["matched"] == survey_interval(seeds["matched"], "kappa")
+    assert found["κ"]["one"] == {"trained": (1.5, 0.49)} and found["neurons on"]["one"] == {"trained": (0.2, None)}
+    with pytest.raises(ValueError, match="figure: expected one of"):
+        compare_surveys({"one": single}, {"ρ": "rho"})
 
 
 def test_the_interval_of_a_figure_is_over_seeds_or_over_paths(rng):

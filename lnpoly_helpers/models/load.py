@@ -108,8 +108,9 @@ def load_model(
     Raises
     ------
     ValueError
-        The name, the revision or the dtype is unknown, a file is damaged, the architecture is not of that kind, or a
-        revision or a tokenizer is asked for where there is no choice; the message says which.
+        The name, the revision or the dtype is unknown, a file is damaged, the architecture is not of that kind, a
+        revision or a tokenizer is asked for where there is no choice, or TransformerBridge computes something else
+        from the weights than transformers does; the message says which.
     FileNotFoundError
         The folder does not exist or lacks a file.
     ConnectionError

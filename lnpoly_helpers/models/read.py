@@ -4,7 +4,7 @@ import numpy as np
 
 from .._inputs import Float, require_installed
 from .._modules import Runner, read_linear
-from ..layer import NormedMLP
+from ..layer import NormedMLP, hidden, preacts
 from .find import entries, find_and_keep_places, is_linear, places, same, watch
 from .run import Model, all_digits, array, network_of, precision, probe
 
@@ -86,7 +86,7 @@ def _prove(block, found, dtype):
     off = np.abs(block(x) - expected).max(axis=1)
     near = {torch.float64: 1e-9, torch.float32: 1e-5}.get(dtype, 8 * eps) * np.abs(expected).max(axis=1)
     if (off > near).any() and eps < 1e-6:  # where terms of a sum cancel, the network's own rounding may be more
-        near += 4 * eps * (np.abs(block._hidden(block._normed(x))) @ np.abs(block.W_out)).max(axis=1)
+        near += 4 * eps * (np.abs(hidden(block, *preacts(block, block._normed(x)))) @ np.abs(block.W_out)).max(axis=1)
     if (off > near).any():
         token = int((off / np.maximum(near, 1e-300)).argmax())
         raise ValueError(

@@ -54,8 +54,9 @@ def test_notebook_07_takes_a_gpt2_of_the_readers_own(tmp_path, monkeypatch):
 
 
 @pytest.mark.slow
-@pytest.mark.thorough
-def test_notebook_08_takes_another_network(tmp_path, monkeypatch):
-    """One that knows the words that it is steered with."""
-    _, text = run("08_same_direction_other_contexts", "nano-rms-relu", tmp_path / "results", monkeypatch)
-    assert "\nnano-rms-relu  " in text and "nano-rms-relu, an early layer" in text
+def test_notebook_08_takes_a_network_that_cannot_tell_the_two_texts_apart(tmp_path, monkeypatch):
+    """Its tokenizer knows none of their words, so that what it is steered with is nothing: the notebook says so."""
+    saved(tmp_path / "tiny", "GPT2LMHeadModel", **GPT2 | {"n_layer": 3})
+    _, text = run("08_same_direction_other_contexts", tmp_path / "tiny", tmp_path / "results", monkeypatch)
+    assert "\ntiny (folder)  " in text and "\ntiny (folder), layer 0  " in text
+    assert "tiny (folder):\nreads both texts alike" in text and "measured: tiny (folder), a stand-in" in text
