@@ -35,6 +35,7 @@ help:
 	@echo 'make lite                   the page that runs notebooks 1 to 4 in a browser (site/lite); needs npm'
 	@echo 'make quick                  lint, types and the maths, while you work'
 	@echo 'make test                   every test but those in the browser; CI runs both'
+	@echo 'make test LNPOLY_THOROUGH=1 the same with what takes long: full sizes, all notebooks everywhere, all cases'
 	@echo 'make walls                  install bubblewrap with apt-get, if need be; without it the tests of grading are skipped'
 	@echo 'make browser                the site and its notebooks in a real Chromium; installs it with apt-get if need be'
 	@echo 'make frames                 measure what a frame costs in each explorer while one drags'
@@ -107,8 +108,9 @@ types: $(READY)
 maths: $(READY)
 	@$(BESIDE) --no-loadscope-reorder -m 'not slow' $(MATHS)
 
+# one more than the cores that it is made for: many wait, for a process or for a time that has to pass
 unit: $(READY)
-	@$(BESIDE) --no-loadscope-reorder
+	@$(BESIDE) -n 3 --no-loadscope-reorder
 
 # the outputs of every notebook against a fresh run; a folder, not a list, so that none is left out
 nbval: $(READY)

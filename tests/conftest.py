@@ -7,13 +7,14 @@ import tempfile
 
 import numpy as np
 import pytest
+import typecheck
 from hypothesis import settings
-from jaxtyping import install_import_hook
+from thorough import THOROUGH
 
 # With it the jsonschema of nbformat would compile 39 grammars of addresses at its import: more than a second a process.
 sys.modules.setdefault("rfc3987_syntax", None)
 
-install_import_hook("lnpoly_helpers", "typecheck.check")  # before anything imports the package
+typecheck.install()  # before anything imports the package
 
 # Read by huggingface_hub when it is first imported. A user's own cache must neither decide what "auto" finds nor take
 # the stand-ins that some tests download from a hub of their own.
@@ -29,7 +30,7 @@ settings.load_profile("repeatable")
 
 def pytest_collection_modifyitems(config, items):
     """Side by side, where a file stays whole, those with a slow test go first: none of them is left for the end."""
-    if not os.environ.get("LNPOLY_THOROUGH"):
+    if not THOROUGH:
         for item in items:
             if item.get_closest_marker("thorough"):
                 item.add_marker(pytest.mark.skip(reason="takes long: LNPOLY_THOROUGH=1 runs it"))

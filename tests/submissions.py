@@ -37,6 +37,15 @@ def solved():
     return nb
 
 
+def without_networks(folder):
+    """The path of a source without the task that runs networks, so that grading starts sooner: tests give 76 points."""
+    nb = nbformat.read(SOURCE, as_version=4)
+    ids = [cell.metadata.nbgrader.grade_id for cell in nb.cells]
+    nb.cells = [cell for cell, id in zip(nb.cells, ids, strict=True) if id != "layers" and "rays" not in id]
+    nbformat.write(nb, folder / SOURCE.name)
+    return folder / SOURCE.name
+
+
 def cell_of(nb, grade_id):
     return next(cell for cell in nb.cells if cell.metadata.nbgrader.grade_id == grade_id)
 

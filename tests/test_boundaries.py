@@ -7,9 +7,10 @@ from decimal import Decimal, localcontext
 import mpmath as mp
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from oracles import bisect, random_mlp
+from thorough import thousand
 
 from lnpoly_helpers import (
     FoldedMLP,
@@ -147,7 +148,7 @@ def exact_margin(w, b, z):
     return abs(mp.acos(max(-1, min(1, c))) - boundary), min(boundary, mp.pi - boundary)
 
 
-@settings(max_examples=1000)
+@thousand
 @given(st.integers(0, 2**32 - 1))
 def test_margins_keep_their_digits_at_the_poles_at_the_boundary_and_at_any_scale(seed):
     """At w_i and -w_i themselves, and as near as 1e-16, boundaries of any radius, weights from 1e-150 to 1e150."""
@@ -165,7 +166,7 @@ def test_margins_keep_their_digits_at_the_poles_at_the_boundary_and_at_any_scale
         assert abs(found - exact) < 3e-15 + 1e-15 / float(size)
 
 
-@settings(max_examples=1000)
+@thousand
 @given(st.integers(0, 2**32 - 1))
 @mp.workdps(40)
 def test_heights_and_shares_are_those_of_forty_digits_at_any_scale(seed):

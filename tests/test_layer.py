@@ -6,10 +6,11 @@ from dataclasses import FrozenInstanceError, fields, replace
 import numpy as np
 import pytest
 import torch
-from hypothesis import assume, given, settings
+from hypothesis import assume, given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from oracles import bisect, exact_normalize, random_block, random_mlp, torch_block
+from thorough import thousand
 
 from lnpoly_helpers import FoldedMLP, fold_layer_norm, lift, normalize, ray_crossings, restrict, slice_basis
 from lnpoly_helpers._inputs import KINDS
@@ -72,7 +73,7 @@ def test_neighbouring_floats_have_a_direction():
         normalize([0.3, 0.1 + 0.2, 0.3])  # one unit in the last place is rounding
 
 
-@settings(max_examples=1000)
+@thousand
 @given(st.integers(0, 2**32 - 1))
 def test_normalize_has_every_digit_whatever_scale_and_offset(seed):
     rng = np.random.default_rng(seed)

@@ -5,9 +5,10 @@ from fractions import Fraction
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from oracles import random_mlp, sqrt_of
+from thorough import thousand
 
 from lnpoly_helpers import (
     coherence,
@@ -35,7 +36,7 @@ def test_at_usual_scales_it_is_numpys_to_the_last_bit(rng, axis, keepdims):
 
 
 @pytest.mark.filterwarnings("error")
-@settings(max_examples=1000)
+@thousand
 @given(st.lists(st.floats(-1e308, 1e308), min_size=1, max_size=3))
 def test_at_any_scale_it_is_that_of_exact_fractions(x):
     expected = sqrt_of(sum(Fraction(a) ** 2 for a in x))

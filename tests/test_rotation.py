@@ -6,9 +6,10 @@ from dataclasses import FrozenInstanceError, fields, replace
 import mpmath as mp
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from oracles import ACTIVATIONS, NORMS, bisect, dense_scan, random_block, random_mlp, random_points
+from thorough import thousand
 
 from lnpoly_helpers import (
     EMBEDDED,
@@ -482,7 +483,7 @@ def exact_angle(x, y):
     return mp.atan2(mp.sqrt(max(square, 0)), dot(x, y))
 
 
-@settings(max_examples=1000)
+@thousand
 @given(st.integers(0, 2**32 - 1))
 @mp.workdps(60)
 def test_angles_are_those_of_sixty_digits_also_nearly_0_and_nearly_pi(seed):
@@ -494,7 +495,7 @@ def test_angles_are_those_of_sixty_digits_also_nearly_0_and_nearly_pi(seed):
     assert abs(angle_between(*z) - exact_angle(*map(digits, z))) < 1e-15
 
 
-@settings(max_examples=1000)
+@thousand
 @given(st.integers(0, 2**32 - 1))
 @mp.workdps(60)
 def test_steering_angles_are_those_of_sixty_digits_whatever_the_scales(seed):

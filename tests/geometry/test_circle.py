@@ -277,7 +277,7 @@ def test_neurons_copied_in_a_layer_are_one_boundary_of_its_circle(rng, d, m, kin
         0.0,
         kind,
     )
-    for pair in rng.normal(size=(5, 2, d)):
+    for pair in rng.normal(size=(2 if d > 64 else 5, 2, d)):
         basis = slice_basis(pair, kind=kind)
         alone, arrangement = partition_circle(restrict(mlp, basis)), restrict(copied, basis)
         circle = partition_circle(arrangement)

@@ -1,4 +1,4 @@
-"""The geometry where it nearly degenerates, at every scale: a thousand examples each, against sixty digits."""
+"""The geometry where it nearly degenerates, at every scale: many examples each, against sixty digits."""
 
 from fractions import Fraction
 
@@ -6,12 +6,12 @@ import mpmath as mp
 import numpy as np
 import pytest
 from exact import do_cross, exact_areas, exact_circles
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
+from thorough import thousand
 
 from lnpoly_helpers import Arrangement, count_faces, partition_circle, partition_plane, partition_sphere, pattern_hash
 
-thousand = settings(max_examples=1000)
 seeds = st.integers(0, 2**32 - 1)
 
 

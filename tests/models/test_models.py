@@ -7,7 +7,6 @@ import json
 import logging
 import os
 import shutil
-import subprocess
 import sys
 import warnings
 from concurrent.futures import ThreadPoolExecutor
@@ -163,7 +162,7 @@ def test_an_untrained_twin_has_the_shapes_and_none_of_the_weights(name):
     assert torch.equal(torch.get_rng_state(), state)
     assert all(torch.equal(value, before[key]) for key, value in model.state_dict().items())
     assert model_name(twin) == f"{model_name(model)}, untrained"
-    for layer in range(model.cfg.n_layers):
+    for layer in (0, model.cfg.n_layers - 1):
         block, fresh_block, another = (mlp_block(one, layer) for one in (model, twin, other))
         assert (fresh_block.kind, fresh_block.activation, fresh_block.eps) == (block.kind, block.activation, block.eps)
         assert fresh_block.W_in.shape == block.W_in.shape and not (fresh_block.W_in == block.W_in).any()
@@ -199,7 +198,7 @@ def test_a_trace_is_the_raw_forward_pass(name):
 @pytest.mark.parametrize("name", EVERY)
 def test_editing_the_residual_edits_the_whole_stream(name):
     model = shared(name)
-    for layer in range(model.cfg.n_layers):
+    for layer in (0, model.cfg.n_layers - 1):
         own = trace(model, TEXT, layer)
         edited = trace(model, TEXT, layer, edit_residual=lambda x: 3 * x)
         size = max(1.0, np.abs(own.residual).max())
@@ -470,30 +469,6 @@ def test_a_missing_file_is_named_with_what_to_do(copied, missing):
         load_model("nano-ln-relu")
 
 
-WITHOUT_NETWORK = """
-import json, socket, time
-def refuse(*args, **kwargs):
-    raise AssertionError(f"tried to reach the network: {args[1:]}")
-socket.socket.connect = socket.socket.connect_ex = socket.getaddrinfo = refuse
-import transformer_lens
-from lnpoly_helpers import EMBEDDED, load_model, trace
-found = {name: float(trace(load_model(name), "Twice two is four.", 3).logits.sum()) for name in EMBEDDED}
-print(json.dumps({"logits": found}))
-"""
-
-
-def test_the_embedded_models_load_with_no_network_at_all(tmp_path):
-    """A fresh process that may reach nothing gives what this one gives, which runs with HF_HUB_OFFLINE=1."""
-    dead = dict.fromkeys(("http_proxy", "https_proxy", "all_proxy", "HTTP_PROXY", "HTTPS_PROXY"), "http://127.0.0.1:9")
-    environment = os.environ | dead | {"HF_HUB_OFFLINE": "0", "HF_HOME": str(tmp_path)}
-    run = subprocess.run([sys.executable, "-c", WITHOUT_NETWORK], env=environment, capture_output=True, text=True)
-    assert run.returncode == 0, run.stderr
-    answer = json.loads(run.stdout.splitlines()[-1])
-    assert os.environ["HF_HUB_OFFLINE"] == "1"
-    expected = {name: trace(shared(name), TEXT, 3).logits.sum() for name in EMBEDDED}
-    assert answer["logits"] == pytest.approx(expected, rel=1e-4, abs=1e-2)
-
-
 # --- the prompts ---
 
 
@@ -534,7 +509,7 @@ def test_float32_is_the_same_model_in_half_the_digits(name):
     assert 0 < apart(y, x) < 1e-5
     ours, theirs = (trace(model, TEXT, 1) for model in (exact, rough))
     assert 0 < apart(theirs.logits, ours.logits) < 1e-5
-    for layer in range(4):
+    for layer in (0, 3):
         np.testing.assert_array_equal(mlp_block(rough, layer).W_in, mlp_block(exact, layer).W_in)  # stored as float32
 
 
@@ -602,19 +577,17 @@ np.savez(sys.argv[1], **found)
 
 
 @pytest.mark.slow
-def test_float64_keeps_its_digits_on_other_processors(tmp_path):
+def test_float64_keeps_its_digits_on_other_processors(tmp_path, monkeypatch):
     """Other kernels change the last digit of whatever is computed in float32, and of float64 no more than that."""
     for kind, config in FLOAT32_INSIDE.items():
         tiny.saved(tmp_path / kind, kind, **config)
 
-    def measured(name, kernels):
-        command = [sys.executable, "-c", MEASURE, f"{name}.npz", *FLOAT32_INSIDE]
-        environments.run(command, cwd=tmp_path, env=environments.bare(PYTHONPATH=str(ROOT), **kernels))
-        with np.load(tmp_path / f"{name}.npz") as file:
-            return dict(file)
-
-    with ThreadPoolExecutor(2) as pool:
-        own, oldest = pool.map(measured, ("own", "oldest"), ({}, environments.KERNELS["oldest"]))
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "argv", ["", "own.npz", *FLOAT32_INSIDE])
+    exec(MEASURE, {})  # with this machine's kernels
+    command = [sys.executable, "-c", MEASURE, "oldest.npz", *FLOAT32_INSIDE]
+    environments.run(command, env=environments.bare(PYTHONPATH=str(ROOT), **environments.KERNELS["oldest"]))
+    own, oldest = (dict(np.load(f"{name}.npz")) for name in ("own", "oldest"))
     off = {name: apart(oldest[name], own[name]) for name in own}
     for kind in FLOAT32_INSIDE:
         assert off[f"{kind} float64"] < 1e-12, kind

@@ -50,10 +50,13 @@ def test_modules_in_four_lines(llama, capsys):
     check(llama, parts["mlp"], capsys.readouterr().out)
 
 
-def test_text_counted_in_two_processes_is_counted_as_in_one(monkeypatch, capsys):
+@pytest.mark.parametrize("where", ["threads", pytest.param("processes", marks=pytest.mark.thorough)])
+def test_text_counted_in_two_parts_is_counted_as_in_one(where, monkeypatch, capsys):
+    """In threads as dask hands the parts out; what processes send one another, test_patterns.py pickles."""
     texts = lnpoly_helpers.prompts()[:6]
     monkeypatch.setattr(lnpoly_helpers, "prompts", lambda: texts)
-    exec(EXAMPLES[3], found := {})
+    assert EXAMPLES[3].count('scheduler="processes"') == 1
+    exec(EXAMPLES[3].replace("processes", where), found := {})
     model = load_model("nano-ln-relu")
     x = lnpoly_helpers.residuals(model, texts, 1)
     here = lnpoly_helpers.PatternCounter().update(lnpoly_helpers.mlp_block(model, 1).preactivations(x))

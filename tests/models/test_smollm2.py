@@ -1,10 +1,13 @@
 """SmolLM2 as its pip package brings it: what it is, how it reads and writes, and what its 30 layers compute."""
 
+import contextlib
+import io
 import json
 import os
 import subprocess
 import sys
 from dataclasses import replace
+from functools import cache
 
 import gguf
 import numpy as np
@@ -25,24 +28,44 @@ from lnpoly_helpers import (
     trace,
 )
 from lnpoly_helpers.models import hub
+from lnpoly_helpers.models.capture import reads_and_writes
 
 FILE = hub.packaged("smollm2")
 pytestmark = [
     pytest.mark.slow,
     pytest.mark.skipif(FILE is None, reason=f"SmolLM2 is not installed: {hub.PACKAGES['smollm2'].install()}"),
 ]
-LAYERS = range(30)
+SOME = (0, 17, 29)  # of its 30 layers
 
 
 @pytest.fixture(scope="module")
-def model():
-    return load_model("smollm2")
+def loaded():
+    """The model that stands in for GPT-2, and what loading it prints."""
+    with contextlib.redirect_stdout(io.StringIO()) as said, contextlib.redirect_stderr(said):
+        model = load_model("auto")
+    return model, said.getvalue()
+
+
+@pytest.fixture(scope="module")
+def model(loaded):
+    return loaded[0]
+
+
+@pytest.fixture(scope="module")
+def blocks(model):
+    return cache(lambda layer: mlp_block(model, layer))
 
 
 def test_it_is_what_was_published_and_its_name_says_that_its_weights_are_rounded(model):
     assert model_name(model) == "smollm2-4bit"
     assert (model.cfg.n_layers, model.cfg.d_model, model.cfg.d_mlp, model.cfg.n_ctx) == (30, 576, 1536, 8192)
     assert {p.dtype for p in model.parameters()} == {torch.float64}
+
+
+def test_auto_without_gpt2_is_smollm2_with_a_banner(loaded):
+    banner = loaded[1].splitlines()
+    assert banner[0].startswith("NOT GPT-2") and banner[0].endswith("What follows shows smollm2-4bit,")
+    assert len(banner) == 3 and "rounded to 4 bits" in banner[1] and "LNPOLY_MODEL" in banner[2]
 
 
 def test_another_file_in_its_place_is_refused_before_it_is_read(tmp_path, monkeypatch):
@@ -73,9 +96,9 @@ def unpacked(tensor):
     return (blocks[:, :2].copy().view("<f2").astype(np.float32) * blocks[:, 2:].view(np.int8)).reshape(rows, columns)
 
 
-@pytest.mark.parametrize("layer", [0, 17, 29])
-def test_the_weights_are_those_of_the_file(model, stored, layer):
-    block = mlp_block(model, layer)
+@pytest.mark.parametrize("layer", SOME)
+def test_the_weights_are_those_of_the_file(blocks, stored, layer):
+    block = blocks(layer)
     assert (block.kind, block.activation, block.eps) == ("rmsnorm", "silu", pytest.approx(1e-5, rel=1e-6))
     assert not (block.b_in.any() or block.b_up.any() or block.b_out.any() or block.beta.any())
     for array, part in ((block.W_in, "gate"), (block.W_up, "up"), (block.W_out, "down")):
@@ -146,38 +169,43 @@ TEXT = prompts()[0]
 
 
 @pytest.fixture(scope="module")
-def runs(model):
-    """The model on a text, seen at each layer: what its norm read, and what its MLP made of it."""
-    return [trace(model, TEXT, layer) for layer in LAYERS]
+def run(model):
+    """The model on a text, in one run: what the norm of each layer read, and what its MLP made of it."""
+    return reads_and_writes(model, TEXT, range(30))
 
 
-def off(mlp, run):
+def off(mlp, read, written):
     """How far a folded layer is from the model's own MLP, token by token, as a share of the output."""
-    return np.linalg.norm(mlp(run.residual) - run.mlp_output, axis=1) / np.linalg.norm(run.mlp_output, axis=1)
+    return np.linalg.norm(mlp(read) - written, axis=1) / np.linalg.norm(written, axis=1)
 
 
-def test_thirty_folds_are_the_models_own_mlps_at_every_token(model, runs):
+@pytest.mark.parametrize("layers", [SOME, pytest.param(range(30), marks=pytest.mark.thorough)], ids=["some", "all"])
+def test_the_folds_are_the_models_own_mlps_at_every_token(blocks, run, layers):
     worst = []
-    for layer, run in zip(LAYERS, runs, strict=True):
-        mlp = fold_layer_norm(mlp_block(model, layer))
-        worst.append(off(mlp, run).max())
-        assert off(replace(mlp, W_in=mlp.W_up, W_up=mlp.W_in), run).min() > 0.01  # the gate taken for what it gates
-    print(f"{len(runs[0].residual)} tokens, worst of 30 layers: {max(worst):.1e} of the output")
+    for layer in layers:
+        mlp, seen = fold_layer_norm(blocks(layer)), [part[layer] for part in run]
+        worst.append(off(mlp, *seen).max())
+        assert off(replace(mlp, W_in=mlp.W_up, W_up=mlp.W_in), *seen).min() > 0.01  # the gate for what it gates
+    print(f"{run[0].shape[1]} tokens, worst of {len(layers)} layers: {max(worst):.1e} of the output")
     assert max(worst) < 1e-9
 
 
-def test_residuals_are_what_the_model_itself_saw_in_each_layer(model, runs):
-    found = residuals(model, [TEXT, "Another text."], LAYERS)
+def test_residuals_are_what_the_model_itself_saw_in_each_layer(model, run):
+    found = residuals(model, [TEXT, "Another text."], range(30))
     n = len(encode(model, TEXT))
-    for x, run in zip(found, runs, strict=True):
-        assert (np.linalg.norm(x[:n] - run.residual, axis=1) < 1e-9 * np.linalg.norm(run.residual, axis=1)).all()
+    for x, read in zip(found, run[0], strict=True):
+        assert (np.linalg.norm(x[:n] - read, axis=1) < 1e-9 * np.linalg.norm(read, axis=1)).all()
+    for layer in SOME:
+        alone = trace(model, TEXT, layer)
+        np.testing.assert_allclose(run[0][layer], alone.residual, rtol=1e-9, atol=1e-9)
+        np.testing.assert_allclose(run[1][layer], alone.mlp_output, rtol=1e-9, atol=1e-9)
     lengths, first = np.linalg.norm(found[15], axis=1), positions(model, [TEXT, "Another text."]) == 0
     assert lengths[first].min() > 10 * lengths[~first].max()  # as in GPT-2, the first token's vector is a giant
 
 
-def test_a_ray_crosses_no_boundary_for_there_is_no_bias(model, runs):
-    mlp = fold_layer_norm(mlp_block(model, 12))
-    assert not mlp.b_in.any() and len(ray_crossings(mlp, runs[12].residual).scales) == 0
+def test_a_ray_crosses_no_boundary_for_there_is_no_bias(blocks, run):
+    mlp = fold_layer_norm(blocks(17))
+    assert not mlp.b_in.any() and len(ray_crossings(mlp, run[0][17]).scales) == 0
 
 
 # --- time and memory, in a process of its own ---
@@ -193,7 +221,7 @@ def peak():
         return int(re.search(r"VmHWM:\s*(\d+) kB", status.read_text())[1]) / 2**20
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**30
 from lnpoly_helpers import load_model, model_name, prompts, residuals
-model = load_model("auto")
+model = load_model("smollm2")
 found = {"name": model_name(model), "loaded": peak()}
 x = residuals(model, prompts()[:36], range(30))
 found |= {"shape": x.shape, "peak": peak()}
@@ -201,16 +229,14 @@ print(json.dumps(found))
 """
 
 
-def test_auto_without_gpt2_is_smollm2_with_a_banner_and_all_layers_fit_into_two_gigabytes():
+@pytest.mark.thorough
+def test_all_layers_fit_into_two_gigabytes_and_nothing_is_asked_of_the_network():
     outside = {key: value for key, value in os.environ.items() if key != "LNPOLY_MODEL"}
     command = [sys.executable, "-c", FRESH]
     run = subprocess.run(command, env=outside | {"OMP_NUM_THREADS": "1"}, capture_output=True, text=True, timeout=300)
     assert run.returncode == 0, run.stderr
     assert run.stderr == ""  # nothing that would stay behind in a notebook
-    *banner, found = run.stdout.splitlines()
-    assert banner[0].startswith("NOT GPT-2") and banner[0].endswith("What follows shows smollm2-4bit,")
-    assert len(banner) == 3 and "rounded to 4 bits" in banner[1] and "LNPOLY_MODEL" in banner[2]
-    found = json.loads(found)
+    found = json.loads(run.stdout)
     print(found)
     assert found["name"] == "smollm2-4bit" and found["shape"][0::2] == [30, 576] and found["shape"][1] > 1400
     assert found["loaded"] < 1.8 and found["peak"] < 2  # GB

@@ -154,9 +154,11 @@ def test_seeds_widths_and_checkpoints_go_to_files_of_their_own(build, tmp_path):
     "arguments, message",
     [(["--seed", "1"], "name a folder"), (["--d-model", "50", "--out", "x"], "expected a multiple of 32, got 50")],
 )
-def test_a_wrong_call_is_named(arguments, message):
-    done = subprocess.run([sys.executable, SCRIPT, *arguments], capture_output=True, text=True, timeout=120)
-    assert done.returncode == 2 and message in done.stderr
+def test_a_wrong_call_is_named(build, arguments, message, monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", ["build.py", *arguments])
+    with pytest.raises(SystemExit) as caught:
+        build.main()
+    assert caught.value.code == 2 and message in capsys.readouterr().err
 
 
 def test_a_missing_text_is_named(tmp_path):

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from modules import answers
 from mpl_toolkits.mplot3d import proj3d
+from thorough import drawn
 
 from lnpoly_helpers import normalize
 from lnpoly_helpers.plotting import new_figure
@@ -101,7 +102,7 @@ def test_the_point_does_not_move_on_the_picture():
 def test_normalize_is_pythons():
     rng = np.random.default_rng(3)
     cases = []
-    for k in range(2400):
+    for k in range(drawn(2400)):
         x = rng.normal(size=3) * 10.0 ** rng.uniform(-12, 12)
         if k % 6 == 1:  # nearly on the line of the ones vector
             x = x[0] + rng.normal(size=3) * abs(x[0]) * 10.0 ** rng.uniform(-12, -1)
@@ -127,7 +128,7 @@ def test_normalize_is_pythons():
         assert got["z"] is not None and np.abs(np.array(got["z"]) - z).max() <= max(slack, 1e-12), case
         assert abs(got["mean"] - np.mean(x / 4) * 4) <= 1e-15 * size
         assert np.abs(np.array(got["centred"]) - (x / 4 - np.mean(x / 4)) * 4).max() <= 2e-15 * size
-    assert 50 < n_none < 500
+    assert len(cases) / 48 < n_none < len(cases) / 5
 
 
 def test_the_view_is_matplotlibs():
@@ -154,7 +155,7 @@ def test_the_view_is_matplotlibs():
 def test_a_place_on_the_screen_is_the_a_and_c_that_are_seen_there():
     rng = np.random.default_rng(5)
     cases = []
-    for _ in range(2000):
+    for _ in range(drawn(2400)):
         x, (a, c) = rng.normal(size=3), rng.uniform((-2, -1.5), (2, 1.5))
         cases.append({"x": x.tolist(), "view": rng.uniform((-180, -90), (180, 90)).tolist(), "a": a, "c": c})
     code = """({x, view, a, c}) => { const eye = camera(view), p = plus(times(x, a), ONES, c);
@@ -169,17 +170,18 @@ def test_a_place_on_the_screen_is_the_a_and_c_that_are_seen_there():
             assert np.abs(np.subtract(*got["seen"])).max() < 1e-9
         else:
             assert np.isfinite(got["back"]).all()
-    assert n_open > 1800
+    assert n_open > 0.9 * len(cases)
 
 
 def test_what_is_said_is_what_python_says():
     rng = np.random.default_rng(6)
     cases = []
-    for _ in range(2000):
+    for k in range(drawn(2400)):
         x = rng.integers(-40, 41, size=3) / 20
         if np.ptp(x) == 0:
             x[0] += 0.5
         scale, offset = rng.integers(-40, 41) / 20, rng.integers(-30, 31) / 20
+        scale = scale if k % 10 else 0  # then without an eps there is no z
         eps = float(rng.choice([0, 0, 1e-5, 1e-3, 0.01, 0.1, 1]))
         cases.append({"x": x.tolist(), "scale": float(scale), "offset": float(offset), "eps": eps})
     explorer, n_none = explore_layernorm(), 0
@@ -200,4 +202,4 @@ def test_what_is_said_is_what_python_says():
         moved = case["scale"] * np.array(case["x"]) + case["offset"]
         assert abs(length - np.sqrt(3) * moved.std()) <= 0.5001e-3
         assert re.sub(r"[\d.]+", "n", third) == re.sub(r"[\d.]+", "n", said[2]), case
-    assert n_none >= 5
+    assert n_none >= len(cases) / 100

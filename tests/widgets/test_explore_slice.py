@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from modules import answers
 from oracles import random_mlp
+from thorough import drawn
 
 from lnpoly_helpers import (
     Arrangement,
@@ -160,7 +161,7 @@ def test_bad_state_is_refused_and_nothing_changes():
 def arrangements():
     """Random and degenerate: neurons that share a line, slabs, lines all but tangent, whole numbers, no weights."""
     rng = np.random.default_rng(0)
-    for k in range(2400):
+    for k in range(drawn(2400)):
         m = int(rng.integers(1, 9)) if k % 10 else int(rng.integers(50, 300))
         w, b = rng.normal(size=(m, 2)), rng.normal(size=m) * rng.choice([0, 0.1, 1, 2])
         kind = k % 6
@@ -220,7 +221,7 @@ def test_circles_are_cut_as_in_python():
             assert sorted(inside) == np.flatnonzero(np.abs(away) < width / 2).tolist()
             assert abs(away[nearest["crossing"]] - nearest["away"]) < 1e-9
             assert abs(nearest["away"]) < np.abs(away).min() + 1e-9
-    assert shared > 300 and tied < 60
+    assert shared > len(asked) / 8 and tied < len(asked) / 40
 
 
 def test_the_browser_says_what_python_says():
@@ -228,7 +229,7 @@ def test_the_browser_says_what_python_says():
     explorers = [explore_slice(random_mlp(rng, 6, m), rng.normal(size=(4, 6))) for m in (1, 3, 20, 900)]
     asked = []
     for explorer in explorers:
-        for _ in range(30):
+        for _ in range(drawn(30)):
             explorer.first, explorer.second = map(int, rng.permutation(4)[:2])
             for _ in range(4):
                 explorer.where, explorer.width = rng.uniform(0, 360), float(f"{10 ** rng.uniform(-2, 2.5):.3g}")
