@@ -22,7 +22,7 @@ from ._inputs import (
 )
 from .layer import normalize
 from .models.capture import residuals
-from .models.patch import patched_place, patched_runs, unpatched_run
+from .models.patch import patched_place, patched_places, patched_runs, unpatched_run
 from .models.read import mlp_block
 from .models.run import Model, known
 from .models.text import Text, Texts, context_windows, distinct_contexts, positions
@@ -146,10 +146,13 @@ def logit_path(
     array([4., 4.])
     """
     angles = as_float64(angles, "angles", shape=("n_angles",))
-    place = patched_place(model, text, layer, position, tokenizer)
+    return _path(patched_place(model, text, layer, position, tokenizer), v, angles, measure)
+
+
+def _path(place, v, angles, measure):
     x, logits = unpatched_run(place)
     v = as_float64(v, "v", shape=(..., len(x)))
-    turned = rotate_residual(x, v[..., None, :], angles, kind=_kind(model, layer))
+    turned = rotate_residual(x, v[..., None, :], angles, kind=_kind(place.model, place.layer))
     runs = patched_runs(place, turned.reshape(-1, len(x)))
     return np.concatenate([measure(logits, patched) for patched in runs]).reshape(turned.shape[:-1])
 
@@ -328,6 +331,7 @@ def logit_survey(
     """
     one_of(towards, ("points", "look-alikes", "isotropic"), "towards")
     n_paths = positive_integer(n_paths, "n_paths")
+    angles = as_float64(angles, "angles", shape=("n_angles",))
     windows = context_windows(model, texts, tokenizer=tokenizer)
     rows = distinct_contexts(model, windows)
     window = np.repeat(np.arange(len(windows)), [len(w) for w in windows])[rows]
@@ -343,8 +347,6 @@ def logit_survey(
         targets = look_alikes(z, n_paths, rng, kind=kind)
     else:
         targets = normalize(rng.normal(size=(n_paths, z.shape[1])), kind=kind)
-    at = positions(model, windows)[rows]
+    at, place = positions(model, windows)[rows], patched_places(model, layer)
     paths = zip(starts, targets, strict=True)
-    return np.array(
-        [logit_path(model, windows[window[k]], layer, int(at[k]), v, angles, measure=measure) for k, v in paths]
-    )
+    return np.array([_path(place(windows[window[k]], int(at[k])), v, angles, measure) for k, v in paths])

@@ -124,12 +124,20 @@ def _of_last_tokens(value, where, n_texts):
 
 def patched_place(model, text, layer, position, tokenizer):
     """A position of a text at a layer; refuses a model that has no next token to predict."""
+    return patched_places(model, layer)(text, position, tokenizer)
+
+
+def patched_places(model, layer):
+    """What gives the `Place` of a text, a position and a tokenizer: the network is opened once for all of them."""
     network = network_of(model)
     where = places(model, network, [layer])[layer]
     _require_next_token(model, network)
-    tokens = one_context(model, text, tokenizer)
-    tokens = tokens[: integer_below(position, len(tokens), "position") + 1]
-    return Place(model, network, layer, where, tokens)
+
+    def place(text, position, tokenizer=None):
+        tokens = one_context(model, text, tokenizer)
+        return Place(model, network, layer, where, tokens[: integer_below(position, len(tokens), "position") + 1])
+
+    return place
 
 
 def _require_next_token(model, network):

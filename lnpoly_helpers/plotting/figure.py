@@ -94,7 +94,7 @@ class LabelledFigure(Figure):
     def _arranged(self) -> Iterator[None]:
         """While this holds, panels stay in their places: found once, not again for each size and kind of file.
 
-        A place changes its panel's ticks, and they the room that they need: twice over, until that settles.
+        A place changes its panel's ticks, and they the room that they need, until that settles.
         """
         engine, dpi = self.get_layout_engine(), self.dpi
         if engine is None:
@@ -102,11 +102,8 @@ class LabelledFigure(Figure):
             return
         try:
             self.dpi = 2 * dpi  # as it is drawn: letters are not quite as wide at another size
-            for _ in range(3):
-                before = [ax.get_position().bounds for ax in self.axes]
+            for _ in range(4):  # not until places stay: titles of panels with a fixed aspect move between such rounds
                 engine.execute(self)
-                if np.allclose(before, [ax.get_position().bounds for ax in self.axes], rtol=0, atol=1e-4):
-                    break
             self.dpi = dpi
             self.set_layout_engine(None)
             yield

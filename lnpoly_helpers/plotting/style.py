@@ -109,7 +109,8 @@ def figure_style() -> dict[str, Any]:
 def series_styles(names: Collection[str], argument: str, thing: str = "curves") -> list[tuple[str, str, Any]]:
     """A colour, marker and line for each of a few things that are compared side by side.
 
-    What has a role (a network, a matched layer ...) has that role's look in every figure; others get one of `SERIES`.
+    What has a role (a network, a matched layer ...) has that role's look in every figure; others get one of `SERIES`,
+    if possible with a marker and line that no earlier one has, as colour alone does not tell them apart for everyone.
 
     Parameters
     ----------
@@ -131,13 +132,16 @@ def series_styles(names: Collection[str], argument: str, thing: str = "curves") 
     --------
     >>> series_styles(["a", "minilm"], "series")
     [('#1B6FB5', 'o', '-'), ('#4A7A1E', 'v', '-')]
+    >>> [marker for _, marker, _ in series_styles(["nano-ln-relu", "nano-ln-relu, planted plateau"], "series")]
+    ['o', 's']
     """
     at_most(len(SERIES), names, argument, thing)
     found: list[tuple[str, str, Any]] = []
     for name in names:
         role = role_of(name)
-        look = None if role is None else (role.light, role.marker, role.line)
-        found.append(next(one for one in [look, *SERIES] if one and one not in found))
+        own = [] if role is None else [(role.light, role.marker, role.line)]
+        others = sorted(SERIES, key=lambda one: one[1:] in [before[1:] for before in found])  # stable
+        found.append(next(one for one in own + others if one not in found))
     return found
 
 
