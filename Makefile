@@ -84,17 +84,20 @@ lab: $(READY)
 links: $(READY)
 	@$(PY) notebooks/build.py --links '$(REPO)' $(if $(REF),--ref '$(REF)')
 
-# types on one core, maths on the other; a make before 4.0 cannot keep what they print apart
-quick: $(READY)
-	@$(MAKE) --no-print-directory --keep-going $(if $(filter output-sync,$(.FEATURES)),-j2 -Otarget) lint types maths
+# Two stages at a time, each shown when it ends; a make before 4.0 cannot keep what they print apart, and takes one after
+# the other. Every stage runs, whatever another one found; one failure fails the whole.
+STAGES := $(MAKE) --no-print-directory --keep-going $(if $(filter output-sync,$(.FEATURES)),-j2 -Otarget)
 
-# Every stage runs, whatever an earlier one found; one failure fails the whole.
+quick: $(READY)
+	@$(STAGES) stage-lint stage-types stage-maths
+
 test: $(READY)
-	@failed=; \
-	for stage in lint types unit nbval places; do \
-	  echo "== make $$stage"; $(MAKE) --no-print-directory $$stage || failed="$$failed $$stage"; \
-	done; \
-	if [ -n "$$failed" ]; then echo "FAILED:$$failed" >&2; exit 1; fi
+	@echo 'lint, types, unit, nbval, places: what each prints comes when it ends, the last after some minutes'
+	@$(STAGES) stage-lint stage-unit stage-types stage-nbval stage-places
+
+stage-%:
+	@echo "== make $*"
+	@$(MAKE) --no-print-directory $* || { echo "FAILED: make $*" >&2; exit 1; }
 
 lint: $(READY)
 	@$(PY) -m ruff check --output-format=concise .
