@@ -84,20 +84,17 @@ lab: $(READY)
 links: $(READY)
 	@$(PY) notebooks/build.py --links '$(REPO)' $(if $(REF),--ref '$(REF)')
 
-# Two stages at a time, each shown when it ends; a make before 4.0 cannot keep what they print apart, and takes one after
-# the other. Every stage runs, whatever another one found; one failure fails the whole.
-STAGES := $(MAKE) --no-print-directory --keep-going $(if $(filter output-sync,$(.FEATURES)),-j2 -Otarget)
-
+# types on one core, maths on the other; a make before 4.0 cannot keep what they print apart
 quick: $(READY)
-	@$(STAGES) stage-lint stage-types stage-maths
+	@$(MAKE) --no-print-directory --keep-going $(if $(filter output-sync,$(.FEATURES)),-j2 -Otarget) lint types maths
 
+# Every stage runs, whatever an earlier one found; one failure fails the whole.
 test: $(READY)
-	@echo 'lint, types, unit, nbval, places: what each prints comes when it ends, the last after some minutes'
-	@$(STAGES) stage-lint stage-unit stage-types stage-nbval stage-places
-
-stage-%:
-	@echo "== make $*"
-	@$(MAKE) --no-print-directory $* || { echo "FAILED: make $*" >&2; exit 1; }
+	@failed=; \
+	for stage in lint types unit nbval places; do \
+	  echo "== make $$stage"; $(MAKE) --no-print-directory $$stage || failed="$$failed $$stage"; \
+	done; \
+	if [ -n "$$failed" ]; then echo "FAILED:$$failed" >&2; exit 1; fi
 
 lint: $(READY)
 	@$(PY) -m ruff check --output-format=concise .
@@ -111,9 +108,8 @@ types: $(READY)
 maths: $(READY)
 	@$(BESIDE) --no-loadscope-reorder -m 'not slow' $(MATHS)
 
-# one more than the cores that it is made for: many wait, for a process or for a time that has to pass
 unit: $(READY)
-	@$(BESIDE) -n 3 --no-loadscope-reorder
+	@$(BESIDE) --no-loadscope-reorder
 
 # the outputs of every notebook against a fresh run; a folder, not a list, so that none is left out
 nbval: $(READY)
