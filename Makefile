@@ -108,9 +108,8 @@ types: $(READY)
 maths: $(READY)
 	@$(BESIDE) --no-loadscope-reorder -m 'not slow' $(MATHS)
 
-# one more than the cores that it is made for: many wait, for a process or for a time that has to pass
 unit: $(READY)
-	@$(BESIDE) -n 3 --no-loadscope-reorder
+	@$(BESIDE) --no-loadscope-reorder
 
 # the outputs of every notebook against a fresh run; a folder, not a list, so that none is left out
 nbval: $(READY)

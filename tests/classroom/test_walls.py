@@ -106,7 +106,7 @@ class Class:
         ]
         home = dict.fromkeys(("HOME", "HF_HOME"), str(self.folder)) | {"TMPDIR": str(self.tmp)}
         env = os.environ | home | {"PYTHONPATH": str(self.clone), "PYTHONDONTWRITEBYTECODE": "1"}
-        command = [*command, *options, "--cell-seconds", "5", "--gigabytes", "2", "--jobs", "2"]
+        command = [*command, *options, "--cell-seconds", "8", "--gigabytes", "2", "--jobs", "2"]
         return subprocess.run(command, capture_output=True, text=True, cwd=self.folder, env=env, timeout=900)
 
     def rows(self):
