@@ -12,7 +12,6 @@ from importlib.metadata import distribution, distributions
 from pathlib import Path
 from urllib.parse import unquote
 
-import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name, parse_wheel_filename
 
@@ -231,9 +230,3 @@ def printed(nb):
 def is_progress(data):
     """Whether an output is a bare widget; an explorer brings its picture with it."""
     return WIDGET_VIEW in data and "image/png" not in data
-
-
-def some(paths, *beginnings):
-    """Of each notebook a parameter; all but a few are for a thorough run."""
-    marks = {False: [pytest.mark.thorough], True: []}
-    return [pytest.param(path, marks=marks[path.name.startswith(beginnings)], id=path.stem) for path in paths]

@@ -17,6 +17,7 @@ from chromium import opened
 from nbformat.v4 import new_code_cell, new_notebook
 from playwright.sync_api import expect
 from shared import ROOT, SCREENSHOTS
+from thorough import some
 
 pytestmark = pytest.mark.slow
 PATIENCE = 60_000  # to wait for anything, in milliseconds
@@ -152,9 +153,7 @@ def test_explorer_moves_by_mouse_and_keyboard_and_python_reads_it(page_of_all, n
     moved_and_read(page_of_all, name, cells_below=2 * later)
 
 
-@pytest.mark.parametrize(
-    "name", [pytest.param(name, marks=[pytest.mark.thorough] if name != WHOLE[0] else []) for name in WHOLE]
-)
+@pytest.mark.parametrize("name", some(WHOLE, WHOLE[0]))
 def test_notebook_runs_from_the_first_cell_to_the_last(browser, lab, name):
     """One of those whose explorer needs no network; the others in a thorough run, and all of them by `make nbval`."""
     with opened_in(browser, lab, name) as page:

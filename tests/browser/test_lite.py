@@ -18,6 +18,7 @@ from explorers import MOVES, Explorer
 from shared import ROOT, SCREENSHOTS
 from test_jupyterlab import PROMPTS
 from test_pages import served
+from thorough import some
 
 PATIENCE = 180_000  # to wait for anything, in milliseconds: Python has to come to the page first
 NAMES = [path.stem for path in scripts.load("notebooks/lite.py").NOTEBOOKS]
@@ -118,9 +119,7 @@ TOUCH = {"01": "layernorm", "03": "circle", "04": "sphere"}
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    "name", [pytest.param(name, marks=[] if name == ALWAYS else [pytest.mark.thorough]) for name in NAMES]
-)
+@pytest.mark.parametrize("name", some(NAMES, ALWAYS))
 def test_notebook_runs_in_the_browser_and_shows_what_is_saved(browser, site, origin, name):
     with run_all(browser, site, origin, name) as page:
         assert page.evaluate(SHOWN) == saved(name)

@@ -11,7 +11,8 @@ import environments
 import nbformat
 import pytest
 import yaml
-from environments import KERNELS, ROOT, python_of, run, some
+from environments import KERNELS, ROOT, python_of, run
+from thorough import some
 
 from lnpoly_helpers import EMBEDDED
 
