@@ -55,10 +55,12 @@ def free_places(marks: Mapping[str, ArrayLike], others: ArrayLike, size: ArrayLi
     size, found, taken = np.asarray(size), {}, []
     for name, points in marks.items():
         half = np.array([0.04 * len(name) + 0.04, 0.11])
-        middle, (low, high) = points.mean(axis=0), (points[:, 1].min() - 0.2, points[:, 1].max() + 0.2)
-        aside = half[0] + 0.08
-        places = [(middle[0] + x, y) for x in (0, -half[0], half[0]) for y in (high, low)]
-        places = np.array(places + [(middle[0] + x, middle[1]) for x in (-aside, aside)])
+        middle, low, high = points.mean(axis=0), points[:, 1].min(), points[:, 1].max()
+        places = [(middle[0] + x, y) for x in (0, -half[0], half[0]) for y in (high + 0.2, low - 0.2)]
+        places += [(middle[0] + side * (half[0] + 0.08), middle[1]) for side in (-1, 1)]
+        # where all of these hide something: a little farther off, but nearer to its own mark than to any other
+        places += [(middle[0] + x, y) for x in (0, -half[0], half[0]) for y in (high + 0.29, low - 0.29)]
+        places = np.array(places)
         inside = (np.abs(hidden - places[:, None]) < half).all(axis=2).sum(axis=1)
         upon = sum((np.abs(places - at) < half + other).all(axis=1) for at, other in taken)
         outside = ((places < half) | (places > size - half)).any(axis=1)
@@ -68,17 +70,23 @@ def free_places(marks: Mapping[str, ArrayLike], others: ArrayLike, size: ArrayLi
     return found
 
 
-def name_ends(ax: Axes, ends: Sequence[tuple[float, float, str, str]]) -> None:
-    """The name of each curve at the right of the axes, (x and y of its end, name, colour), with a thin line to it.
+def name_ends(ax: Axes, ends: Sequence[tuple[float, float, str, str, str]]) -> None:
+    """The name of each curve at the right of the axes, with a thin line to the curve's end.
+
+    An end is (x, y, name, colour, marker). The name begins with the marker, if there is one: where curves end in one
+    place, the line to it does not tell whose name it is, and a colour does not for everyone.
 
     >>> from lnpoly_helpers.plotting import new_figure
     >>> figure, ax = new_figure()
-    >>> name_ends(ax, [(1.0, 0.5, "a", "black"), (1.0, 0.5, "b", "black")])
+    >>> name_ends(ax, [(1.0, 0.5, "a", "black", "s"), (1.0, 0.5, "b", "black", "")])
     >>> [text.get_text() for text in ax.texts]
-    ['a', 'b']
+    ['■ a', 'b']
     """
-    for x, y, name, color in ends:
-        words = textwrap.fill(name, 16 if len(name) > 30 else max(12, len(name) // 2 + 3), break_on_hyphens=False)
+    for x, y, name, color, marker in ends:
+        width = 16 if len(name) > 30 else max(12, len(name) // 2 + 3)
+        words = textwrap.fill(name, width, break_on_hyphens=False)
+        if marker:
+            words = f"{MARKS[marker]} " + words.replace("\n", "\n" + _INDENT)
         line = {"arrowstyle": "-", "color": color, "lw": 0.8, "shrinkA": 1, "shrinkB": 3, "relpos": (0, 0.5)}
         where = {"xytext": (1.03, 0), "textcoords": "axes fraction", "va": "center", "ha": "left"}
         ax.annotate(words, (x, y), **where, color=color, weight="bold", arrowprops=line, label=_END)
@@ -91,6 +99,10 @@ def name_ends(ax: Axes, ends: Sequence[tuple[float, float, str, str]]) -> None:
         for name, height in zip(names, heights, strict=True):
             name.set_position((1.03, height))
 
+
+# matplotlib's markers as letters, as large as the words beside them
+MARKS = {"o": "●", "s": "■", "^": "▲", "v": "▼", "D": "◆", "X": "✖", "P": "✚", "x": "×", "*": "★"}
+_INDENT = "    "  # as wide as a mark and the space behind it
 
 _END = "_the name of a curve at its end"  # by which such a text is known again
 

@@ -8,7 +8,17 @@ from matplotlib.patheffects import withStroke
 from numpy.typing import ArrayLike
 
 from .._inputs import one_of
-from .figure import LabelledFigure, describe, fitting, legend_columns, new_figure, short_range, styled, wrapped
+from .figure import (
+    LabelledFigure,
+    describe,
+    fitting,
+    legend_columns,
+    new_figure,
+    short_range,
+    short_ranges,
+    styled,
+    wrapped,
+)
 from .labels import free_places
 from .scales import axes_fraction, log_axes, with_zero
 from .style import GREY, INK, reference_lines, role_of, series_styles
@@ -114,8 +124,11 @@ def plot_panels(
     intervals = ", with intervals" if measured else ""
     begin = f"{title + '. ' if title else ''}{what or 'curves'} against {xlabel}{intervals}."
     parts = (f"{name.strip()}: {', '.join(_said(panel, points.get(name, {})))}" for name, panel in panels.items())
+    ranges = short_ranges({name.strip(): {key: v for key, (v, _) in panel.items()} for name, panel in panels.items()})
+    fewer = [f"{title + '. ' if title else ''}Against {xlabel}, {ranges}."] if ranges else []
     where = "; ".join(name.strip() for name in panels)
-    describe(axes.flat[0], fitting(f"{begin} {'; '.join(parts)}.", f"{begin} In {where}: {', '.join(named)}."))
+    texts = [f"{begin} {'; '.join(parts)}.", *fewer, f"{begin} In {where}: {', '.join(named)}."]
+    describe(axes.flat[0], fitting(*texts))
     return figure
 
 
