@@ -55,12 +55,10 @@ def free_places(marks: Mapping[str, ArrayLike], others: ArrayLike, size: ArrayLi
     size, found, taken = np.asarray(size), {}, []
     for name, points in marks.items():
         half = np.array([0.04 * len(name) + 0.04, 0.11])
-        middle, low, high = points.mean(axis=0), points[:, 1].min(), points[:, 1].max()
-        places = [(middle[0] + x, y) for x in (0, -half[0], half[0]) for y in (high + 0.2, low - 0.2)]
-        places += [(middle[0] + side * (half[0] + 0.08), middle[1]) for side in (-1, 1)]
-        # where all of these hide something: a little farther off, but nearer to its own mark than to any other
-        places += [(middle[0] + x, y) for x in (0, -half[0], half[0]) for y in (high + 0.29, low - 0.29)]
-        places = np.array(places)
+        middle, (low, high) = points.mean(axis=0), (points[:, 1].min() - 0.2, points[:, 1].max() + 0.2)
+        aside = half[0] + 0.08
+        places = [(middle[0] + x, y) for x in (0, -half[0], half[0]) for y in (high, low)]
+        places = np.array(places + [(middle[0] + x, middle[1]) for x in (-aside, aside)])
         inside = (np.abs(hidden - places[:, None]) < half).all(axis=2).sum(axis=1)
         upon = sum((np.abs(places - at) < half + other).all(axis=1) for at, other in taken)
         outside = ((places < half) | (places > size - half)).any(axis=1)
@@ -84,7 +82,7 @@ def name_ends(ax: Axes, ends: Sequence[tuple[float, float, str, str, str]]) -> N
     """
     for x, y, name, color, marker in ends:
         width = 16 if len(name) > 30 else max(12, len(name) // 2 + 3)
-        words = textwrap.fill(name, width, break_on_hyphens=False)
+        words = textwrap.fill(name, width, break_on_hyphens=False, break_long_words=False)
         if marker:
             words = f"{MARKS[marker]} " + words.replace("\n", "\n" + _INDENT)
         line = {"arrowstyle": "-", "color": color, "lw": 0.8, "shrinkA": 1, "shrinkB": 3, "relpos": (0, 0.5)}
