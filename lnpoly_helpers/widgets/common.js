@@ -40,6 +40,13 @@ html[theme="dark"] .lnpoly-explorer { color-scheme: dark; }
 .lx-bar :is(select, button) { color: inherit; background: transparent; border: 1px solid var(--lx-soft); border-radius: 5px; padding: .1rem .5rem; min-height: 28px; }
 .lx-bar option { color: var(--lx-ink); background: var(--lx-paper); }
 .lx-bar .lx-restart { margin-left: auto; }
+.lx-group { display: inline-flex; gap: .5rem; }
+@media (pointer: coarse) {
+  .lx-bar :is(label, select, button) { min-height: 40px; }
+  .lx-bar button { padding-inline: .8rem; }
+  .lx-bar input[type=checkbox] { width: 24px; height: 24px; }
+  .lx-bar input[type=range] { height: 40px; }
+}
 .lx-views { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 19rem), 1fr)); gap: .75rem; }
 .lx-view { position: relative; min-width: 0; }
 .lx-view > svg, .lx-view > canvas { display: block; width: 100%; height: auto; user-select: none; -webkit-user-select: none; overflow: hidden; }

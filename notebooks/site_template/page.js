@@ -22,7 +22,8 @@ if (contents) {
     links.forEach((link, j) => j === k ? link.setAttribute("aria-current", "true") : link.removeAttribute("aria-current"));
     place.textContent = k < 0 ? "" : links[k].textContent;
   };
-  const watch = new IntersectionObserver(look, {rootMargin: "0px 0px -66%"});
+  // all that is above the line counts as seen, else a heading that a jump carries past the screen would tell nobody
+  const watch = new IntersectionObserver(look, {rootMargin: "10000000px 0px -66%"});
   headings.forEach(heading => watch.observe(heading));
   look();
   const wide = matchMedia("(min-width: 68rem)");
@@ -69,14 +70,17 @@ all(".predict").forEach((frame, k) => {
   answer.before(form);
 });
 
-// --- what scrolls sideways can be reached by keyboard ---------------------------------------------------------------
+// --- what scrolls sideways can be reached by keyboard, and shows that it goes on ------------------------------------
 
 const scrolls = all(".scroll, pre, p:has(> math[display=block])");
+const fade = one => one.classList.toggle("more", one.scrollLeft + one.clientWidth < one.scrollWidth - 1);
 const reach = () => scrolls.forEach(one => {
   if (one.scrollWidth > one.clientWidth + 1) one.tabIndex = 0; else one.removeAttribute("tabindex");
+  fade(one);
 });
 addEventListener("resize", reach);
 document.addEventListener("toggle", reach, true);
+scrolls.forEach(one => one.addEventListener("scroll", () => fade(one), {passive: true}));
 reach();
 
 // --- search --------------------------------------------------------------------------------------------------------
