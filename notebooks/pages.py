@@ -43,7 +43,8 @@ SHORT = 12  # signs of a formula that no narrow column needs to break
 RELATION = re.compile(r"=|\\(?:left|right)arrow|\\approx")
 # what no line should tear apart: GPT-2, 1e-9, 13 %, θ/π, ε = 0; the last also where its letter is set apart
 EQUAL = r" [=<>] [-−]?\d[\d.,]*(?<![.,])"
-WHOLE = re.compile(rf"[A-Za-z]\w*-\d\w*|\d[\d.]*e[-+]?\d+|\d[\d.,]* [%°]|(?<![\w/])\w/\w(?![\w/])|(?<!\w)\w{EQUAL}")
+WORDS = r"[A-Za-z]\w*-\d\w*|\d[\d.]*e[-+]?\d+|\d[\d.,]* [%°]|(?<![\w/])\w/\w(?![\w/])"
+WHOLE = re.compile(rf"{WORDS}|(?<!\w)[\d/√|‖]*\w{EQUAL}")
 DEFINES = re.compile(r"^(?:def|class) (\w+)", re.MULTILINE)
 
 
@@ -80,6 +81,7 @@ def write_site(paths, ran, site, repository, ref):
     def write(page, body, name="page.html.j2", **about):
         html = template(name).render(common, here=page, body=body, **about)
         (site / page).write_text(html, encoding="utf-8")
+        return html
 
     def make(k, nb, result):
         source, page = sources[k]
@@ -144,7 +146,7 @@ def write_site(paths, ran, site, repository, ref):
             sections=one["sections"],
         )
     explorers = [made[k][3] for k in range(len(sources))]
-    write(
+    home = write(
         "index.html",
         embed.live(next((found[0] for found in explorers if found), "")),
         "index.html.j2",
@@ -156,6 +158,8 @@ def write_site(paths, ran, site, repository, ref):
         home=True,
         cards=cards,
     )
+    found = pieces(BeautifulSoup(home, "html.parser").main)
+    index += [["index.html", anchor, "Notebooks", heading, text] for anchor, heading, text in found]
     words = json.dumps(index, ensure_ascii=False, separators=(",", ":"))
     (site / "search.js").write_text(f"window.searchIndex = {words};\n", encoding="utf-8")
 

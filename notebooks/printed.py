@@ -13,6 +13,7 @@ GAP = re.compile(r"\S {2,}\S")
 GOES_ON = re.compile(r"([=:±×(,]|\b(to|of|at))$")
 ENDS = ",:;"  # signs behind a word that go with it
 LONGEST, SHORT = 40, 20  # cell, and header
+PATH = re.compile(r"\w+(?:\.\w+){2,}")  # of a module: a line may break behind its dots
 PREPOSITION = "at|by|for|from|of|on|to"
 # a word of a line: what stands in brackets is one, and so is a share as in 3 of 4
 WORD = re.compile(r"(?:[\d.,]+ of [\d.,]+|(?:\[[^\[\]]*(?:\[[^\[\]]*\][^\[\]]*)*\]|\([^()]*\)|\S)+)")
@@ -204,7 +205,8 @@ def _table(rows, kind=None):
             name, longest = ("few", LONGEST) if " " in cell else ("name", SHORT)
             named = k == 0 and not head and len(cell) <= longest
             kind = ' class="number"' if right[k] else f' class="{name}"' if named else ""
-            made += f"<{tag}{scope}{kind}>{escape(re.sub(' +', ' ', cell))}</{tag}>"
+            words = PATH.sub(lambda name: re.sub(r"(?<=[._])", "<wbr>", name[0]), escape(re.sub(" +", " ", cell)))
+            made += f"<{tag}{scope}{kind}>{words}</{tag}>"
         return f"<tr>{made}</tr>"
 
     head = f"<thead>{line(rows[0], head=True)}</thead>" if headed else ""
