@@ -110,13 +110,12 @@ def _right_of(tail, tip):
 
 
 def _label(ax, words, at, towards, color, ha=""):
-    """Words beside a point, on the side of it that a direction points to."""
+    """Words beside a point of a line, on the side of it that a direction, at right angles to it, points to."""
     ha = ha or ("left" if towards[0] > 0.3 else "right" if towards[0] < -0.3 else "center")
     va = "bottom" if towards[1] > 0.3 else "top" if towards[1] < -0.3 else "center"
-    halo = [withStroke(linewidth=3, foreground="white")]
-    ax.annotate(
-        words, tuple(at), tuple(6 * towards), textcoords="offset points", ha=ha, va=va, color=color, path_effects=halo
-    )
+    away = 6 + (2.8 * len(words) * abs(towards[0]) if ha == "center" else 0)  # a sloping line would meet their end
+    where = {"xytext": tuple(away * towards), "textcoords": "offset points", "ha": ha, "va": va}
+    ax.annotate(words, tuple(at), **where, color=color, path_effects=[withStroke(linewidth=3, foreground="white")])
 
 
 @styled

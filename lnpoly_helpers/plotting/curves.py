@@ -71,8 +71,10 @@ def plot_lines(
     ax.set(xlabel=xlabel, ylabel=ylabel)
     log_axes(ax, log)
     with_zero(ax)
-    colors = dict(zip(series, [color for color, _, _ in styles] + [GREY] * len(grey), strict=True))
-    ends = [(places[name][len(v) - 1], v[-1], name, colors[name]) for name, v in series.items()]
+    looks = [(color, marker) for color, marker, _ in styles] + [(GREY, "")] * len(grey)
+    ends = [
+        (places[name][len(v) - 1], v[-1], name, *look) for (name, v), look in zip(series.items(), looks, strict=True)
+    ]
     name_ends(ax, ends)
     entitle(ax, title)
     words = "; ".join(f"{name} {_course(v)}" for name, v in series.items())
@@ -159,14 +161,14 @@ def plot_spread(
         mean, (low, high) = np.mean(curves, axis=0), np.quantile(curves, [0.05, 0.95], axis=0, method="nearest")
         ax.fill_between(x, low, high, color=color, alpha=0.2, linewidth=0)
         ax.plot(x, mean, color=color, ls=line, lw=2)
-        ends.append((x[-1], mean[-1], name, color))
+        ends.append((x[-1], mean[-1], name, color, ""))
         said = (f"{short(mean[k])} (nine in ten from {short(low[k])} to {short(high[k])})" for k in (0, -1))
         words.append(f"{name}: {' at the left end, '.join(said)} at the right")
         means.append(f"{name} from {short(mean[0])} to {short(mean[-1])}")
     for name, values in (references or {}).items():
         values = np.asarray(values)
         ax.plot(x, values, color=GREY, lw=1.1, ls=grey[name], zorder=1)
-        ends.append((x[-1], values[-1], name, GREY))
+        ends.append((x[-1], values[-1], name, GREY, ""))
         for said in (words, means):
             said.append(f"{name} from {short(values[0])} to {short(values[-1])}")
     log_axes(ax, log)
@@ -244,8 +246,8 @@ def plot_path(
     ax.set_yticks([tick for tick in ax.get_yticks() if 0 <= tick <= 1.1 * top])
     ax.spines["left"].set_bounds(0, 1.1 * top)
     ax.set_xlabel("degrees along the path; tick: a boundary crossed")
-    colors = (color for color, _, _ in styles)
-    name_ends(ax, [(degrees[-1], v[-1], name, color) for (name, v), color in zip(curves.items(), colors, strict=True)])
+    ends = [(degrees[-1], v[-1], name, look[0], "") for (name, v), look in zip(curves.items(), styles, strict=True)]
+    name_ends(ax, ends)
     entitle(ax, title)
     here = "" if at is None else f" At {at:.0f} degrees {passed.sum()} of them are crossed."
     ends = "; ".join(f"{name} ends at {values[-1]:.3g}" for name, values in curves.items())

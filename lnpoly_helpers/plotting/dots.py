@@ -9,7 +9,18 @@ from matplotlib.ticker import MaxNLocator
 from numpy.typing import ArrayLike
 
 from .._inputs import one_of
-from .figure import LabelledFigure, describe, fitting, legend_columns, new_figure, short, short_range, styled, wrapped
+from .figure import (
+    LabelledFigure,
+    describe,
+    fitting,
+    legend_columns,
+    new_figure,
+    short,
+    short_range,
+    short_ranges,
+    styled,
+    wrapped,
+)
 from .style import GREY, INK, PALE, at_most, series_styles
 
 # filled, hollow, crossed: told apart in print without colour
@@ -102,6 +113,7 @@ def plot_dots(
         ax.set_axis_off()
     _top(figure, series, looks, title)
     parts = "; ".join(f"{name}: {', '.join(_said(panel, series, lines.get(name)))}" for name, panel in panels.items())
+    ranges = short_ranges({name: _values(panel, series) for name, panel in panels.items()})
     begin = f"{title}. " if title else ""
     filled = [row for row in rows if row not in headings]
     describe(
@@ -109,6 +121,7 @@ def plot_dots(
         fitting(
             f"{begin}Dot plot of {len(filled)} rows ({', '.join(filled)}). {parts}.",
             f"{begin}Dot plot of {len(filled)} rows. {parts}.",
+            *([f"{begin}Dot plot of {len(filled)} rows. {ranges}."] if ranges else []),
             f"{begin}Dot plot of {len(filled)} rows ({', '.join(filled)}), in panels: {', '.join(panels)}.",
             f"{begin}Dot plot of {len(filled)} rows, in panels: {', '.join(panels)}.",
         ),
@@ -161,12 +174,16 @@ def _top(figure, series, looks, title):
     figure.legend(handles=handles, loc="outside upper left", ncols=legend_columns(series, width), **above)
 
 
+def _values(panel, series):
+    """{series: its values}, of those that a panel shows."""
+    found = {key: [row[key][0] for row in panel.values() if key in row] for key in series}
+    return {key: values for key, values in found.items() if values}
+
+
 def _said(panel, series, line):
     """What a panel shows, series by series, in words."""
-    for key in series:
-        values = [row[key][0] for row in panel.values() if key in row]
-        if values:
-            yield f"{key} {short_range(values)}"
+    for key, values in _values(panel, series).items():
+        yield f"{key} {short_range(values)}"
     if line:
         label, where = line
         yield f"{label} {short_range(list(where.values())) if isinstance(where, Mapping) else short(where)}"

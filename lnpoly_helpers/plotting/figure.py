@@ -7,7 +7,7 @@ import io
 import itertools
 import re
 import textwrap
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, ParamSpec, TypeVar
 
@@ -275,20 +275,35 @@ def wrapped(title: str, width: float) -> str:
     return textwrap.fill(title, int(width / 0.1), break_on_hyphens=False)
 
 
-def short(number: float) -> str:
+def short(number: float, digits: int = 3) -> str:
     """A number as readers like it: three digits, or all before the point with commas.
 
     >>> short(0.12345), short(12345.6)
     ('0.123', '12,346')
     """
-    return f"{number:,.0f}" if abs(number) >= 1000 else f"{number:.3g}"
+    return f"{number:,.0f}" if abs(number) >= 1000 else f"{number:.{digits}g}"
 
 
-def short_range(values: ArrayLike) -> str:
+def short_range(values: ArrayLike, digits: int = 3) -> str:
     """The least and the largest of the values, or the one that they all are.
 
     >>> short_range([3, 1, 2]), short_range([2, 2])
     ('1 to 3', '2')
     """
-    low, high = short(np.min(values)), short(np.max(values))
+    low, high = short(np.min(values), digits), short(np.max(values), digits)
     return low if low == high else f"{low} to {high}"
+
+
+def short_ranges(panels: Mapping[str, Mapping[str, ArrayLike]]) -> str:
+    """The ranges of all series of some panels, {panel: {series: values}}, in as few words as tell them.
+
+    The series are named once, so there are no such words, "", for panels that do not all have the same ones.
+
+    >>> short_ranges({"on": {"trained": [0.123, 0.5], "matched": [1]}, "off": {"trained": [0, 2], "matched": [3]}})
+    'trained and matched: on 0.12 to 0.5 and 1; off 0 to 2 and 3'
+    """
+    series = {tuple(panel) for panel in panels.values()}
+    if len(series) != 1:
+        return ""
+    found = {name: " and ".join(short_range(v, 2) for v in panel.values()) for name, panel in panels.items()}
+    return f"{' and '.join(*series)}: {'; '.join(f'{name} {ranges}' for name, ranges in found.items())}"

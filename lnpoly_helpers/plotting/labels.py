@@ -68,17 +68,23 @@ def free_places(marks: Mapping[str, ArrayLike], others: ArrayLike, size: ArrayLi
     return found
 
 
-def name_ends(ax: Axes, ends: Sequence[tuple[float, float, str, str]]) -> None:
-    """The name of each curve at the right of the axes, (x and y of its end, name, colour), with a thin line to it.
+def name_ends(ax: Axes, ends: Sequence[tuple[float, float, str, str, str]]) -> None:
+    """The name of each curve at the right of the axes, with a thin line to the curve's end.
+
+    An end is (x, y, name, colour, marker). The name begins with the marker, if there is one: where curves end in one
+    place, the line to it does not tell whose name it is, and a colour does not for everyone.
 
     >>> from lnpoly_helpers.plotting import new_figure
     >>> figure, ax = new_figure()
-    >>> name_ends(ax, [(1.0, 0.5, "a", "black"), (1.0, 0.5, "b", "black")])
+    >>> name_ends(ax, [(1.0, 0.5, "a", "black", "s"), (1.0, 0.5, "b", "black", "")])
     >>> [text.get_text() for text in ax.texts]
-    ['a', 'b']
+    ['■ a', 'b']
     """
-    for x, y, name, color in ends:
-        words = textwrap.fill(name, 16 if len(name) > 30 else max(12, len(name) // 2 + 3), break_on_hyphens=False)
+    for x, y, name, color, marker in ends:
+        width = 16 if len(name) > 30 else max(12, len(name) // 2 + 3)
+        words = textwrap.fill(name, width, break_on_hyphens=False, break_long_words=False)
+        if marker:
+            words = f"{MARKS[marker]} " + words.replace("\n", "\n" + _INDENT)
         line = {"arrowstyle": "-", "color": color, "lw": 0.8, "shrinkA": 1, "shrinkB": 3, "relpos": (0, 0.5)}
         where = {"xytext": (1.03, 0), "textcoords": "axes fraction", "va": "center", "ha": "left"}
         ax.annotate(words, (x, y), **where, color=color, weight="bold", arrowprops=line, label=_END)
@@ -91,6 +97,10 @@ def name_ends(ax: Axes, ends: Sequence[tuple[float, float, str, str]]) -> None:
         for name, height in zip(names, heights, strict=True):
             name.set_position((1.03, height))
 
+
+# matplotlib's markers as letters, as large as the words beside them
+MARKS = {"o": "●", "s": "■", "^": "▲", "v": "▼", "D": "◆", "X": "✖", "P": "✚", "x": "×", "*": "★"}
+_INDENT = "    "  # as wide as a mark and the space behind it
 
 _END = "_the name of a curve at its end"  # by which such a text is known again
 

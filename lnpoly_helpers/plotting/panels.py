@@ -5,10 +5,21 @@ from typing import Literal
 
 import numpy as np
 from matplotlib.patheffects import withStroke
+from matplotlib.ticker import MaxNLocator
 from numpy.typing import ArrayLike
 
 from .._inputs import one_of
-from .figure import LabelledFigure, describe, fitting, legend_columns, new_figure, short_range, styled, wrapped
+from .figure import (
+    LabelledFigure,
+    describe,
+    fitting,
+    legend_columns,
+    new_figure,
+    short_range,
+    short_ranges,
+    styled,
+    wrapped,
+)
 from .labels import free_places
 from .scales import axes_fraction, log_axes, with_zero
 from .style import GREY, INK, reference_lines, role_of, series_styles
@@ -44,8 +55,9 @@ def plot_panels(
     log : bool, "x" or "y"
         Logarithmic axes: both, or the one named. Few values of x are ticks by themselves.
     points : dict, optional
-        Panel's title: {name: (x, y)}, single points with their names beside them; or (x, {curve's name: y}), one for
-        each of those curves, in its colour and with its marker.
+        Panel's title: {name: (x, y)}, single points: of what has a look of its own, such as a network, named in the
+        legend, of others with their names beside them; or (x, {curve's name: y}), one for each of those curves, in its
+        colour and with its marker, and the name beside them.
 
     Returns
     -------
@@ -82,7 +94,7 @@ def plot_panels(
         for ax in axes[:, 1:].flat:
             ax.tick_params(labelleft=False)
     x = np.asarray(x, dtype=float)
-    named = {}
+    named, single = {}, {}
     for ax, (name, curves), label in zip(axes.flat, panels.items(), labels, strict=False):  # a row may be left unfilled
         for key, (values, half) in curves.items():
             at = x[: np.size(values)]
@@ -94,28 +106,34 @@ def plot_panels(
             at = at * np.exp(0.4 * aside) if log in (True, "x") else at + aside * np.diff(x).min(initial=1.0)
             style = {"color": color, "marker": marker, "ls": line, "lw": 1.1, "ms": 4, "elinewidth": 1.2}
             named[key] = ax.errorbar(at, values, half, label=key, **style)
-        _draw_points(ax, points.get(name, {}), styles)
+        single |= _draw_points(ax, points.get(name, {}), styles)
         ax.set_title(wrapped(name.strip(), width - 0.5), fontsize=10)
         ax.set_ylabel(label)
+        if np.array_equal(x, np.round(x)):  # no layer 2.5
+            ax.xaxis.set_major_locator(MaxNLocator("auto", steps=[1, 2, 5, 10], integer=True))
         log_axes(ax, log, x, width - 0.7)
         ax.margins(y=0.15 if points else 0.05)  # room for the points' names
     for ax, name in zip(axes.flat, panels, strict=False):  # once all limits are known
         with_zero(ax)
-        if points.get(name):
-            _name_points(ax, points[name], np.array([width - 0.6, 1.45]))
+        beside = {key: point for key, point in points.get(name, {}).items() if not _has_a_look(key, point[1])}
+        if beside:
+            _name_points(ax, beside, np.array([width - 0.6, 1.45]))
     for ax in axes.flat[len(panels) :]:
         ax.set_axis_off()
     for ax in axes.flat[max(len(panels) - ncols, 0) : len(panels)]:  # the lowest of each column
         ax.set_xlabel(xlabel)
     figure.suptitle(wrapped(title, ncols * width), x=0.01, ha="left", fontsize=11, weight="bold")
-    columns = legend_columns(named, ncols * width)
-    figure.legend(handles=list(named.values()), loc="outside lower center", ncols=columns)
+    columns = legend_columns(named | single, ncols * width)
+    figure.legend(handles=[*named.values(), *single.values()], loc="outside lower center", ncols=columns)
     what = " and ".join(dict.fromkeys(filter(None, labels)))
     intervals = ", with intervals" if measured else ""
     begin = f"{title + '. ' if title else ''}{what or 'curves'} against {xlabel}{intervals}."
     parts = (f"{name.strip()}: {', '.join(_said(panel, points.get(name, {})))}" for name, panel in panels.items())
+    ranges = short_ranges({name.strip(): {key: v for key, (v, _) in panel.items()} for name, panel in panels.items()})
+    fewer = [f"{title + '. ' if title else ''}Against {xlabel}, {ranges}."] if ranges else []
     where = "; ".join(name.strip() for name in panels)
-    describe(axes.flat[0], fitting(f"{begin} {'; '.join(parts)}.", f"{begin} In {where}: {', '.join(named)}."))
+    texts = [f"{begin} {'; '.join(parts)}.", *fewer, f"{begin} In {where}: {', '.join(named)}."]
+    describe(axes.flat[0], fitting(*texts))
     return figure
 
 
@@ -147,13 +165,26 @@ def _kinds(panels):
 
 
 def _draw_points(ax, points, styles):
-    """Single points, in the styles of the curves that they belong to, of their own role, or as dark diamonds."""
+    """Single points, in the styles of the curves that they belong to, of their own role, or as dark diamonds.
+
+    Returned are those that a legend can name: {name: what was drawn}.
+    """
+    found = {}
     for name, (at, y) in points.items():
         role = role_of(name)
         own = (role.light, role.marker, "") if role else (INK, "D", "")
         for key, height in _heights(y).items():
             color, marker, _ = styles[one_of(key, list(styles), "points")] if key else own
-            ax.plot(at, height, ls="", marker=marker, color=color, ms=6.5, mec=INK, mew=1.2, zorder=4)
+            style = {"ls": "", "marker": marker, "color": color, "ms": 6.5, "mec": INK, "mew": 1.2, "zorder": 4}
+            (drawn,) = ax.plot(at, height, label=name, **style)
+            if _has_a_look(name, y):
+                found[name] = drawn
+    return found
+
+
+def _has_a_look(name, y):
+    """Whether a single point is drawn as nothing else in the figure is, so that a legend can name it."""
+    return role_of(name) is not None and not isinstance(y, Mapping)
 
 
 def _name_points(ax, points, inches):

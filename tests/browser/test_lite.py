@@ -104,6 +104,7 @@ def run_all(browser, site, origin, name):
         page.goto(origin + link.removeprefix(PUBLISHED))
         page.locator(".jp-CodeCell").first.wait_for()
         start = time.perf_counter()
+        page.locator("[data-status=idle]").first.wait_for()  # sooner, a slow machine asks which kernel to take
         page.get_by_role("menuitem", name="Run", exact=True).click()
         page.get_by_role("menuitem", name="Run All Cells", exact=True).click()
         page.locator(".jp-OutputArea-output img").first.wait_for()

@@ -106,7 +106,7 @@ class Class:
         ]
         home = dict.fromkeys(("HOME", "HF_HOME"), str(self.folder)) | {"TMPDIR": str(self.tmp)}
         env = os.environ | home | {"PYTHONPATH": str(self.clone), "PYTHONDONTWRITEBYTECODE": "1"}
-        command = [*command, *options, "--cell-seconds", "8", "--gigabytes", "2", "--jobs", "2"]
+        command = [*command, *options, "--cell-seconds", "8", "--gigabytes", "2", "--jobs", "4"]
         return subprocess.run(command, capture_output=True, text=True, cwd=self.folder, env=env, timeout=900)
 
     def rows(self):
@@ -221,13 +221,20 @@ for process in filter(str.isdigit, os.listdir("/proc")):
 """
 # each of these would hurt the machine that runs the tests, if it came to run outside the walls
 INSIDE = "if open('/proc/1/comm').read().strip() != 'bwrap':\n    raise RuntimeError('GOT out of the walls')\n"
+# in the order of names these come first, so that others are graded while nothing happens in theirs
 STALL = {
-    "normalize": FORKS.strip(),
-    "shared_point": "import os, signal\nos.kill(os.getpid(), signal.SIGSTOP)",
-    "fold": "import os\nos.path.exists('/tmp/pipe') or os.mkfifo('/tmp/pipe')\nopen('/tmp/pipe')",
-    "crossings": HOARD.strip(),
-    "faces": "import contextlib, os\nwith contextlib.suppress(OSError):\n    os.kill(-1, 9)",
-    "rays": STOP.strip(),
+    "0-forks": {
+        "normalize": FORKS.strip(),
+        "faces": "import contextlib, os\nwith contextlib.suppress(OSError):\n    os.kill(-1, 9)",
+    },
+    "0-stops": {
+        "shared_point": "import os, signal\nos.kill(os.getpid(), signal.SIGSTOP)",
+        "rays": STOP.strip(),
+    },
+    "0-waits": {
+        "fold": "import os\nos.path.exists('/tmp/pipe') or os.mkfifo('/tmp/pipe')\nopen('/tmp/pipe')",
+        "crossings": HOARD.strip(),
+    },
 }
 
 
@@ -237,9 +244,10 @@ def hostile(about):
     def told(attack):
         return "\n".join(f"{name} = {value!r}" for name, value in about.items()) + attack.rstrip()
 
-    stalls = solved()
-    for task, attack in STALL.items():
-        in_function(task, INSIDE + attack, stalls)
+    stallers = {name: solved() for name in STALL}
+    for name, attacks in STALL.items():
+        for task, attack in attacks.items():
+            in_function(task, INSIDE + attack, stallers[name])
     forges = with_answer("fold", told(FORGE).strip() + "\ndef my_fold(*args):\n    pass", handed_out())
     tells = handed_out()
     given = {
@@ -259,8 +267,8 @@ def hostile(about):
         "explorer": in_function("normalize", told(EXPLORER)),
         "survivor": in_function("region", told(SURVIVE)),
         "forger": forges,
-        "staller": stalls,
         "teller": tells,
+        **stallers,
     }
 
 
@@ -362,10 +370,11 @@ def test_hostile_ones_get_nothing_and_tell_nothing(batch):
         "explorer": "90", "survivor": "90", "teller": "0"
     }  # fmt: skip
     assert rows["forger"]["total"] == "0"
-    staller = rows["staller"]
-    kept = {task: staller[task] for task in FUNCTIONS if staller[task] != "0"}
-    assert kept == {"region": "12", "faces": "12", "rays": "14"} and staller["status"] == "stopped", staller["notes"]
-    assert "GB of memory" in staller["notes"]  # and stopping everybody in the room, or killing them, stalls nobody
+    # stopping everybody else in the room, or killing them, stalls nobody
+    stalled = {"0-forks": ["normalize"], "0-stops": ["shared_point"], "0-waits": ["fold", "crossings"]}
+    for name, tasks in stalled.items():
+        assert [task for task in FUNCTIONS if rows[name][task] == "0"] == tasks, rows[name]["notes"]
+    assert {name: rows[name]["status"] for name in ("0-stops", "0-waits")} == {"0-stops": "stopped", "0-waits": "stopped"}
 
 
 def test_hidden_inputs_do_not_reach_the_notes(batch):
@@ -470,6 +479,14 @@ for folder in ("/tmp", "/dev/shm", "/", "/dev", "/dev/mqueue", "/run", "/var/tmp
     written = dict(line.split() for line in run_in_a_room([tmp_path], fill).splitlines())
     assert {folder for folder, size in written.items() if size != "0"} == {"/tmp", "/dev/shm"}
     assert max(int(size) for size in written.values()) <= 256
+
+
+def test_memory_of_all_processes_of_a_room_together_has_a_limit():
+    """However slowly a busy machine hands it out: nothing else ends this."""
+    process = sandbox.StudentProcess(sandbox.Room(sandbox.walls([]), gigabytes=1))
+    with pytest.raises(sandbox.Stopped, match="it took more than 1 GB of memory"):
+        process.ask({"run": [INSIDE + HOARD.replace("900", "300")]}, 300)
+    assert not process.running
 
 
 def test_rooms_end_when_their_grader_is_killed():

@@ -8,6 +8,8 @@ from matplotlib.markers import MarkerStyle
 from matplotlib.text import Text
 from mpl_toolkits.mplot3d import proj3d
 
+from lnpoly_helpers.plotting.labels import MARKS
+
 
 def color_of(artist):
     """The one colour of a line, text, patch or collection as ``"#RRGGBB"``: of its face, where it has one."""
@@ -23,13 +25,19 @@ def hexes(colors):
 
 def texts(ax):
     """Text: place, for every text in the axes that says something; arrows are annotations without any."""
-    return {text.get_text(): place(text) for text in ax.texts if text.get_text()}
+    return {said(text): place(text) for text in ax.texts if text.get_text()}
 
 
 def text(ax, words):
     """The one text that says this."""
-    (found,) = [text for text in ax.texts if text.get_text() == words]
+    (found,) = [text for text in ax.texts if said(text) == words]
     return found
+
+
+def said(text):
+    """The words of a text, without the mark that the name of a curve begins with."""
+    words = text.get_text()
+    return words[2:] if words[:1] in MARKS.values() else words
 
 
 def place(text):

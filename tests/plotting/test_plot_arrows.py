@@ -80,6 +80,19 @@ def test_no_text_is_cut_or_lies_upon_another(rng, lengths, cosine):
     assert cut(figure) == [] and colliding(figure) == [] and len(boxes(figure)) == 5
 
 
+@pytest.mark.parametrize("lengths", [(1.06, 0.49), (15.2, 10.3), (1, 2)])
+@pytest.mark.parametrize("cosine", [-0.99, -0.956, -0.88, -0.6, 0.3, 0.9])
+def test_no_arrow_runs_through_a_name(rng, lengths, cosine):
+    parts = dict(zip(["tangent part", "rest"], two(rng, lengths, cosine), strict=True))
+    figure, axes = new_figure(5.3, 4.0, nrows=2, sharex=True, sharey=True)
+    plot_arrows(parts, ax=axes[0])
+    plot_arrows(parts, ax=axes[1])
+    words = boxes(figure)
+    for tail, tip, *_ in arrows(axes[0]):
+        along = axes[0].transData.transform(np.linspace(tail, tip, 200))
+        assert not [name for name, box in words if any(box.contains(*point) for point in along)]
+
+
 def test_panels_that_share_their_axes_have_one_scale(rng):
     figure, axes = new_figure(6.4, 2.6, ncols=2, sharex=True, sharey=True)
     for ax, size in zip(axes, (1, 2), strict=True):

@@ -7,6 +7,7 @@ from artists import colliding, color_of, cut, pairs, place, text, texts
 from matplotlib.text import Text
 
 from lnpoly_helpers.plotting import new_figure, plot_lines, plot_path, plot_spread
+from lnpoly_helpers.plotting.labels import MARKS
 from lnpoly_helpers.plotting.style import GREY, INK, ROLES, SERIES
 
 X = [1, 2, 4, 8]
@@ -28,6 +29,7 @@ def test_lines_show_every_value_in_a_style_of_their_own(log):
         np.testing.assert_array_equal(line.get_xydata(), np.c_[X[: len(values)], values])
         assert (color_of(line), line.get_marker(), line.get_linestyle()) == style
         assert line.get_label() == name and color_of(text(ax, name)) == style[0]
+        assert text(ax, name).get_text() == f"{MARKS[style[1]]} {name}"
         assert tuple(place(text(ax, name))) == (X[len(values) - 1], values[-1])  # its line leads there
     assert (ax.get_xscale() == "log") == (log in ("x", True)) and (ax.get_yscale() == "log") == (log in ("y", True))
     assert (ax.get_xlabel(), ax.get_ylabel(), ax.get_title(loc="left")) == ("width", "count", "Counts")

@@ -127,6 +127,10 @@ def test_its_words_tell_every_range_and_less_where_that_is_too_much():
     assert plot_dots(panels, lines={"share": ("law", {"a": 1, "b": 2})}).alt == (
         "Dot plot of 2 rows (a, b). share: network 0.25 to 0.5, null 0.75, law 1 to 2."
     )
+    long = {f"a quantity with a long name, {k}": panels["share"] for k in range(7)}
+    assert plot_dots({name: {"a": {"network": (1 / 3, 0.1), "null": (2, 1)}} for name in long}).alt == (
+        "Dot plot of 1 rows. network and null: " + "; ".join(f"{name} 0.33 and 2" for name in long) + "."
+    )
     assert plot_dots(quantities(12), title="T").alt == (
         "T. Dot plot of 4 rows (nano-ln-relu (9 seeds), nano-none-relu, GPT-2's shape, layer 6, smollm2), in panels: "
         + ", ".join(f"quantity {k}" for k in range(12))

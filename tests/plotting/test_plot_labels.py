@@ -2,10 +2,12 @@
 
 import numpy as np
 import pytest
+from matplotlib.font_manager import FontProperties, findfont, get_font
 
 from lnpoly_helpers.plotting import new_figure
-from lnpoly_helpers.plotting.labels import free_places, moved_apart
+from lnpoly_helpers.plotting.labels import MARKS, free_places, moved_apart, name_ends
 from lnpoly_helpers.plotting.scales import axes_fraction, log_axes
+from lnpoly_helpers.plotting.style import ROLES
 
 
 def test_labels_move_apart_keep_their_order_and_stay_where_they_can(rng):
@@ -39,6 +41,26 @@ def test_a_name_stays_in_the_axes_and_off_other_names_and_marks():
     assert across > 0.8 or up > 0.2
     for place, points in zip(places, pair.values(), strict=True):
         assert np.abs(place - points).max() < 0.9  # still beside it
+
+
+def test_names_of_curves_that_end_in_one_place_begin_with_their_marks():
+    _, ax = new_figure()
+    ends = [(1.0, 0.5, f"a rather long name, {k}", "black", marker) for k, marker in enumerate("os^")]
+    name_ends(ax, [*ends, (1.0, 0.5, "a law", "grey", "")])
+    said = [text.get_text() for text in ax.texts]
+    assert [words[0] for words in said] == ["●", "■", "▲", "a"]
+    for words, (_, _, name, _, _) in zip(said, ends, strict=False):
+        first, *others = words[2:].split("\n")
+        assert others and all(line[:4].isspace() for line in others)  # below the name, not below its mark
+        assert " ".join([first, *map(str.strip, others)]) == name
+    name_ends(ax, [(1.0, 0.5, "silu (a-name-without-a-gap)", "black", "o")])
+    assert ax.texts[-1].get_text().split() == ["●", "silu", "(a-name-without-a-gap)"]  # no word is torn
+
+
+def test_every_marker_of_a_curve_has_a_mark_that_the_font_has():
+    assert {role.marker for role in ROLES.values()} - {""} <= set(MARKS)
+    letters = get_font(findfont(FontProperties(weight="bold"))).get_charmap()
+    assert all(ord(mark) in letters for mark in MARKS.values()) and len({*MARKS.values()}) == len(MARKS)
 
 
 def test_places_are_fractions_of_the_axes_and_back(rng):

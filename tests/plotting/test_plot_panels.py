@@ -85,6 +85,18 @@ def test_panels_may_have_each_their_scale_and_label():
     assert figure.alt.startswith("share and lead against layer")
 
 
+def test_whole_numbers_have_no_ticks_between_them():
+    for n in (3, 12, 30):
+        figure = plot_panels(
+            range(n), {k: {"law": (range(n), None)} for k in "ab"}, xlabel="layer", ylabel="y", ncols=2
+        )
+        figure.draw_without_rendering()
+        ticks = figure.axes[0].get_xticks()
+        assert (ticks == np.round(ticks)).all() and len(ticks) > 2
+    figure = plot_panels([0, 0.5, 1], {"a": {"law": ([1, 2, 3], None)}}, xlabel="depth", ylabel="y")
+    assert 0.2 in figure.axes[0].get_xticks().round(9)
+
+
 def test_few_values_of_a_logarithmic_x_are_its_ticks():
     widths = [64, 128, 256, 512, 768]
     curves = {"trained": (np.arange(5.0), np.ones(5))}
@@ -111,6 +123,10 @@ def over_widths(**more):
     return plot_panels([64, 128, 256, 512, 768], curves, **axes, points=POINTS, **more)
 
 
+def legend_names(figure):
+    return [text.get_text() for text in figure.legends[0].get_texts()]
+
+
 def test_single_points_stand_at_their_own_x_in_their_curves_style():
     figure = over_widths(title="Widths")
     for ax, points in zip(figure.axes, POINTS.values(), strict=True):
@@ -122,17 +138,20 @@ def test_single_points_stand_at_their_own_x_in_their_curves_style():
             style = {"": OWN.get(name, (INK, "D"))} | {key: (role.light, role.marker) for key, role in roles.items()}
             expected += [((x, height), *style[key]) for key, height in belongs.items()]
         assert [(tuple(line.get_xydata()[0]), color_of(line), line.get_marker()) for line in found] == expected
-    assert [text.get_text() for text in figure.legends[0].get_texts()] == ["law", "trained", "matched"]
+    handles = dict(zip(legend_names(figure), figure.legends[0].legend_handles, strict=True))
+    assert list(handles) == ["law", "trained", "matched", "MiniLM", "SmolLM2"]  # once, however many panels have them
+    assert {name: (color_of(handles[name]), handles[name].get_marker()) for name in OWN} == OWN
     assert figure.alt == (
         "Widths. curves against width d, with intervals. share: law 0.3, trained 0.2 to 0.5, MiniLM 0.27 to 0.31, "
         "SmolLM2 0.3 to 0.34; κ: trained 1 to 4, matched 1 to 3.5, MiniLM 2.2, SmolLM2 2.3, somebody's 1.1."
     )
 
 
-def test_their_names_stand_beside_them_and_hide_nothing():
+def test_names_that_no_look_tells_stand_beside_their_points_and_hide_nothing():
     figure = over_widths()
     assert colliding(figure) == [] and cut(figure) == []
     for ax, points in zip(figure.axes, POINTS.values(), strict=True):
+        points = {name: (x, y) for name, (x, y) in points.items() if isinstance(y, dict) or name not in OWN}
         assert {name: at[0] for name, at in texts(ax).items()} == {name: x for name, (x, _) in points.items()}
         for name, (x, y) in points.items():
             heights = list(y.values()) if isinstance(y, dict) else [y]
