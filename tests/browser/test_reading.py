@@ -52,8 +52,8 @@ SMALL = """([touched, least]) => [...document.querySelectorAll(touched)]
   .map(one => `${one.tagName} ${one.textContent}`)"""
 
 
-BAD = """<div class="scroll" style="overflow: auto"><table><tbody><tr><td style="min-width: 400px">a</td></tr></tbody></table>
-</div><p>A <math><mtext style="padding: 0 300px">x</mtext></math></p><main><button>b</button></main>"""
+BAD = """<div class="scroll" style="overflow: auto"><table><tbody><tr><td style="min-width: 400px">a</td></tr></tbody>
+</table></div><p>A <math><mtext style="padding: 0 300px">x</mtext></math></p><main><button>b</button></main>"""
 
 
 def test_nothing_is_cramped_and_all_can_be_touched_on_a_phone(browser, site):
@@ -65,9 +65,8 @@ def test_nothing_is_cramped_and_all_can_be_touched_on_a_phone(browser, site):
             found[path.name] = page.evaluate(CRAMPED) + page.evaluate(SMALL, [TOUCHED, 24])
         assert {name: what for name, what in found.items() if what} == {}
         page.set_content(BAD)
-        assert [one.strip() for one in page.evaluate(CRAMPED)] == ["x", "a"] and page.evaluate(
-            SMALL, [TOUCHED, 24]
-        ) == ["BUTTON b"], "the check can fail"
+        assert [one.strip() for one in page.evaluate(CRAMPED)] == ["x", "a"], "the check can fail"
+        assert page.evaluate(SMALL, [TOUCHED, 24]) == ["BUTTON b"]
 
 
 def test_controls_of_explorers_fit_a_finger(browser, site):
