@@ -39,6 +39,12 @@ WITHOUT_NETWORKS = "lnpoly-helpers[plot,widgets] @"
 BADGE = re.compile(r"\[!\[[^\]]*\]\([^)]*\)\]\([^)]*\)\n*")  # a page has links of its own in place of it
 OPENS_WITH = r'<figure class="explorer" data-explorer="circle">.*?</figure>'  # what the first page lets a reader move
 TIGHT = {"/", "|", "‖"}  # signs of a formula that keep no distance and do not grow
+SHORT = 12  # signs of a formula that no narrow column needs to break
+RELATION = re.compile(r"=|\\(?:left|right)arrow|\\approx")
+# what no line should tear apart: GPT-2, 1e-9, 13 %, θ/π, ε = 0; the last also where its letter is set apart
+EQUAL = r" [=<>] [-−]?\d[\d.,]*(?<![.,])"
+WORDS = r"[A-Za-z]\w*-\d\w*|\d[\d.]*e[-+]?\d+|\d[\d.,]* [%°]|(?<![\w/])\w/\w(?![\w/])"
+WHOLE = re.compile(rf"{WORDS}|(?<!\w)[\d/√|‖]*\w{EQUAL}")
 DEFINES = re.compile(r"^(?:def|class) (\w+)", re.MULTILINE)
 
 
@@ -75,6 +81,7 @@ def write_site(paths, ran, site, repository, ref):
     def write(page, body, name="page.html.j2", **about):
         html = template(name).render(common, here=page, body=body, **about)
         (site / page).write_text(html, encoding="utf-8")
+        return html
 
     def make(k, nb, result):
         source, page = sources[k]
@@ -97,6 +104,7 @@ def write_site(paths, ran, site, repository, ref):
                 for about in documented.values():
                     about["body"], _, about["found"] = shaped(about["body"], "", files, blob)
     pictures = [card_picture(made[k][0]) for k in range(len(sources))]
+    panels = [card_panel(made[k][0]) for k in range(len(sources))]
     cover = next((one for one in pictures if one[0]), (None, ""))
     for k, (source, page) in enumerate(sources):
         nb, about, result, _, body, sections, found = made[k]
@@ -108,8 +116,7 @@ def write_site(paths, ran, site, repository, ref):
             where = places(paths[k], nb, site, repository, ref)
             claim = inline(about["claim"])
             cards.append(about | {"page": page, "title": title, "claim": claim, "result": result, "places": where})
-            drawn = Path(picture or "none").with_suffix(".svg").as_posix()
-            cards[-1] |= {"picture": drawn if (site / drawn).is_file() else picture, "alt": alt}
+            cards[-1] |= dict(zip(("picture", "alt"), panels[k], strict=True))
             for word, j in (("Previous", k - 1), ("Next", k + 1)):
                 if 0 <= j < len(paths):
                     neighbours.append((word, sources[j][1], made[j][1]["title"] or sources[j][1]))
@@ -139,7 +146,7 @@ def write_site(paths, ran, site, repository, ref):
             sections=one["sections"],
         )
     explorers = [made[k][3] for k in range(len(sources))]
-    write(
+    home = write(
         "index.html",
         embed.live(next((found[0] for found in explorers if found), "")),
         "index.html.j2",
@@ -151,6 +158,8 @@ def write_site(paths, ran, site, repository, ref):
         home=True,
         cards=cards,
     )
+    found = pieces(BeautifulSoup(home, "html.parser").main)
+    index += [["index.html", anchor, "Notebooks", heading, text] for anchor, heading, text in found]
     words = json.dumps(index, ensure_ascii=False, separators=(",", ":"))
     (site / "search.js").write_text(f"window.searchIndex = {words};\n", encoding="utf-8")
 
@@ -188,17 +197,34 @@ def summary(about):
     return " ".join(BeautifulSoup(inline(text), "html.parser").get_text().split())
 
 
-def card_picture(nb):
-    """Name and alternative text of a page's picture for its card: of the cell tagged card, or else the first one.
-
-    The name is that of the PNG file, which those who find a link can show; beside it may be the same as SVG.
-    """
+def card_output(nb):
+    """The cell and the output of a page's picture for its card: of the cell tagged card, or else the first one."""
     cells = sorted(nb.cells, key=lambda cell: "card" not in cell.metadata.get("tags", []))
-    for output in (output for cell in cells for output in cell.get("outputs", [])):
-        if "filenames" in output.get("metadata", {}):
-            name, about = output.metadata.filenames["image/png"], output.metadata.get("image/png", {})
-            return Path(name).as_posix(), about.get("alt", "")
-    return None, ""
+    found = ((cell, output) for cell in cells for output in cell.get("outputs", []))
+    return next((one for one in found if "filenames" in one[1].get("metadata", {})), (None, None))
+
+
+def card_picture(nb):
+    """Name and alternative text of the PNG file of a page's picture, which those who find a link can show."""
+    _, output = card_output(nb)
+    if not output:
+        return None, ""
+    return Path(output.metadata.filenames["image/png"]).as_posix(), output.metadata.get("image/png", {}).get("alt", "")
+
+
+def card_panel(nb):
+    """Name and alternative text of what a card shows: one panel, since a card is too small for several.
+
+    It is the last, which shows what became of the others, or the one that the cell's metadata "panel" counts from 0.
+    """
+    cell, output = card_output(nb)
+    if not output:
+        return None, ""
+    shown = BeautifulSoup(output.metadata.get("shown", ""), "html.parser")("img")
+    if not shown:
+        return card_picture(nb)
+    panel = shown[cell.metadata.get("panel", -1)]
+    return panel["src"], panel["alt"]
 
 
 def without_badges(nb):
@@ -252,7 +278,7 @@ def to_html(markdown):
 
     class Renderer(IPythonRenderer):
         def inline_math(self, body):
-            return formula(body)
+            return "<wbr>".join(map(formula, links_of(body)))
 
         def block_math(self, body):
             return formula(body, "block")
@@ -263,6 +289,21 @@ def to_html(markdown):
 def inline(markdown):
     """A line of Markdown as HTML that may stand in a paragraph."""
     return to_html(markdown).strip().removeprefix("<p>").removesuffix("</p>")
+
+
+def links_of(tex):
+    r"""The pieces of a long formula in a line of text, each with its relation in front: a line may break between them.
+
+    >>> links_of(r"z = Px / \sqrt{s^2 + ε} = {a=b}"), links_of("a = b")
+    (['z', '= Px / \\sqrt{s^2 + ε}', '= {a=b}'], ['a = b'])
+    """
+    depth, cuts = 0, [0]
+    for sign in re.finditer(r"\\?[{(\[]|\\?[})\]]|\\left\b|\\right\b|=|\\(?:left|right)arrow\b|\\approx\b", tex):
+        depth += sign[0][-1] in "{([" or -(sign[0][-1] in "})]")
+        if not depth and RELATION.match(sign[0]) and sign.start():
+            cuts.append(sign.start())
+    pieces = [tex[start:stop].strip() for start, stop in zip(cuts, [*cuts[1:], len(tex)], strict=True)]
+    return pieces if len(re.sub(r"\\[A-Za-z]+|[{}\s^_]", "", tex)) > SHORT else [tex]
 
 
 def formula(tex, display="inline"):
@@ -294,6 +335,9 @@ def formula(tex, display="inline"):
         elif one.tag == "mi" and len(one.text) > 1:  # sin and the like, which stand apart from their neighbours
             one.tag = "mo"
             one.attrib |= {"lspace": "0.17em", "rspace": "0.17em"}
+    first = next((one for one in made.iter() if one.text), None)
+    if first is not None and first.tag == "mo" and RELATION.match(tex):
+        first.set("form", "infix")  # as it stands in the whole formula, from which links_of has cut it
     made.set("alttext", " ".join(tex.split()))
     return ElementTree.tostring(made, encoding="unicode")
 
@@ -330,6 +374,7 @@ def shaped(body, source, pages, files):
         mark.decompose()
     for table in soup("table"):
         table.wrap(soup.new_tag("div", attrs={"class": "scroll", "role": "group", "aria-label": "Table"}))
+    keep_whole(soup)
     for block in soup("blockquote"):
         if block.strong and block.strong.get_text().startswith("Predict"):
             fold_answer(soup, block)
@@ -341,6 +386,42 @@ def shaped(body, source, pages, files):
         link.string = "#"
         heading.wrap(soup.new_tag("div", attrs={"class": "heading"})).append(link)  # beside it: not part of its name
     return str(soup), sections, found
+
+
+LOOSE = {"h1", "h2", "h3", "code", "math", "script", "style", "summary"}  # what may break anywhere, or is no text
+
+
+def keep_whole(soup):
+    """Put in a span that no line breaks: what `WHOLE` names, a formula with the signs that touch it, and ε = 0."""
+
+    def span(*content):
+        made = soup.new_tag("span", attrs={"class": "whole"})
+        made.extend(content)
+        return made
+
+    for one in soup(["math", "em"]):
+        before, after = one.previous_sibling, one.next_sibling
+        formula = one.name == "math" and one["display"] == "inline"
+        signs = r"[.,:;!?)\]\"”’'…]+\w?" if formula else rf"[|‖]?{EQUAL}"
+        opens = formula and isinstance(before, NavigableString) and re.search(r"[(\[\"“]$", before)
+        closes = isinstance(after, NavigableString) and re.match(signs, after)
+        if (formula or len(one.get_text()) == 1) and (opens or closes):
+            frame = one.wrap(span())
+            if opens:
+                before.replace_with(before[:-1])
+                frame.insert(0, opens[0])
+            if closes:
+                after.replace_with(after[closes.end() :])
+                frame.append(closes[0])
+    for text in list(soup.find_all(string=WHOLE)):
+        parents = [parent for parent in text.parents if parent is not soup]
+        coded = any(one.name == "pre" and "output" not in one.get("class", []) for one in parents)
+        if not coded and LOOSE.isdisjoint(parent.name for parent in parents):
+            parts, end = [], 0
+            for found in WHOLE.finditer(text):
+                parts += [text[end : found.start()], span(found[0])]
+                end = found.end()
+            text.replace_with(*parts, text[end:])
 
 
 HEADING = re.compile("^h[1-6]$")

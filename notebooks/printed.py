@@ -5,12 +5,15 @@ from difflib import SequenceMatcher
 from html import escape
 from itertools import pairwise
 
-NUMBER = re.compile(r"[-−+]?[\d.,]+(e[-+]?\d+)?( ?[%°]| ?[±x×] ?[\d.]+| \([-−]?[\d.]+\)| of +\d+)?|nan|about 10\^\d+")
+_ONE = r"[-−]?[\d.]+"
+_MORE = rf" ?[%°]| ?[±x×] ?[\d.]+| \({_ONE}( to {_ONE})?\)| to {_ONE}| of +\d+"
+NUMBER = re.compile(rf"[-−+]?[\d.,]+(e[-+]?\d+)?({_MORE})?|nan|about 10\^\d+")
 GAP = re.compile(r"\S {2,}\S")
 # behind these a wide gap is the padding of a number, not the border of a column
 GOES_ON = re.compile(r"([=:±×(,]|\b(to|of|at))$")
 ENDS = ",:;"  # signs behind a word that go with it
 LONGEST, SHORT = 40, 20  # cell, and header
+PATH = re.compile(r"\w+(?:\.\w+){2,}")  # of a module: a line may break behind its dots
 PREPOSITION = "at|by|for|from|of|on|to"
 # a word of a line: what stands in brackets is one, and so is a share as in 3 of 4
 WORD = re.compile(r"(?:[\d.,]+ of [\d.,]+|(?:\[[^\[\]]*(?:\[[^\[\]]*\][^\[\]]*)*\]|\([^()]*\)|\S)+)")
@@ -133,11 +136,16 @@ def _head(before, after):
 
 
 def _blocks(lines):
-    """Runs of neighbouring lines that all have, or all have not, a gap of two spaces or more."""
+    """Runs of neighbouring lines that all have, or all have not, a gap of two spaces or more.
+
+    Words over an empty first column head another table, so with them begins another run.
+    """
     blocks = []
     for line in lines:
-        gapped = bool(GAP.search(line)) or (line.startswith("  ") and bool(line.strip()))
-        if blocks and blocks[-1][1] == gapped:
+        indented = line.startswith("  ") and bool(line.strip())
+        gapped = bool(GAP.search(line)) or indented
+        heads = indented and not any(map(NUMBER.fullmatch, line.split()))
+        if blocks and blocks[-1][1] == gapped and not (heads and len(blocks[-1][0]) > 1):
             blocks[-1][0].append(line)
         else:
             blocks.append(([line], gapped))
@@ -168,20 +176,37 @@ def _torn(cell):
     return any(not GOES_ON.search(cell[: gap.start() + 1]) for gap in re.finditer(r"\S {4,}\S", cell))
 
 
+def _headed(rows):
+    """Whether the first row names the columns: it alone has no numbers, or words that never come again as others do."""
+    first, *below = ([bool(NUMBER.fullmatch(cell)) for cell in row[1:]] for row in rows)
+    if any(first) or any(map(any, below)):
+        return not any(first)
+    columns = list(zip(*rows, strict=True))[1:]
+    new = all(head not in cells and not re.search(r"\d", head) for head, *cells in columns)
+    return new and len(columns) > 1 and all(len(set(cells)) < len(cells) for _, *cells in columns)
+
+
 def _table(rows, kind=None):
     numeric = [[bool(NUMBER.fullmatch(cell)) for cell in row] for row in rows]
-    headed = kind or (not any(numeric[0][1:]) and any(any(row[1:]) for row in numeric[1:]))
+    headed = kind or _headed(rows)
     body, flags = (rows[1:], numeric[1:]) if headed else (rows, numeric)
-    right = [all(column) for column in zip(*flags, strict=True)]
+    gaps = [[not cell for cell in row] for row in body]  # which a column of numbers may have
+    right = [
+        any(column) and all(map(max, column, empty))
+        for column, empty in zip(zip(*flags, strict=True), zip(*gaps, strict=True), strict=True)
+    ]
 
     def line(row, head=False):
         made = ""
         for k, cell in enumerate(row):
             tag, scope = ("th", "col" if head else "row") if (head and cell) or (k == 0 and not head) else ("td", "")
             scope = f' scope="{scope}"' if scope else ""
-            short = k == 0 and not head and " " not in cell and len(cell) <= SHORT  # a name, which no line should break
-            kind = ' class="number"' if right[k] else ' class="name"' if short else ""
-            made += f"<{tag}{scope}{kind}>{escape(re.sub(' +', ' ', cell))}</{tag}>"
+            # a row's name, which no line should break: a word never, a few words not where there is room
+            name, longest = ("few", LONGEST) if " " in cell else ("name", SHORT)
+            named = k == 0 and not head and len(cell) <= longest
+            kind = ' class="number"' if right[k] else f' class="{name}"' if named else ""
+            words = PATH.sub(lambda name: re.sub(r"(?<=[._])", "<wbr>", name[0]), escape(re.sub(" +", " ", cell)))
+            made += f"<{tag}{scope}{kind}>{words}</{tag}>"
         return f"<tr>{made}</tr>"
 
     head = f"<thead>{line(rows[0], head=True)}</thead>" if headed else ""

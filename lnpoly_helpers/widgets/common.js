@@ -40,6 +40,13 @@ html[theme="dark"] .lnpoly-explorer { color-scheme: dark; }
 .lx-bar :is(select, button) { color: inherit; background: transparent; border: 1px solid var(--lx-soft); border-radius: 5px; padding: .1rem .5rem; min-height: 28px; }
 .lx-bar option { color: var(--lx-ink); background: var(--lx-paper); }
 .lx-bar .lx-restart { margin-left: auto; }
+.lx-group { display: inline-flex; gap: .5rem; }
+@media (pointer: coarse) {
+  .lx-bar :is(label, select, button) { min-height: 40px; }
+  .lx-bar button { padding-inline: .8rem; }
+  .lx-bar input[type=checkbox] { width: 24px; height: 24px; }
+  .lx-bar input[type=range] { height: 40px; }
+}
 .lx-views { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 19rem), 1fr)); gap: .75rem; }
 .lx-view { position: relative; min-width: 0; }
 .lx-view > svg, .lx-view > canvas { display: block; width: 100%; height: auto; user-select: none; -webkit-user-select: none; overflow: hidden; }
@@ -189,17 +196,30 @@ export function frame(el, { name, label, help }) {
   const numbers = html("div", { class: "lx-numbers" }, root);
   html("p", { class: "lx-help", text: help }, root);
   const live = html("div", { class: "lx-unseen", "aria-live": "polite" }, root);
+  const keepRoom = roomKeeper();
   let timer = 0, first = true;
   /** Show lines of numbers; a screen reader hears them when they have stood still for half a second. */
   function say(lines) {
     const shown = numbers.querySelectorAll(":scope > p");
-    lines.forEach((line, k) => set(shown[k] ?? html("p", {}, numbers), { text: line }));
+    lines.forEach((line, k) => set(shown[k] ?? keepRoom(html("p", {}, numbers)), { text: line }));
     for (const left of [...shown].slice(lines.length)) left.remove();
     clearTimeout(timer);
     if (!first) timer = setTimeout(() => set(live, { text: lines.join(". ") }), 500);
     first = false;
   }
   return { root, bar, views, numbers, say };
+}
+
+/** What lets nodes of one width grow but not shrink: else a word more or less moves all that stands below them. */
+function roomKeeper() {
+  const widths = new WeakMap();
+  const watch = new ResizeObserver(entries => {
+    for (const { target, borderBoxSize: [{ inlineSize, blockSize }] } of entries) {
+      target.style.minHeight = inlineSize === widths.get(target) ? `${blockSize}px` : "";
+      widths.set(target, inlineSize);
+    }
+  });
+  return node => { watch.observe(node); return node; };
 }
 
 /** A drawing of the square or box [left, top, width, height], y down; CSS has --px, the units of one pixel. */

@@ -301,8 +301,9 @@ function render({ model, el }) {
   zoom.addEventListener("keydown", (event) => event.stopPropagation());
   zoom.addEventListener("input", () => { widen(10 ** Number(zoom.value)); state.changed(false); });
   zoom.addEventListener("change", () => state.changed(true));
+  const buttons = html("span", { class: "lx-group" }, bar);
   const button = (text, name, act) => {
-    const node = html("button", { type: "button", text, "aria-label": name }, bar);
+    const node = html("button", { type: "button", text, "aria-label": name }, buttons);
     node.addEventListener("click", act);
     node.addEventListener("keydown", (event) => event.stopPropagation());
     return node;

@@ -22,7 +22,8 @@ if (contents) {
     links.forEach((link, j) => j === k ? link.setAttribute("aria-current", "true") : link.removeAttribute("aria-current"));
     place.textContent = k < 0 ? "" : links[k].textContent;
   };
-  const watch = new IntersectionObserver(look, {rootMargin: "0px 0px -66%"});
+  // all that is above the line counts as seen, else a heading that a jump carries past the screen would tell nobody
+  const watch = new IntersectionObserver(look, {rootMargin: "10000000px 0px -66%"});
   headings.forEach(heading => watch.observe(heading));
   look();
   const wide = matchMedia("(min-width: 68rem)");
@@ -69,14 +70,17 @@ all(".predict").forEach((frame, k) => {
   answer.before(form);
 });
 
-// --- what scrolls sideways can be reached by keyboard ---------------------------------------------------------------
+// --- what scrolls sideways can be reached by keyboard, and shows that it goes on ------------------------------------
 
 const scrolls = all(".scroll, pre, p:has(> math[display=block])");
+const fade = one => one.classList.toggle("more", one.scrollLeft + one.clientWidth < one.scrollWidth - 1);
 const reach = () => scrolls.forEach(one => {
   if (one.scrollWidth > one.clientWidth + 1) one.tabIndex = 0; else one.removeAttribute("tabindex");
+  fade(one);
 });
 addEventListener("resize", reach);
 document.addEventListener("toggle", reach, true);
+scrolls.forEach(one => one.addEventListener("scroll", () => fade(one), {passive: true}));
 reach();
 
 // --- search --------------------------------------------------------------------------------------------------------
@@ -85,7 +89,8 @@ const box = document.querySelector(".search");
 if (box) {
   const field = box.querySelector("input"), found = box.querySelector(".found");
   const list = found.querySelector("ol"), status = found.querySelector("p");
-  const plain = text => text.normalize("NFKD").replace(/\p{M}/gu, "").toLowerCase();
+  const plain = text => text.normalize("NFKD").replace(/\p{M}/gu, "").toLowerCase().replace(/[-_]/g, ""); // GPT2 is GPT-2
+  const stem = word => word.replace(/(?<=.{4})(ing|ed|es)$|(?<=..[^aisu])s$/, ""); // folding is fold, spheres are sphere
   const SHOWN = 12;
   let index = null;
 
@@ -103,18 +108,21 @@ if (box) {
   };
 
   const snippet = (one, word) => {
-    const at = Math.max(0, one.low[2].indexOf(word)), from = at < 40 ? 0 : one.text.indexOf(" ", at - 40) + 1;
+    const at = Math.max(0, one.text.toLowerCase().indexOf(word)), from = at < 40 ? 0 : one.text.indexOf(" ", at - 40) + 1;
     return `${from ? "… " : ""}${one.text.slice(from, from + 120)}${one.text.length > from + 120 ? " …" : ""}`;
   };
 
   const search = () => {
-    const words = plain(field.value).split(/\s+/).filter(Boolean);
+    const words = plain(field.value).split(/\s+/).filter(Boolean).map(stem);
     found.hidden = !words.length;
     if (!words.length) return;
-    const hits = index.map(one => {
-      const scores = words.map(word => [8, 4, 1].reduce((sum, weight, k) => sum + (one.low[k].includes(word) ? weight : 0), 0));
+    const ranked = (words, low) => index.map(one => {
+      const scores = words.map(word => [8, 4, 1].reduce((sum, weight, k) => sum + (low(one)[k].includes(word) ? weight : 0), 0));
       return {one, score: Math.min(...scores) && scores.reduce((a, b) => a + b)};
     }).filter(hit => hit.score).sort((a, b) => b.score - a.score);
+    const close = text => text.replace(/\s+/g, ""); // a name that others write in two words
+    let hits = ranked(words, one => one.low);
+    if (!hits.length && words.length < 3) hits = ranked([close(words.join(""))], one => one.low.map(close));
     status.textContent = hits.length ? `${hits.length} ${hits.length === 1 ? "place" : "places"}` +
       (hits.length > SHOWN ? `, the first ${SHOWN}:` : "") : "Nothing found.";
     list.replaceChildren(...hits.slice(0, SHOWN).map(({one}) => make("li", {},

@@ -113,7 +113,7 @@ def test_every_notebook_has_a_card_and_a_page_with_all_it_shows(site):
         panels = [panel["alt"] for about in abouts for panel in about.get("panels", [about])]
         assert [picture["alt"] for picture in page("img")] == panels
         shown = [about["alt"] for about in abouts]
-        assert card.img is None if not shown else card.img["alt"] in shown
+        assert card.img is None if not shown else card.img["alt"] in panels
         texts = [output.text for output in outputs if output.output_type == "stream"]
         lines = [plain_words(line) for text in texts for line in text.splitlines() if line.strip()]
         assert [line for block in page.select("pre.output, .printed") for line in lines_of(block)] == lines
@@ -447,6 +447,19 @@ def test_card_shows_the_tagged_picture_or_else_the_first():
     assert pages.card_picture(new_notebook(cells=[new_markdown_cell("a")])) == (None, "")
 
 
+def test_card_shows_one_panel_the_last_or_the_one_that_is_named():
+    def shown(names, **metadata):
+        output = new_output("display_data", {"image/png": PIXEL}, metadata={"image/png": {"alt": "all"}})
+        images = "".join(f'<img src="{name}.svg" alt="{name}">' for name in names)
+        output.metadata |= {"filenames": {"image/png": "a.png"}, "shown": f'<div class="panels">{images}</div>'}
+        return pages.card_panel(new_notebook(cells=[new_code_cell("1", metadata=metadata, outputs=[output])]))
+
+    assert shown("abc") == ("c.svg", "c")
+    assert shown("abc", panel=0) == ("a.svg", "a")
+    assert shown("") == ("a.png", "all")
+    assert pages.card_panel(new_notebook(cells=[new_markdown_cell("a")])) == (None, "")
+
+
 def test_every_page_says_what_it_is_to_those_who_find_a_link_to_it(site):
     said = set()
     for path in site.glob("*.html"):
@@ -488,7 +501,8 @@ def test_search_knows_every_page_and_each_of_its_sections(site):
         mine = [row for row in found if row[0] == f"{path.stem}.html"]
         assert [row[1] for row in mine if row[1]] == [one["id"] for one in page.main(["h2", "h3"], id=True)]
         assert all(row[2] == page.h1.text for row in mine)
-    assert {row[0] for row in found} == {path.name for path in site.glob("*.html")} - {"index.html"}
+    assert {row[0] for row in found} == {path.name for path in site.glob("*.html")}
+    assert any(row[1] == "run" and "Binder" in row[4] for row in found if row[0] == "index.html")
     texts = {(row[0], row[3]): row[4] for row in found}
     assert "dashed line of 1" in texts["01_layernorm_is_a_projection.html", "Which vectors share a point?"]
     entry = next(row for row in found if row[1] == "partition_circle")
@@ -561,18 +575,18 @@ def test_first_page_opens_with_an_explorer(site):
 
 
 def formulas():
-    """Every formula of the notebooks and of the notation, as TeX."""
+    """Every formula of the notebooks and of the notation, as TeX: ("", it) in a line, (it, "") in one of its own."""
     texts = [
         cell.source for path in build.notebooks() for cell in nbformat.read(path, 4).cells if "outputs" not in cell
     ]
     texts.append((ROOT / "notebooks" / "notation.md").read_text(encoding="utf-8"))
-    found = re.findall(r"\$\$(.+?)\$\$|\$([^$\n]+)\$", "\n".join(texts), re.DOTALL)
-    return ["".join(pair) for pair in found]
+    return re.findall(r"\$\$(.+?)\$\$|\$([^$\n]+)\$", "\n".join(texts), re.DOTALL)
 
 
 def test_every_formula_is_mathml_on_its_page(site):
     shown = [one["alttext"] for path in site.glob("[0n]*.html") for one in read(path)("math")]
-    assert sorted(shown) == sorted(" ".join(tex.split()) for tex in formulas()) and len(shown) > 60
+    parts = [part for block, line in formulas() for part in ([block] if block else pages.links_of(line))]
+    assert sorted(shown) == sorted(" ".join(tex.split()) for tex in parts) and len(shown) > 60
     for path in site.glob("[0n]*.html"):
         skipped = ["pre", "code", "math", "script"]
         texts = (text for text in read(path).find_all(string=True) if not text.find_parent(skipped))
@@ -592,6 +606,18 @@ def test_formula_becomes_mathml(tex, text):
     made = BeautifulSoup(pages.formula(tex), "html.parser").math
     assert made.text == text and made["alttext"] == tex and made["display"] == "inline"
     assert {one.text for one in made("mo")} <= set("+←(⊙)*=‖<")
+
+
+def test_a_long_formula_may_break_before_its_relations_and_is_the_same_in_pieces():
+    long = r"z = \text{normalize}(x) \approx Px / \sqrt{s^2 + ε_{a=b}}"
+    pieces = pages.links_of(long)
+    assert [piece.split()[0] for piece in pieces] == ["z", "=", r"\approx"] and " ".join(pieces) == long
+    texts = [BeautifulSoup(pages.formula(tex), "html.parser").math for tex in (long, *pieces)]
+    assert texts[0].text == "".join(one.text for one in texts[1:])
+    assert [one.mo["form"] for one in texts[2:]] == ["infix"] * 2 and not texts[0].mo.has_attr("form")
+    assert pages.to_html(f"So ${long}$.").count("<wbr>") == 2
+    for whole in ("a = b", r"f(x = 1, y = 2, z = 3, w = 4)", r"\left(a = b + c + d + e + f\right)^2"):
+        assert pages.links_of(whole) == [whole]
 
 
 @pytest.mark.parametrize("tex", [r"\frac{x", r"\unheard{x}", r"x^", r"\sqrt"])
@@ -614,6 +640,8 @@ def test_what_is_printed_in_columns_becomes_a_table():
         [("th", "one", False), ("td", "1.00", True), ("td", "3 of 4", True)],
         [("th", "the two", False), ("td", "20.5", True), ("td", "5 of 6", True)],
     ]
+    made = printed.to_html("x    at a.b_c.d\ny    at 0.5\n")
+    assert "a.<wbr>b_<wbr>c.<wbr>d" in made and "0.5<" in made
     made = printed.to_html("x    yes: 1\n<y>  no:  12\n")
     assert [[text for _, text, _ in row] for row in rows(made)] == [["x", "yes: 1"], ["<y>", "no: 12"]]
 
@@ -652,6 +680,46 @@ def test_lines_of_the_same_words_become_a_table_under_these():
 def test_what_has_no_columns_stays_as_it_is_printed(text):
     made = BeautifulSoup(printed.to_html(text), "html.parser")
     assert not made("table") and "".join(block.text for block in made("pre")) == text
+
+
+def test_two_tables_printed_one_after_the_other_are_two():
+    lines = ["            off by  then", "this  1.2 (1 to 2)     3", "that  2.5 (2 to 3)", "       law", "other  1.0"]
+    made = printed.to_html("\n".join(lines))
+    one, other = BeautifulSoup(made, "html.parser")("table")
+    assert rows(str(one))[1:] == [
+        [("th", "this", False), ("td", "1.2 (1 to 2)", True), ("td", "3", True)],
+        [("th", "that", False), ("td", "2.5 (2 to 3)", True), ("td", "", True)],
+    ]
+    assert [cell for _, cell, _ in rows(str(other))[0]] == ["", "law"]
+
+
+@pytest.mark.parametrize(
+    ("first", "headed"),
+    [
+        ("net    norm     covered", True),
+        ("GPT    none     yes", False),  # as in other rows
+        ("GPT    1 layer  sometimes", False),
+    ],
+)
+def test_words_that_never_come_again_head_a_table_of_words(first, headed):
+    text = f"{first}\nOPT    none     yes\nLlama  RMS      yes\nBERT   none     no"
+    assert bool(BeautifulSoup(printed.to_html(text), "html.parser").thead) == headed
+
+
+@pytest.mark.parametrize(
+    ("html", "kept"),
+    [
+        ("<p>13 % of GPT-2's, to 1e-9 (θ/π), at 1/√d = 0.</p>", ["13 %", "GPT-2", "1e-9", "θ/π", "1/√d = 0"]),
+        ("<p>For <em>d</em> = 4, (<math display='inline'></math>), is</p>", ["d = 4", "(),"]),
+        ("<p>for <em>all</em> = 4, and/or <code>x-1</code></p><pre>1e-9</pre>", []),
+        ('<pre class="output">to 1e-05</pre><h2>GPT-2</h2>', ["1e-05"]),
+    ],
+)
+def test_what_belongs_together_stays_in_one_line(html, kept):
+    soup = BeautifulSoup(html, "html.parser")
+    text = soup.text
+    pages.keep_whole(soup)
+    assert [one.text for one in soup.select(".whole")] == kept and soup.text == text
 
 
 def test_code_that_only_defines_helpers_is_folded(site):
