@@ -374,7 +374,7 @@ def test_hostile_ones_get_nothing_and_tell_nothing(batch):
     stalled = {"0-forks": ["normalize"], "0-stops": ["shared_point"], "0-waits": ["fold", "crossings"]}
     for name, tasks in stalled.items():
         assert [task for task in FUNCTIONS if rows[name][task] == "0"] == tasks, rows[name]["notes"]
-    assert {name: rows[name]["status"] for name in ("0-stops", "0-waits")} == {"0-stops": "stopped", "0-waits": "stopped"}
+    assert all(rows[name]["status"] == "stopped" for name in ("0-stops", "0-waits"))
 
 
 def test_hidden_inputs_do_not_reach_the_notes(batch):
