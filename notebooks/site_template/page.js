@@ -21,12 +21,20 @@ if (contents) {
     const k = headings.findLastIndex(heading => heading.getBoundingClientRect().top < line);
     links.forEach((link, j) => j === k ? link.setAttribute("aria-current", "true") : link.removeAttribute("aria-current"));
     place.textContent = k < 0 ? "" : links[k].textContent;
+    if (k >= 0) show(links[k]);
+  };
+  const show = link => { // in a list that is longer than the window, unless the reader moves in it
+    const boxes = [link.closest("ol"), link.closest(".contents")], box = boxes.find(one => one.scrollHeight > one.clientHeight + 1);
+    if (!contents.open || !box || box.matches(":hover, :focus-within")) return;
+    const {top, bottom} = link.getBoundingClientRect(), around = box.getBoundingClientRect();
+    if (top < around.top || bottom > around.bottom) box.scrollTop += top - around.top - around.height / 2;
   };
   // all that is above the line counts as seen, else a heading that a jump carries past the screen would tell nobody
   const watch = new IntersectionObserver(look, {rootMargin: "10000000px 0px -66%"});
   headings.forEach(heading => watch.observe(heading));
   look();
   const wide = matchMedia("(min-width: 68rem)");
+  contents.addEventListener("toggle", look);
   wide.addEventListener("change", () => { contents.open = wide.matches; });
   contents.addEventListener("click", event => { if (event.target.closest("a") && !wide.matches) contents.open = false; });
 }

@@ -33,6 +33,21 @@ def test_contents_follow_a_jump_over_several_headings(browser, site, size):
         expect(current).to_have_count(0)
 
 
+@pytest.mark.parametrize("size", [WIDE, PHONE], ids=["wide", "phone"])
+def test_contents_longer_than_the_window_show_the_place_in_them(browser, site, size):
+    with reading(browser, site, "reference", size) as page:
+        page.evaluate("document.getElementById('plus_minus').scrollIntoView()")
+        current = page.locator(".contents [aria-current]")
+        expect(current).to_have_text("plus_minus")
+        if size == PHONE:
+            page.locator(".contents summary").click()
+        expect(current).to_be_in_viewport(ratio=1)
+        page.evaluate("document.getElementById('normalize').scrollIntoView()")
+        expect(current).to_have_text("normalize")
+        if size == WIDE:  # on the phone the list has the focus, and is left alone
+            expect(current).to_be_in_viewport(ratio=1)
+
+
 # what of a page's text leaves its place, and tables whose first column, which stays, leaves little room for the others
 CRAMPED = """() => {
   for (const fold of document.querySelectorAll("details")) fold.open = true;
