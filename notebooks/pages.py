@@ -41,9 +41,10 @@ OPENS_WITH = r'<figure class="explorer" data-explorer="circle">.*?</figure>'  # 
 TIGHT = {"/", "|", "‖"}  # signs of a formula that keep no distance and do not grow
 SHORT = 12  # signs of a formula that no narrow column needs to break
 RELATION = re.compile(r"=|\\(?:left|right)arrow|\\approx")
-# what no line should tear apart: GPT-2, 1e-9, 13 %, θ/π, ε = 0; the last also where its letter is set apart
+# what no line should tear apart: GPT-2, 1e-9, 13 %, θ/π, layer 2, ε = 0; the last also where its letter is set apart
 EQUAL = r" [=<>] [-−]?\d[\d.,]*(?<![.,])"
 WORDS = r"[A-Za-z]\w*-\d\w*|\d[\d.]*e[-+]?\d+|\d[\d.,]* [%°]|(?<![\w/])\w/\w(?![\w/])"
+WORDS += r"|(?:layer|neuron|notebook|token) \d+"
 WHOLE = re.compile(rf"{WORDS}|(?<!\w)[\d/√|‖]*\w{EQUAL}")
 DEFINES = re.compile(r"^(?:def|class) (\w+)", re.MULTILINE)
 

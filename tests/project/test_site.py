@@ -710,6 +710,7 @@ def test_words_that_never_come_again_head_a_table_of_words(first, headed):
     ("html", "kept"),
     [
         ("<p>13 % of GPT-2's, to 1e-9 (θ/π), at 1/√d = 0.</p>", ["13 %", "GPT-2", "1e-9", "θ/π", "1/√d = 0"]),
+        ("<p>In layer 12, (θ/π)</p>", ["layer 12", "θ/π"]),
         ("<p>For <em>d</em> = 4, (<math display='inline'></math>), is</p>", ["d = 4", "(),"]),
         ("<p>for <em>all</em> = 4, and/or <code>x-1</code></p><pre>1e-9</pre>", []),
         ('<pre class="output">to 1e-05</pre><h2>GPT-2</h2>', ["1e-05"]),
