@@ -23,6 +23,8 @@ MODELS := $(if $(MODEL),LNPOLY_MODEL='$(MODEL)',HF_HUB_OFFLINE=1 HF_HUB_CACHE=$(
 # Two tests at a time, each with one thread: threads of two that wait for each other on the same cores are slower than
 # one. A file is one worker's, so that what its tests share is made once; conftest.py says which go first.
 BESIDE := OMP_NUM_THREADS=1 MPLBACKEND=Agg $(PY) -m pytest -n 2 --dist loadfile
+# two targets at a time; a make before 4.0 cannot keep what they print apart
+BOTH := --keep-going $(if $(filter output-sync,$(.FEATURES)),-j2 -Oline)
 MATHS := tests/geometry tests/test_*.py lnpoly_helpers
 
 .DEFAULT_GOAL := help
@@ -84,15 +86,15 @@ lab: $(READY)
 links: $(READY)
 	@$(PY) notebooks/build.py --links '$(REPO)' $(if $(REF),--ref '$(REF)')
 
-# types on one core, maths on the other; a make before 4.0 cannot keep what they print apart
+# types on one core, maths on the other
 quick: $(READY)
-	@$(MAKE) --no-print-directory --keep-going $(if $(filter output-sync,$(.FEATURES)),-j2 -Otarget) lint types maths
+	@$(MAKE) --no-print-directory $(BOTH) lint types maths
 
-# Every stage runs, whatever an earlier one found; one failure fails the whole.
+# Every stage runs, whatever an earlier one found; one failure fails the whole. The types, on one core, beside the rest.
 test: $(READY)
 	@failed=; \
-	for stage in lint types unit nbval places; do \
-	  echo "== make $$stage"; $(MAKE) --no-print-directory $$stage || failed="$$failed $$stage"; \
+	for stage in lint "types unit" nbval places; do \
+	  echo "== make $$stage"; $(MAKE) --no-print-directory $(BOTH) $$stage || failed="$$failed $$stage"; \
 	done; \
 	if [ -n "$$failed" ]; then echo "FAILED:$$failed" >&2; exit 1; fi
 

@@ -55,7 +55,7 @@ def test_jupyterlab_is_there_and_shows_widgets(binder):
 
 
 # a network of the package's own; those from pip packages, which later notebooks ask for besides, are there by now
-@pytest.mark.parametrize("path", some(NOTEBOOKS, "05"))
+@pytest.mark.parametrize("path", some(NOTEBOOKS, "07"))
 def test_notebook_runs_and_shows_there_what_it_shows_here(path, binder, tmp_path):
     env, clone = binder
     offline = {"HF_HUB_OFFLINE": "1", "HF_HUB_CACHE": str(tmp_path / "no-hub")}

@@ -88,7 +88,7 @@ def test_a_replaced_package_would_be_seen(colab, tmp_path):
 
 # one that installs all that any asks for: test_bare.py runs one that installs no network, and the weekly run in Colab's
 # own image opens them all
-@pytest.mark.parametrize("path", some(NOTEBOOKS, "05"))
+@pytest.mark.parametrize("path", some(NOTEBOOKS, "07"))
 def test_notebook_opens_from_its_badge_alone_and_shows_there_what_it_shows_here(
     path, colab, layers, internet, tmp_path
 ):

@@ -42,8 +42,9 @@ def test_notebook_06_runs_on_a_full_size_gpt2(full_size_gpt2, tmp_path, monkeypa
 
 
 @pytest.mark.slow
+@pytest.mark.thorough
 def test_notebook_07_takes_a_gpt2_of_the_readers_own(tmp_path, monkeypatch):
-    """A tiny one with random weights, so that this takes seconds."""
+    """A tiny one with random weights."""
     saved(tmp_path / "tiny", "GPT2LMHeadModel", **GPT2 | {"n_layer": 3})
     outputs, text = run("07_adding_a_direction", tmp_path / "tiny", tmp_path / "results", monkeypatch)
     titles = [output.metadata["image/png"]["alt"] for output in outputs if "image/png" in output.get("data", {})]
