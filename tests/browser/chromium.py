@@ -10,6 +10,7 @@ import sys
 from contextlib import contextmanager
 from pathlib import Path
 
+PATIENCE = 60_000  # to wait for anything, in milliseconds: a busy machine takes long over a page
 NAMES = ("chromium", "chromium-browser", "google-chrome")
 SWITCHES = [
     "--no-sandbox",  # the tests may run as root, and open nothing but pages of this repository
@@ -50,8 +51,9 @@ def install():
 @contextmanager
 def launched():
     """A headless browser of Playwright's, with an empty profile."""
-    from playwright.sync_api import sync_playwright
+    from playwright.sync_api import expect, sync_playwright
 
+    expect.set_options(timeout=PATIENCE)
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=find(), args=SWITCHES)
         yield browser
@@ -62,6 +64,7 @@ def launched():
 def opened(browser, origin, **options):
     """A new page, and the list of requests to anywhere but ``origin``, which are refused."""
     context, elsewhere = browser.new_context(**options), []
+    context.set_default_timeout(PATIENCE)
 
     def pass_or_refuse(route):
         if route.request.url.startswith((origin, "data:", "blob:")):

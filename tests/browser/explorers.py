@@ -23,25 +23,23 @@ from lnpoly_helpers import (
     split_change,
 )
 
-PATIENCE = 20_000  # to wait for anything, in milliseconds
-
 
 class Explorer:
     """The first explorer of that name on a page."""
 
     def __init__(self, page, name):
         self.page, self.name, self.box = page, name, page.locator(f'.lnpoly-explorer[data-explorer="{name}"]').first
-        self.box.wait_for(timeout=PATIENCE)
+        self.box.wait_for()
         self.box.scroll_into_view_if_needed()
 
     def says(self, line):
         """Wait for a line, or a part of one, of the numbers."""
         whole = re.compile(rf"(?<![\d.,−]){re.escape(line.replace('-', '−'))}(?!\.?\d)")
-        expect(self.box.locator(".lx-numbers")).to_have_text(whole, use_inner_text=True, timeout=PATIENCE)
+        expect(self.box.locator(".lx-numbers")).to_have_text(whole, use_inner_text=True)
 
     def rests(self):
         """Wait until what moves by itself has arrived."""
-        expect(self.box.locator('[aria-busy="true"]')).to_have_count(0, timeout=PATIENCE)
+        expect(self.box.locator('[aria-busy="true"]')).to_have_count(0)
 
     def handle(self, label):
         return self.box.get_by_role("slider", name=label, exact=True)

@@ -20,7 +20,6 @@ from shared import ROOT, SCREENSHOTS
 from thorough import some
 
 pytestmark = pytest.mark.slow
-PATIENCE = 60_000  # to wait for anything, in milliseconds
 STATUS = "Python 3 (ipykernel) | Idle"
 SETTINGS = {
     # else what is scrolled out of sight is not in the page
@@ -111,7 +110,6 @@ def opened_in(browser, lab, name):
     """A page of JupyterLab with that notebook, whose kernel is ready, and which asks nothing of other places."""
     origin, token = lab
     with opened(browser, origin, viewport={"width": 1280, "height": 1000}) as (page, elsewhere):
-        page.set_default_timeout(PATIENCE)
         page.goto(f"{origin}lab/tree/{name}.ipynb?token={token}&reset")
         page.get_by_text(STATUS).wait_for()
         yield page
@@ -203,7 +201,7 @@ def cell_says(page, which):
     before = prompt.inner_text()
     cell.locator(".cm-content").click()
     page.keyboard.press("Control+Enter")
-    expect(prompt).not_to_have_text(re.compile(rf"\[\*\]|{re.escape(before)}"), timeout=PATIENCE)
+    expect(prompt).not_to_have_text(re.compile(rf"\[\*\]|{re.escape(before)}"))
     page.keyboard.press("Escape")
     said = cell.locator(".jp-OutputArea-output").all_inner_texts()
     return json.loads(said[0]) if said else None
