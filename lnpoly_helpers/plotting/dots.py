@@ -1,6 +1,7 @@
 """A dot plot: one row for each network, one panel for each quantity, markers for what is compared."""
 
 from collections.abc import Collection, Mapping
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -174,9 +175,9 @@ def _top(figure, series, looks, title):
     figure.legend(handles=handles, loc="outside upper left", ncols=legend_columns(series, width), **above)
 
 
-def _values(panel, series):
+def _values(panel: Mapping[str, Any], series: Collection[str]) -> dict[str, ArrayLike]:
     """{series: its values}, of those that a panel shows."""
-    found = {key: [row[key][0] for row in panel.values() if key in row] for key in series}
+    found: dict[str, Any] = {key: [row[key][0] for row in panel.values() if key in row] for key in series}
     return {key: values for key, values in found.items() if values}
 
 
