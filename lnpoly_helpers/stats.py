@@ -1,5 +1,6 @@
 """How well a sample pins down a mean or a median: 95 % intervals, and how notebooks print them."""
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -244,7 +245,13 @@ def plus_minus(
         raise ValueError(f"middle and half: expected the same shape, got {list(middle.shape)} and {list(half.shape)}.")
     if middle.ndim:
         return [plus_minus(*pair, spec, sign=sign) for pair in zip(middle, half, strict=True)]
-    return f"{middle:{spec}}{sign}{half:{spec}}"
+    return f"{_digits(middle, spec)}{sign}{_digits(half, spec)}"
+
+
+def _digits(number, spec) -> str:
+    """A number as a specification has it, without the sign of what is rounded to zero."""
+    text = f"{number:{spec}}"
+    return text if re.search("[1-9n]", text) else f"{0 * abs(number):{spec}}"  # n: of nan, inf
 
 
 def table(rows: Mapping[str, Mapping[str, Any]], spec: str | Mapping[str, str] = ".2f") -> str:
@@ -299,9 +306,10 @@ def _cell(value, spec, where) -> str:
         return value
     middle, *ends = np.atleast_1d(np.asarray(value, dtype=object))
     if len(ends) == 2:
-        return f"{middle:{spec}} ({ends[0]:{spec}} to {ends[1]:{spec}})"
+        return f"{_digits(middle, spec)} ({_digits(ends[0], spec)} to {_digits(ends[1], spec)})"
     if len(ends) > 2:
         raise ValueError(
             f"{where}: expected a number, (middle, half), (middle, low, high) or a text, got {len(ends) + 1} numbers."
         )
-    return f"{middle:{spec}}" if not ends or ends[0] is None else f"{middle:{spec}}±{ends[0]:{spec}}"
+    digits = _digits(middle, spec)
+    return digits if not ends or ends[0] is None else f"{digits}±{_digits(ends[0], spec)}"

@@ -181,6 +181,9 @@ def test_a_table_has_every_cell_under_its_column_and_flush_right():
         "nothing",
     ]
     assert table({"a": {"b": np.array([1.0, 2.0, 3.0])}}, ".0f") == "            b\na  1 (2 to 3)"
+    assert table({"a": {"b": (-1e-9, -1e-9, 0.5)}}, ".1f").splitlines()[1] == "a  0.0 (0.0 to 0.5)"  # no -0.0
+    assert table({"a": {"b": -0.004}}).endswith(" 0.00") and table({"a": {"b": -0.005001}}).endswith("-0.01")
+    assert plus_minus(-0.001, 0.004, ".2%") == "-0.10%±0.40%" and plus_minus(-1e-9, 0.2, ".0f") == "0±0"
     assert table({}) == ""
 
 
