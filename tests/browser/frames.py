@@ -16,11 +16,11 @@ from pathlib import Path
 import numpy as np
 from chromium import launched, opened
 from explorers import NOTEBOOKS, Explorer
+from shared import DRAWN
 
 MOVES = 150
 COUNT = """() => { window.frames_seen = 0; const next = () => { window.frames_seen += 1; requestAnimationFrame(next); };
   requestAnimationFrame(next); }"""
-DRAWN = "new Promise(done => requestAnimationFrame(() => setTimeout(done)))"
 COLUMNS = {
     "page": "TaskDuration",
     "script": "ScriptDuration",

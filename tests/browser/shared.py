@@ -13,6 +13,8 @@ SCREENSHOTS = ROOT / "screenshots"
 WIDE, PHONE = {"width": 1280, "height": 900}, {"width": 390, "height": 844}
 
 
+DRAWN = "new Promise(done => requestAnimationFrame(() => setTimeout(done)))"  # when the page is next drawn
+
 # what axe finds that keeps somebody from using a page
 SERIOUS = """([context, options]) => axe.run(context, options).then(found => found.violations
   .filter(one => ["serious", "critical"].includes(one.impact))
@@ -31,6 +33,12 @@ def serious(page, selector="html", **options):
         page.evaluate(AXE_SCRIPT)
         page.evaluate(PLAIN)
     return page.evaluate(SERIOUS, [selector, {"resultTypes": ["violations"]} | options])
+
+
+def resize(page, size):
+    """Give a page another window, and the time to hear of it: it is told before it is drawn anew."""
+    page.set_viewport_size(size)
+    page.evaluate(DRAWN)
 
 
 def build_site(folder, *names):

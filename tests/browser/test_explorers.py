@@ -4,7 +4,7 @@ import explorers
 import frames
 import pytest
 from chromium import opened
-from shared import PHONE, SCREENSHOTS, WIDE, serious
+from shared import PHONE, SCREENSHOTS, WIDE, resize, serious
 
 WAYS = [(WIDE, "light"), (PHONE, "dark"), (WIDE, "dark"), (PHONE, "light")]
 each_explorer = pytest.mark.parametrize("name", explorers.MOVES)
@@ -51,7 +51,7 @@ def test_it_can_be_read_by_anyone(browser, site, name):
     with opened(browser, "file:") as (page, _):
         page.goto((site / f"{explorers.NOTEBOOKS[name]}.html").as_uri())
         for size, scheme in WAYS:
-            page.set_viewport_size(size)
+            resize(page, size)
             page.emulate_media(color_scheme=scheme)
             explorer = explorers.Explorer(page, name)
             assert serious(page, f'[data-explorer="{name}"]') == []

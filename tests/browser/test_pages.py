@@ -14,7 +14,7 @@ import pytest
 from chromium import opened
 from PIL import Image
 from playwright.sync_api import expect
-from shared import PHONE, ROOT, SCREENSHOTS, WIDE, serious
+from shared import PHONE, ROOT, SCREENSHOTS, WIDE, resize, serious
 
 MEGABYTE = 1_000_000
 
@@ -101,7 +101,7 @@ def faults(browser, folder, screenshots=None):
         for name in names:
             page.goto(origin + name)
             for size, scheme in itertools.product((WIDE, PHONE), ("light", "dark")):
-                page.set_viewport_size(size)
+                resize(page, size)
                 page.emulate_media(color_scheme=scheme)
                 if screenshots and (size, scheme) in ((WIDE, "light"), (PHONE, "dark")):
                     whole = not name.startswith("reference")  # whose pages are as long as thirty screens
@@ -117,12 +117,12 @@ def faults(browser, folder, screenshots=None):
                     found.add(f"{name}: paper: not {scheme}")
                 if not seen["n_texts"]:
                     found.add(f"{name}: empty")
-            page.set_viewport_size(PAPER)
+            resize(page, PAPER)
             page.emulate_media(media="print", color_scheme="light")
             found |= {f"{name}: print: {what}" for what in page.evaluate(LOST)}
             page.emulate_media(media="screen")
             for size in (WIDE, PHONE):
-                page.set_viewport_size(size)
+                resize(page, size)
                 found |= {f"{name}: axe: {what}" for what in serious(page, **AXE)}
             found |= {f"{name}: asks elsewhere: {url}" for url in elsewhere}
             elsewhere.clear()

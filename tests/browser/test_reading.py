@@ -7,7 +7,7 @@ import pytest
 from chromium import opened
 from explorers import NOTEBOOKS, Explorer
 from playwright.sync_api import expect
-from shared import PHONE, WIDE
+from shared import DRAWN, PHONE, WIDE, resize
 
 SPHERE = "04_from_circle_to_sphere"
 
@@ -134,11 +134,11 @@ def test_numbers_of_an_explorer_keep_the_room_that_they_had(browser, site):
         page.mouse.down()
         for spot in spots[1:]:
             page.mouse.move(*spot)
-            page.evaluate(frames.DRAWN)
+            page.evaluate(DRAWN)
             heights.append(explorer.box.bounding_box()["height"])
         page.mouse.up()
         assert heights == sorted(heights) and heights[-1] > heights[0], "some line has grown, and none has shrunk"
-        page.set_viewport_size(WIDE)
+        resize(page, WIDE)
         page.wait_for_function("box => [...box.querySelectorAll('.lx-numbers p')].every(p => p.clientHeight < 30)",
                                arg=explorer.box.element_handle())  # fmt: skip
 
