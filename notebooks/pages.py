@@ -40,7 +40,8 @@ BADGE = re.compile(r"\[!\[[^\]]*\]\([^)]*\)\]\([^)]*\)\n*")  # a page has links 
 OPENS_WITH = r'<figure class="explorer" data-explorer="circle">.*?</figure>'  # what the first page lets a reader move
 TIGHT = {"/", "|", "‖"}  # signs of a formula that keep no distance and do not grow
 SHORT = 12  # signs of a formula that no narrow column needs to break
-RELATION = re.compile(r"=|\\(?:left|right)arrow|\\approx")
+RELATION = re.compile(r"=|\\(?:left|right)arrow\b|\\approx\b")
+BRACKET_OR_RELATION = re.compile(rf"\\?[{{(\[]|\\?[}})\]]|{RELATION.pattern}")
 # what no line should tear apart: GPT-2, 1e-9, 13 %, θ/π, layer 2, ε = 0; the last also where its letter is set apart
 EQUAL = r" [=<>] [-−]?\d[\d.,]*(?<![.,])"
 WORDS = r"[A-Za-z]\w*-\d\w*|\d[\d.]*e[-+]?\d+|\d[\d.,]* [%°]|(?<![\w/])\w/\w(?![\w/])"
@@ -299,7 +300,7 @@ def links_of(tex):
     (['z', '= Px / \\sqrt{s^2 + ε}', '= {a=b}'], ['a = b'])
     """
     depth, cuts = 0, [0]
-    for sign in re.finditer(r"\\?[{(\[]|\\?[})\]]|\\left\b|\\right\b|=|\\(?:left|right)arrow\b|\\approx\b", tex):
+    for sign in BRACKET_OR_RELATION.finditer(tex):
         depth += sign[0][-1] in "{([" or -(sign[0][-1] in "})]")
         if not depth and RELATION.match(sign[0]) and sign.start():
             cuts.append(sign.start())

@@ -127,10 +127,11 @@ def plot_panels(
     figure.legend(handles=[*named.values(), *single.values()], loc="outside lower center", ncols=columns)
     what = " and ".join(dict.fromkeys(filter(None, labels)))
     intervals = ", with intervals" if measured else ""
-    begin = f"{title + '. ' if title else ''}{what or 'curves'} against {xlabel}{intervals}."
+    lead = f"{title}. " if title else ""
+    begin = f"{lead}{what or 'curves'} against {xlabel}{intervals}."
     parts = (f"{name.strip()}: {', '.join(_said(panel, points.get(name, {})))}" for name, panel in panels.items())
     ranges = short_ranges({name.strip(): {key: v for key, (v, _) in panel.items()} for name, panel in panels.items()})
-    fewer = [f"{title + '. ' if title else ''}Against {xlabel}, {ranges}."] if ranges else []
+    fewer = [f"{lead}Against {xlabel}, {ranges}."] if ranges else []
     where = "; ".join(name.strip() for name in panels)
     texts = [f"{begin} {'; '.join(parts)}.", *fewer, f"{begin} In {where}: {', '.join(named)}."]
     describe(axes.flat[0], fitting(*texts))
