@@ -1,5 +1,6 @@
 """What all tests share: no network, no models of this machine's user, the same random numbers in every run."""
 
+import gc
 import os
 import shutil
 import sys
@@ -13,6 +14,8 @@ from thorough import THOROUGH
 
 # With it the jsonschema of nbformat would compile 39 grammars of addresses at its import: more than a second a process.
 sys.modules.setdefault("rfc3987_syntax", None)
+
+gc.disable()  # all that is imported stays, and would be looked through again and again: a fifth of the collection
 
 typecheck.install()  # before anything imports the package
 
@@ -37,6 +40,11 @@ def pytest_collection_modifyitems(config, items):
     if hasattr(config, "workerinput"):
         slow = {item.path for item in items if item.get_closest_marker("slow")}
         items.sort(key=lambda item: item.path not in slow)
+
+
+def pytest_collection_finish():
+    gc.freeze()
+    gc.enable()
 
 
 @pytest.fixture
