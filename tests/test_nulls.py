@@ -218,6 +218,7 @@ def test_their_parts_add_up_and_have_the_limits_of_small_angles(p):
     assert (np.diff(found.rest[:5]) > 0).all() and (found.opposition < 0).all()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("p", (0.15, 0.5))
 def test_they_are_what_a_wide_layer_of_random_weights_does(rng, p):
     """Drawn, with every measurement of the package on it: so both agree with each other."""

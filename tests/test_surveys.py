@@ -86,6 +86,7 @@ def test_a_wide_random_layer_has_the_figures_of_the_closed_forms(rng, p, towards
     assert 0.7 < found["speed_least"] < 1 < found["speed_most"] < 1.4
 
 
+@pytest.mark.slow
 def test_standard_errors_are_the_spread_over_draws(rng):
     mlp, z = random_mlp(rng, 20, 150), sphere(rng, 400, 20, "layernorm")
     twice = {name: np.repeat(getattr(mlp, name), 2, axis=-1) for name in ("W_in", "b_in")}
@@ -259,6 +260,7 @@ def test_what_is_no_layer_is_not_read_as_one(layer):
         read_network(load_model("nano-ln-relu"), prompts()[:1], [layer])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["nano-ln-relu", "nano-none-relu"])
 def test_a_network_is_surveyed_layer_by_layer(name):
     model, texts, options = load_model(name), prompts()[:12], {"n_paths": 6, "n_contexts": 8, "n_directions": 3}

@@ -1,5 +1,6 @@
 """From a folder in Hugging Face format or a GGUF file to a TransformerBridge that computes as transformers does."""
 
+import gc
 import re
 from contextlib import contextmanager
 from copy import deepcopy
@@ -23,6 +24,18 @@ else:
         def run_with_hooks(self, *args, **options): ...
 
 
+@contextmanager
+def _collector_at_rest():
+    """No search for garbage among what the libraries make when they are imported, which stays: a fifth of the time."""
+    on = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if on:
+            gc.enable()
+
+
 def check_parts(cfg, parts, who="model"):
     """Refuse, by its parts alone, a block that no `NormedMLP` describes."""
     mlp = parts.get("mlp")
@@ -37,6 +50,7 @@ def check_parts(cfg, parts, who="model"):
         )
 
 
+@_collector_at_rest()
 def architecture(path, who):
     """The config and the architecture that a folder or a GGUF file states; refuses what no `NormedMLP` describes."""
     import torch
@@ -83,6 +97,7 @@ def boot(path, who, tokenizer=None, dtype="float64"):
         return _boot(path, who, tokenizer, dtype)
 
 
+@_collector_at_rest()
 def _boot(path, who, tokenizer, dtype):
     import torch
     from transformer_lens.model_bridge import TransformerBridge
@@ -139,6 +154,7 @@ def _layers_too_many(model, unexpected):
     return min((key for key in unexpected if re.search(r"\d", key) and numberless(key) in known), default=None)
 
 
+@_collector_at_rest()
 def boot_native(config, dtype):
     """A transformer_lens native model with fresh weights of that torch type, for evaluation."""
     from transformer_lens.model_bridge import TransformerBridge

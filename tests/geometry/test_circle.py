@@ -38,7 +38,7 @@ def assert_consistent(circle):
     assert circle.lengths.sum() == pytest.approx(TURN, abs=1e-12)
     assert (np.bincount(circle.neurons, minlength=1) % 2 == 0).all()  # who leaves comes back
     np.testing.assert_array_equal(circle.hashes(), pattern_hash(patterns))
-    assert circle.n_patterns == len(np.unique(patterns, axis=0)) <= circle.n_arcs
+    assert circle.n_patterns == len(np.unique(np.packbits(patterns, axis=1), axis=0)) <= circle.n_arcs
     assert len(circle.angles) == len(circle.neurons) == len(circle.arc_after)
     np.testing.assert_array_equal(circle.patterns(np.arange(circle.n_arcs)[::-1]), patterns[::-1])
     if len(circle.angles):
