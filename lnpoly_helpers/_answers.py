@@ -25,8 +25,10 @@ class CheckFailed(AssertionError):
     --------
     >>> raise CheckFailed("Your angles are not sorted.")
     Traceback (most recent call last):
-    lnpoly_helpers._answers.CheckFailed: Your angles are not sorted.
+    lnpoly_helpers.checks.CheckFailed: Your angles are not sorted.
     """
+
+    __module__ = f"{_PACKAGE}.checks"  # the name that a traceback shows is the one that is promised
 
     def _render_traceback_(self):  # what IPython asks for
         return [f"Not yet. {self}"]
@@ -43,8 +45,10 @@ class NotAnswered(CheckFailed):
     --------
     >>> raise NotAnswered("my_sort is not written yet.")
     Traceback (most recent call last):
-    lnpoly_helpers._answers.NotAnswered: my_sort is not written yet.
+    lnpoly_helpers.checks.NotAnswered: my_sort is not written yet.
     """
+
+    __module__ = CheckFailed.__module__
 
 
 def expect(holds: Any, sentence: str) -> None:
@@ -69,7 +73,7 @@ def expect(holds: Any, sentence: str) -> None:
     >>> expect(2 > 1, "never said")
     >>> expect(2 < 1, "Your 2 is not below 1.")
     Traceback (most recent call last):
-    lnpoly_helpers._answers.CheckFailed: Your 2 is not below 1.
+    lnpoly_helpers.checks.CheckFailed: Your 2 is not below 1.
     """
     if not holds:
         raise CheckFailed(sentence)

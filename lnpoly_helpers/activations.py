@@ -86,9 +86,9 @@ ACTIVATIONS = {
 
 
 def gate(activation: str, pre: Real[ArrayLike, "..."] | float) -> Float[np.ndarray | np.float64, "..."]:
-    """What an activation multiplies a pre-activation h by: value(h) / h, at 0 its limit there.
+    """What an activation multiplies a pre-activation h by: value(h) / h, and at h = 0 its limit from below.
 
-    ReLU's jumps from 0 to 1, GELU's is Phi(h), the normal distribution, SiLU's 1 / (1 + exp(-h)).
+    ReLU's is 0 up to h = 0 and 1 above, GELU's is Phi(h), the normal distribution function, SiLU's 1 / (1 + exp(-h)).
 
     Parameters
     ----------

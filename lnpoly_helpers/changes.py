@@ -131,8 +131,9 @@ def _one_pattern(mlp, pattern):
 def jacobian(mlp: FoldedMLP, x: Real[ArrayLike, "... d"]) -> Float[np.ndarray, "... d d_out"]:
     """Derivative of the layer's output by the residual vector: J[..., i, j] = d mlp(x)_j / d x_i.
 
-    dz/dx = (P - Px (Px)^T / (d sigma^2)) / sigma with sigma^2 = |Px|^2/d + eps, then W_in, the slopes of the
-    activation and W_out. At eps = 0, J(a x) = J(x) / a: the layer is affine in z, not in x.
+    dz/dx = (P - Px (Px)^T / (d sigma^2)) / sigma with sigma^2 = |Px|^2/d + eps, then W_in, the slopes of the activation
+    and W_out. At eps = 0 behind a norm the output depends on x by its direction alone, so J(a x) = J(x) / a for a > 0:
+    even where the layer is affine in z, it is not in x.
 
     Parameters
     ----------
@@ -203,8 +204,8 @@ def split_change(
     tangent = sum_i (da_i . (z1 - z0)) W_out[i],
     rest = sum_i r_i W_out[i],  r_i = a_i(z1) - a_i(z0) - da_i . (z1 - z0).
 
-    For ReLU, tangent is what the affine map of z0's region predicts, and r_i is 0 unless neuron i flips: then it is
-    |h_i(z1)|, never negative, since ReLU is convex.
+    For ReLU without a gate, tangent is what the affine map of z0's region predicts, and r_i is 0 unless neuron i flips:
+    then it is |h_i(z1)|, never negative, since ReLU is convex.
 
     Parameters
     ----------
@@ -376,7 +377,7 @@ class Coherence(Frozen):
     Attributes
     ----------
     kappa : float64 [...]
-        |sum_i f_i|^2 / sum_i |f_i|^2: 1 if they add like independent random vectors, their number if they agree, 0 if
+        |sum_i f_i|^2 / sum_i |f_i|^2: 1 if they add like independent random vectors, n_effective if they agree, 0 if
         they cancel. It grows with the number of terms: compare it at equal angle and width only.
     n_effective : float64 [...]
         (sum_i |f_i|)^2 / sum_i |f_i|^2: how many terms there are, were they equally long.
@@ -466,8 +467,8 @@ def tangent_change(
 ) -> Float[np.ndarray, "... d_out"]:
     """What the layer's tangent map at z0 predicts for output(z1) - output(z0): the first part of `split_change`.
 
-    sum_i act'(h_i(z0)) (h_i(z1) - h_i(z0)) W_out[i], affine in z. For ReLU this is the affine map of z0's region; for
-    GELU it is the exact Jacobian.
+    Without a gate sum_i act'(h_i(z0)) (h_i(z1) - h_i(z0)) W_out[i]: linear in the move, by the exact Jacobian at z0.
+    For ReLU it is the change by the affine map of z0's region.
 
     Parameters
     ----------

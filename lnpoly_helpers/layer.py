@@ -264,7 +264,9 @@ class NormedMLP(_TwoMatrices):
 
     @classmethod
     def from_modules(cls, norm: Any, first: Any, last: Any, activation: Any, up: Any = None) -> "NormedMLP":
-        """The block that torch modules make: last(activation(first(norm(x)))), times up(norm(x)) if it is gated.
+        """The block that torch modules make: last(activation(first(z))) with z = norm(x).
+
+        Of a gated one it is last(activation(first(z)) * up(z)).
 
         What each module computes is found by running a copy of it in float64 on the CPU; no class is asked for. Values
         are then the module's own parameters, exactly.
@@ -520,9 +522,9 @@ class FoldedMLP(_TwoMatrices):
 def fold_layer_norm(block: NormedMLP) -> FoldedMLP:
     """Move gamma, beta and the centring of a `NormedMLP` into its first matrix, and into W_up if it is gated.
 
-    W_in <- P (gamma * W_in) for LayerNorm, gamma * W_in otherwise; b_in <- b_in + beta @ W_in, with the
-    *original* W_in. Exact in real arithmetic, about 1e-13 relative in float64. A column that the centring leaves
-    nothing of but rounding becomes 0: that neuron has no boundary.
+    W_in <- P diag(gamma) W_in for LayerNorm, P = I - 1 1^T / d, and diag(gamma) W_in otherwise; b_in <- b_in + beta @
+    W_in, with the *original* W_in. Exact in real arithmetic, about 1e-13 relative in float64. A column that the
+    centring leaves nothing of but rounding becomes 0: that neuron has no boundary.
 
     Parameters
     ----------

@@ -214,8 +214,8 @@ def steepness(
 ) -> Float[np.ndarray | np.float64, "..."]:
     """How unevenly a prediction moves on the way: the largest slope of sqrt(KL) by the angle over its mean slope.
 
-    Slopes are taken without sign, between neighbouring angles and from 0, where KL is 0. 1 where sqrt(KL) is a straight
-    line; N, the number of equal steps, where all of the way lies in one of them.
+    Slopes are taken without sign, between neighbouring angles and from 0, where KL is 0. It is 1 if sqrt(KL) is a
+    straight line; N, the number of equal steps, where all of the way lies in one of them.
 
     Parameters
     ----------

@@ -382,7 +382,7 @@ def _moments(angle, p, t, density):
 
 
 def rice_factor(on_rate: Real[ArrayLike, "..."] | float) -> Float[np.ndarray | np.float64, "..."]:
-    """How often a neuron that is on that often flips, beside one without a bias: exp(-t^2/2), t = -Phi^-1(on_rate).
+    """How often a neuron with this on-rate flips, relative to one without a bias: exp(-t^2/2), Phi(-t) = on_rate.
 
     A pre-activation that is normal with threshold t crosses it angle / pi exp(-t^2/2) times on a turn by that angle, on
     average. Rice 1945, Bell System Technical Journal 24.

@@ -85,9 +85,10 @@ def path_profile(
 ) -> PathProfile:
     """Length, displacement and largest slope of the output's curve along each path.
 
-    For ReLU, |d output / dt|^2 = E + H cos(2 (t - t_fast)) between two crossings, with E = (|P|^2 + |Q|^2) / 2: the
-    largest slope is that closed form's; the length is 24-point Gauss-Legendre quadrature on either side of each piece's
-    slowest point. For GELU, Simpson's rule at equal steps, and a parabola through the three samples at the fastest.
+    For ReLU the output is P cos t + Q sin t + r between two crossings, so |d output / dt|^2 = (|P|^2 + |Q|^2) / 2 plus
+    a cosine of 2 t: the largest slope is that closed form's; the length is 24-point Gauss-Legendre quadrature on either
+    side of each piece's slowest point. For GELU, Simpson's rule at equal steps, and a parabola through the three
+    samples at the fastest.
 
     Parameters
     ----------

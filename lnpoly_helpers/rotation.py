@@ -80,7 +80,8 @@ def rotate(
 ) -> Float[np.ndarray, "... d"]:
     """Turn z0 towards z1 by an angle, along their great circle (slerp).
 
-    z = sqrt(d) (e0 cos(angle) + e1 sin(angle)): z0 at angle 0, z1 at `angle_between`; beyond, the circle goes on.
+    z = sqrt(d) (e0 cos(angle) + e1 sin(angle)), e0 the unit vector of z0 and e1 that of the part of z1 orthogonal to
+    it: z0 at angle 0, z1 at `angle_between`; beyond, the circle goes on.
 
     Parameters
     ----------
@@ -144,8 +145,8 @@ def steering_angle(
     """By which angle adding alpha v to a residual vector x turns the point that the layer sees.
 
     tan(angle) = alpha |Pv| sin(phi) / (|Px| + alpha |Pv| cos(phi)), phi the angle between Px and Pv, and P the centring
-    for LayerNorm, nothing for RMSNorm. So normalize(x + alpha v) = rotate(normalize(x), normalize(v), angle): as alpha
-    goes from 0 to infinity the point sweeps the arc from normalize(x) to normalize(v), and the angle grows from 0
+    for LayerNorm, the identity for RMSNorm. So normalize(x + alpha v) = rotate(normalize(x), normalize(v), angle): as
+    alpha goes from 0 to infinity the point sweeps the arc from normalize(x) to normalize(v), and the angle grows from 0
     to phi. In other words alpha = |Px| sin(angle) / (|Pv| sin(phi - angle)).
 
     Parameters

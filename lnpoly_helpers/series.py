@@ -108,7 +108,7 @@ def published_neurons(network: str = "stanford-gpt2-small-a") -> dict[str, Any]:
         ``layers`` and ``together``, all layers as one. Each has ``neurons``, their number; ``misses``, how many
         boundaries miss the sphere; ``highest``, the largest |height|; ``circles``, the mean share of the θ/π law
         on random great circles (`expected_crossings`); and ``mean`` and ``quartiles`` of four figures: ``height``
-        (`boundary_height`), ``cap_share`` (`cap_share`), ``on``, the share of text on which the neuron is on, and
+        (`boundary_height`), "cap_share" (`cap_share`), ``on``, the share of text on which the neuron is on, and
         ``rice``, what Rice's formula makes of that (`rice_factor`). In ``layers`` they are float64 [n_layers],
         quartiles [3, n_layers]; in ``together`` numbers, quartiles [3].
         Also ``d_model``, ``d_mlp``, ``sha256`` of the table, ``network``, ``what``, ``source``, ``licence``, ``sample``
@@ -129,7 +129,7 @@ def published_neurons(network: str = "stanford-gpt2-small-a") -> dict[str, Any]:
     See Also
     --------
     boundary_height, cap_share, rice_factor, meets_sphere : the figures, of any layer.
-    published : residual norms of GPT-2 small.
+    published : residual standard deviations of GPT-2 small.
 
     Examples
     --------
@@ -167,7 +167,7 @@ def seed_results(name: str, **which: Any) -> dict[str, Any]:
         ``networks``: a list of what is known of each, as ``seed``, ``step``, ``d_model``, ``held_back_loss`` (nats a
         byte) and the ``sha256`` of its weights.
         ``trained``, ``matched`` (`matched_layer`), ``W_out random`` (``matched_layer(..., keep="W_in")``) and, where
-        they were measured, ``untrained`` (fresh weights): each a dict of the figures of `survey`, float64
+        they were measured, "untrained" (fresh weights): each a dict of the figures of `survey`, float64
         [network, layer], in the ladder [network], of a single network [layer]. ``settings`` and ``command``: how they
         were measured.
 
@@ -242,7 +242,7 @@ def predictions(model: str = "gpt2") -> dict[str, Any]:
     Returns
     -------
     dict
-        ``model``, ``how`` it is to be measured, the ``rule``, and ``predictions``: a list, each with its ``claim``,
+        ``model``, ``how`` it is to be measured, the ``rule``, and "predictions": a list, each with its ``claim``,
         ``figure`` of `survey`, ``of`` ("trained", "trained - matched" or "trained / matched"), the interval ``low`` to
         ``high`` for its mean over layers, and what it was predicted ``from``.
 

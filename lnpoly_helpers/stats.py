@@ -157,7 +157,7 @@ def median_interval(
 ) -> tuple[
     Float[np.ndarray | np.float64, "..."], Float[np.ndarray | np.float64, "..."], Float[np.ndarray | np.float64, "..."]
 ]:
-    """Median of a sample and the two of its values that enclose the true median in 95 % of samples.
+    """Median of a sample and the two of its values that enclose the true median in about 95 % of samples.
 
     The k-th smallest and the k-th largest, k = 1 + floor(n/2 - 0.98 sqrt(n)): the number of values below the true
     median is binomial, so no distribution is assumed. David and Nagaraja 2003, Order Statistics, 7.1.

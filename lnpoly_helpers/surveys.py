@@ -81,21 +81,21 @@ def survey(
     dict of float
         ``name`` and, for what is measured on paths or directions, ``name_se``, its standard error:
 
-        on : share of the neurons that are on, over z.
-        height, misses : the median of `boundary_height`, and the share of the boundaries that miss the sphere.
-        crossed, crossed_law : boundaries on the way, and as a share of m angle / pi.
-        rice : what Rice's formula makes of the on-rates in place of that share (`rice_factor`, mean over neurons).
-        range, range_boundaries : medians of the degrees at which the tangent map is first off by the tolerance, and of
-            the boundaries crossed by then; inf if that is not within the angle.
-        halfway : how far the output has moved at the angle, as a share of how far it has at twice the angle.
-        speed_start, speed_middle, speed_end, speed_least, speed_most : how fast the output moves on the first, middle,
-            last, slowest and fastest of 16 parts of the whole way to the target, over its mean speed: all about 1 where
-            it is even, 0 on a plateau, up to 16 at a cliff.
-        tangent, rest, opposition, own_share : of `split_change`, the first two as shares of the change's length.
-        kappa, n_effective, rho : of `coherence`.
-        share_contexts, share_look_alikes : `context_share` in other points of z and in `look_alikes`.
-        share_isotropic, share_tokens : in copies of one point, jostled by the angle in random directions and towards
-            other points.
+        - on: share of the neurons that are on, over z.
+        - height, misses: the median of `boundary_height`, and the share of the boundaries that miss the sphere.
+        - crossed, crossed_law: boundaries on the way, and as a share of m angle / pi.
+        - rice: what Rice's formula makes of the on-rates in place of that share (`rice_factor`, mean over neurons).
+        - range, range_boundaries: medians of the degrees at which the tangent map is first off by the tolerance, and of
+          the boundaries crossed by then; inf if that is not within the angle.
+        - halfway: how far the output has moved at the angle, as a share of how far it has at twice the angle.
+        - speed_start, speed_middle, speed_end, speed_least, speed_most: how fast the output moves on the first, middle,
+          last, slowest and fastest of 16 parts of the whole way to the target, over its mean speed: all about 1 where
+          it is even, 0 on a plateau, up to 16 at a cliff.
+        - tangent, rest, opposition, own_share: of `split_change`, the first two as shares of the change's length.
+        - kappa, n_effective, rho: of `coherence`.
+        - share_contexts, share_look_alikes: `context_share` in other points of z and in `look_alikes`.
+        - share_isotropic, share_tokens: in copies of one point, jostled by the angle in random directions and towards
+          other points.
 
         NaN where something is not defined, as the rest of a layer that is affine on every path.
 

@@ -53,7 +53,8 @@ def reflowed(docstring):
         example = line.lstrip().startswith(">>>") or (example and bool(line.strip()))
         deeper = indent(line) - indent(before)
         goes_on = deeper == 0 or (deeper == 2 and before.lstrip().startswith("- "))
-        if example or not goes_on or not before.strip() or re.match(r"\s*(- |--|$)", line) or before.startswith("--"):
+        begins = re.match(r"\s*(- |--|$|[\w*\\, ]+ : )", line)  # an item, a rule under a heading, nothing, a parameter
+        if example or not goes_on or not before.strip() or begins or before.startswith("--"):
             made.append(line)
         elif len(before) + 1 + len(line.split()[0]) > FULL:
             made[-1] += f" {line.strip()}"
@@ -169,7 +170,8 @@ class Words:
 def short(signature):
     """The HTML of a signature with types by their last names: ndarray, not numpy.ndarray."""
     dotted = r'(?:<span class="n">\w+</span><span class="o">\.</span>)+(?=<span class="n">)'
-    return markupsafe.Markup(re.sub(dotted, "", signature))
+    arrow = '<span class="whole">-&gt;</span>'  # else a line may end in the middle of it
+    return markupsafe.Markup(re.sub(dotted, "", signature).replace("-&gt;", arrow))
 
 
 def source(one):
@@ -210,6 +212,14 @@ def page(module, modules):
         return f'href="{PAGES[target]}' if target in PAGES else link[0]
 
     body = re.sub(r'href="([\w./]+)\.html', ours, body)
+    # within a docstring pdoc looks for a bare name in its own module alone; the wings speak of the package's, too
+    roots = modules[PACKAGE].members.keys() - module.members.keys()
+
+    def linked(code):
+        name = code[1]
+        return f'<code><a href="{PAGES[PACKAGE]}#{name}">{name}</a></code>' if name in roots else code[0]
+
+    body = re.sub(r"<code>(\w+)</code>", linked, body)
     sections = []
     for room, _, members in groups:
         sections += [(f"room-{room}", room)] if room else []

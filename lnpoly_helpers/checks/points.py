@@ -29,7 +29,7 @@ def check_normalize(my_normalize: Callable) -> None:
     --------
     >>> check_normalize(np.abs)
     Traceback (most recent call last):
-    lnpoly_helpers._answers.CheckFailed: Your output changes when x is shifted by a constant: was the mean removed?
+    lnpoly_helpers.checks.CheckFailed: Your output changes when x is shifted by a constant: was the mean removed?
     """
     f = Answer(my_normalize, "my_normalize")
     x = np.array([3.0, 1.0, -1.0, 0.6, 0.8])
@@ -81,7 +81,7 @@ def expect_rows(f: Answer, batch: Float[np.ndarray, "... d"]) -> None:
     --------
     >>> expect_rows(Answer(np.cumsum, "sums"), np.ones((2, 3)))
     Traceback (most recent call last):
-    lnpoly_helpers._answers.CheckFailed: What sums returns has shape [6] for input of shape [2, 3]: expected [2, 3].
+    lnpoly_helpers.checks.CheckFailed: What sums returns has shape [6] for input of shape [2, 3]: expected [2, 3].
     """
     rows = batch.reshape(-1, batch.shape[-1])
     alone = np.stack([f.array(row, shape=row.shape) for row in rows]).reshape(batch.shape)
@@ -112,7 +112,7 @@ def check_shared_point(shared_point: Callable) -> None:
     --------
     >>> check_shared_point(np.add)
     Traceback (most recent call last):
-    lnpoly_helpers._answers.CheckFailed: Expected two numbers, a and c: is `return a, c` the last line?
+    lnpoly_helpers.checks.CheckFailed: Expected two numbers, a and c: is `return a, c` the last line?
     """
     f = Answer(shared_point, "shared_point")
     x = np.array([3.0, 0.6, -1.0, 0.4])
@@ -146,7 +146,7 @@ def expect_shared(f: Answer, x: Float[np.ndarray, "d"], y: Float[np.ndarray, "d"
     --------
     >>> expect_shared(Answer(np.divmod, "shared_point"), np.array([1.0, 2.0]), np.array([3.0, 4.0]))
     Traceback (most recent call last):
-    lnpoly_helpers._answers.CheckFailed: a has shape [2] for input of shape [2], [2]: expected a single number.
+    lnpoly_helpers.checks.CheckFailed: a has shape [2] for input of shape [2], [2]: expected a single number.
     """
     value = f(x, y)
     expect(value is not None, "You return None for two vectors that LayerNorm sends to the same point.")
@@ -184,7 +184,7 @@ def expect_apart(f: Answer, x: Float[np.ndarray, "d"], y: Float[np.ndarray, "d"]
     --------
     >>> expect_apart(Answer(np.add, "shared_point"), np.array([1.0, 2.0]), np.array([2.0, 1.0]), "y is -x + 3")
     Traceback (most recent call last):
-    lnpoly_helpers._answers.CheckFailed: You return numbers where None belongs: y is -x + 3.
+    lnpoly_helpers.checks.CheckFailed: You return numbers where None belongs: y is -x + 3.
     """
     expect(f(x, y) is None, f"You return numbers where None belongs: {why}.")
 
@@ -210,7 +210,7 @@ def check_fold(my_fold: Callable) -> None:
     --------
     >>> check_fold(zip)
     Traceback (most recent call last):
-    lnpoly_helpers._answers.CheckFailed: my_fold returned a zip ...: expected 2 values, W, b.
+    lnpoly_helpers.checks.CheckFailed: my_fold returned a zip ...: expected 2 values, W, b.
     """
     f = Answer(my_fold, "my_fold")
     rng = np.random.default_rng(5)
@@ -247,7 +247,7 @@ def expect_fold(
     --------
     >>> expect_fold(Answer(zip, "my_fold"), np.ones(4), np.ones(4), np.ones((4, 3)), np.ones(3))
     Traceback (most recent call last):
-    lnpoly_helpers._answers.CheckFailed: my_fold returned a zip ...: expected 2 values, W, b.
+    lnpoly_helpers.checks.CheckFailed: my_fold returned a zip ...: expected 2 values, W, b.
     """
     W, b = f.arrays(gamma, beta, W_in, b_in, shapes={"W": W_in.shape, "b": b_in.shape})
     z = sphere_points(np.random.default_rng(6), 40, len(gamma))

@@ -33,7 +33,7 @@ def check_region(region_map: Callable) -> None:
     --------
     >>> check_region(zip)
     Traceback (most recent call last):
-    lnpoly_helpers._answers.CheckFailed: region_map returned a zip ...: expected 3 values, pattern, A, c.
+    lnpoly_helpers.checks.CheckFailed: region_map returned a zip ...: expected 3 values, pattern, A, c.
     """
     f = Answer(region_map, "region_map")
     rng = np.random.default_rng(8)
@@ -67,7 +67,7 @@ def expect_region(f: Answer, layer: tuple[np.ndarray, ...], z: Float[np.ndarray,
     >>> layer = np.ones((2, 1)), np.ones(1), np.ones((1, 1)), np.ones(1)
     >>> expect_region(Answer(zip, "region_map"), layer, np.ones(2))
     Traceback (most recent call last):
-    lnpoly_helpers._answers.CheckFailed: region_map returned a zip ...: expected 3 values, pattern, A, c.
+    lnpoly_helpers.checks.CheckFailed: region_map returned a zip ...: expected 3 values, pattern, A, c.
     """
     W_in, b_in, W_out, b_out = layer
     (d, m), d_out = W_in.shape, len(b_out)
@@ -115,7 +115,7 @@ def check_crossings(circle_crossings: Callable) -> None:
     --------
     >>> check_crossings(zip)
     Traceback (most recent call last):
-    lnpoly_helpers._answers.CheckFailed: circle_crossings returned a zip ...: expected 2 values, angles, neurons.
+    lnpoly_helpers.checks.CheckFailed: circle_crossings returned a zip ...: expected 2 values, angles, neurons.
     """
     f = Answer(circle_crossings, "circle_crossings")
     A, B = np.array([1.0, -0.5, 0.0, 2.0, 0.3]), np.array([0.5, 1.0, -1.5, 0.1, -0.2])
@@ -153,7 +153,7 @@ def expect_crossings(
     --------
     >>> expect_crossings(Answer(zip, "crossings"), np.ones(2), np.ones(2), np.zeros(2))
     Traceback (most recent call last):
-    lnpoly_helpers._answers.CheckFailed: crossings returned a zip ...: expected 2 values, angles, neurons.
+    lnpoly_helpers.checks.CheckFailed: crossings returned a zip ...: expected 2 values, angles, neurons.
     """
     angles, neurons = f.arrays(A, B, b, shapes={"angles": (None,), "neurons": (None,)})
     R, m = np.hypot(A, B), len(A)
@@ -217,7 +217,7 @@ def check_faces(sphere_faces: Callable) -> None:
     --------
     >>> check_faces(zip)
     Traceback (most recent call last):
-    lnpoly_helpers._answers.CheckFailed: What sphere_faces returns is a zip ...: expected an array of real numbers.
+    lnpoly_helpers.checks.CheckFailed: What sphere_faces returns is a zip ...: expected an array of real numbers.
     """
     f = Answer(sphere_faces, "sphere_faces")
     axes = np.eye(3)
@@ -260,7 +260,7 @@ def expect_faces(f: Answer, axes: Float[np.ndarray, "n 3"], heights: Any, wanted
     --------
     >>> expect_faces(Answer(np.vdot, "sphere_faces"), np.eye(3)[:1], [[1, 0, 0]], 2, "one circle")
     Traceback (most recent call last):
-    lnpoly_helpers._answers.CheckFailed: You count 1 faces where there are 2: one circle.
+    lnpoly_helpers.checks.CheckFailed: You count 1 faces where there are 2: one circle.
     """
     found = f.array(axes, np.array(heights, dtype=float), shape=())
     expect(found == wanted, f"You count {found:g} faces where there are {wanted}: {why}.")
@@ -291,7 +291,7 @@ def check_rays(ray_flips: Callable, layers: Mapping[str, FoldedMLP], x: Mapping[
     --------
     >>> check_rays(None, {}, {})
     Traceback (most recent call last):
-    lnpoly_helpers._answers.CheckFailed: ray_flips is a NoneType, not a function: was its name used for something else?
+    lnpoly_helpers.checks.CheckFailed: ray_flips is a NoneType, not a function: was its name used for something else?
     """
     f = Answer(ray_flips, "ray_flips")
     expect_flips(f, layers["without"].W_in, layers["without"].b_in, x["without"], None)
@@ -331,7 +331,7 @@ def expect_flips(
     --------
     >>> expect_flips(Answer(zip, "ray_flips"), np.ones((2, 1)), np.ones(1), np.ones(2), None)
     Traceback (most recent call last):
-    lnpoly_helpers._answers.CheckFailed: ray_flips raised TypeError ...: 'NoneType' object is not iterable
+    lnpoly_helpers.checks.CheckFailed: ray_flips raised TypeError ...: 'NoneType' object is not iterable
     """
     scales = f.array(W_in, b_in, x, eps, shape=(None,))
     where = "without a norm" if eps is None else f"behind LayerNorm with eps = {eps:g}"

@@ -30,7 +30,7 @@ def check_preimage(preimage: Callable) -> None:
     --------
     >>> check_preimage(zip)
     Traceback (most recent call last):
-    lnpoly_helpers._answers.CheckFailed: preimage raised TypeError for input of shape [3]: ...
+    lnpoly_helpers.checks.CheckFailed: preimage raised TypeError for input of shape [3]: ...
     """
     with exercise(preimage, "preimage") as f:
         rng = np.random.default_rng(20)
@@ -69,7 +69,7 @@ def check_size_needed(size_needed: Callable) -> None:
     --------
     >>> check_size_needed(np.multiply)
     Traceback (most recent call last):
-    lnpoly_helpers._answers.CheckFailed: With gap = 0.4, eps = 0.1 your s = 0.04 leaves a gap of 0.875.
+    lnpoly_helpers.checks.CheckFailed: With gap = 0.4, eps = 0.1 your s = 0.04 leaves a gap of 0.875.
     """
     with exercise(size_needed, "size_needed") as f:
         z = sphere_points(np.random.default_rng(21), 1, 5)[0]
@@ -113,7 +113,7 @@ def check_pieces(pieces: Callable) -> None:
     --------
     >>> check_pieces(zip)
     Traceback (most recent call last):
-    lnpoly_helpers._answers.CheckFailed: What pieces returns is a zip ...: expected an array of real numbers.
+    lnpoly_helpers.checks.CheckFailed: What pieces returns is a zip ...: expected an array of real numbers.
     """
     with exercise(pieces, "pieces") as f:
         rng = np.random.default_rng(22)
@@ -166,7 +166,7 @@ def check_next_map(next_map: Callable) -> None:
     --------
     >>> check_next_map(zip)
     Traceback (most recent call last):
-    lnpoly_helpers._answers.CheckFailed: next_map raised TypeError ...: ...
+    lnpoly_helpers.checks.CheckFailed: next_map raised TypeError ...: ...
     """
     with exercise(next_map, "next_map") as f:
         rng = np.random.default_rng(23)
@@ -222,7 +222,7 @@ def check_patterns_around(patterns_around: Callable) -> None:
     --------
     >>> check_patterns_around(np.outer)
     Traceback (most recent call last):
-    lnpoly_helpers._answers.CheckFailed: What patterns_around returns has shape [4, 6] ...: expected [6, 4].
+    lnpoly_helpers.checks.CheckFailed: What patterns_around returns has shape [4, 6] ...: expected [6, 4].
     """
     with exercise(patterns_around, "patterns_around") as f:
         rng = np.random.default_rng(24)
@@ -279,7 +279,7 @@ def check_regions(regions: Callable) -> None:
     --------
     >>> check_regions(np.multiply)
     Traceback (most recent call last):
-    lnpoly_helpers._answers.CheckFailed: Your regions(1, 1) is 1: one boundary makes two halves.
+    lnpoly_helpers.checks.CheckFailed: Your regions(1, 1) is 1: one boundary makes two halves.
     """
     with exercise(regions, "regions") as f:
         rng = np.random.default_rng(25)
@@ -322,7 +322,7 @@ def check_share_on(share_on: Callable) -> None:
     --------
     >>> check_share_on(zip)
     Traceback (most recent call last):
-    lnpoly_helpers._answers.CheckFailed: share_on raised TypeError ...: ...
+    lnpoly_helpers.checks.CheckFailed: share_on raised TypeError ...: ...
     """
     with exercise(share_on, "share_on") as f:
         n, rng = 40_000, np.random.default_rng(26)

@@ -30,7 +30,7 @@ def check_derivative(derivative: Callable) -> None:
     --------
     >>> check_derivative(map)
     Traceback (most recent call last):
-    lnpoly_helpers._answers.CheckFailed: What derivative returns is a map ...: expected an array of real numbers.
+    lnpoly_helpers.checks.CheckFailed: What derivative returns is a map ...: expected an array of real numbers.
     """
     with exercise(derivative, "derivative") as f:
         rng = np.random.default_rng(27)
@@ -80,7 +80,7 @@ def check_margin(margin: Callable) -> None:
     --------
     >>> check_margin(zip)
     Traceback (most recent call last):
-    lnpoly_helpers._answers.CheckFailed: margin raised TypeError ...: ...
+    lnpoly_helpers.checks.CheckFailed: margin raised TypeError ...: ...
     """
     with exercise(margin, "margin") as f:
         rng = np.random.default_rng(28)
@@ -131,7 +131,7 @@ def check_rest(rest: Callable) -> None:
     --------
     >>> check_rest(zip)
     Traceback (most recent call last):
-    lnpoly_helpers._answers.CheckFailed: What rest returns is a zip ...: expected an array of real numbers.
+    lnpoly_helpers.checks.CheckFailed: What rest returns is a zip ...: expected an array of real numbers.
     """
     with exercise(rest, "rest") as f:
         one, two = np.ones((1, 1)), np.array([[2.0, -1.0]])
@@ -195,7 +195,7 @@ def check_strength(strength: Callable) -> None:
     --------
     >>> check_strength(zip)
     Traceback (most recent call last):
-    lnpoly_helpers._answers.CheckFailed: strength raised TypeError ...: ...
+    lnpoly_helpers.checks.CheckFailed: strength raised TypeError ...: ...
     """
     with exercise(strength, "strength") as f:
         rng = np.random.default_rng(31)
@@ -249,7 +249,7 @@ def check_common_share(common_share: Callable) -> None:
     --------
     >>> check_common_share(np.size)
     Traceback (most recent call last):
-    lnpoly_helpers._answers.CheckFailed: Five equal changes have everything in common: 1, not 30.
+    lnpoly_helpers.checks.CheckFailed: Five equal changes have everything in common: 1, not 30.
     """
     with exercise(common_share, "common_share") as f:
         rng = np.random.default_rng(30)

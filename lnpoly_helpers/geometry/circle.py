@@ -26,7 +26,7 @@ class CirclePartition(Frozen):
     neurons : int [n]
         Whose boundary it crosses there.
     last_pattern : bool [m]
-        The pattern of the last arc, the one that holds angle 0; `patterns` starts from it.
+        The pattern of the last arc, which ends at the first angle, past 2 pi; `patterns` starts from it.
 
     See Also
     --------
@@ -200,13 +200,13 @@ class CirclePartition(Frozen):
 def partition_circle(arrangement: Arrangement) -> CirclePartition:
     """Cut the unit circle exactly at every boundary of a two-dimensional arrangement.
 
-    The boundary A cos(theta) + B sin(theta) + b = 0 crosses it at atan2(B, A) -+ arccos(-b / R), R = sqrt(A^2 + B^2),
-    iff |b| < R.
+    A neuron with normal (A, B) and offset b flips on the circle at atan2(B, A) - arccos(-b / R) and at atan2(B, A) +
+    arccos(-b / R), R = sqrt(A^2 + B^2), iff |b| < R.
 
     Parameters
     ----------
     arrangement : Arrangement
-        With normals [m, 2]: ``restrict(mlp, slice_basis([u, v]))``.
+        With normals [m, 2]: ``restrict(mlp, mlp.slice([u, v]))``.
 
     Returns
     -------

@@ -253,7 +253,7 @@ class SpherePartition(Frozen):
         Raises
         ------
         ValueError
-            The point is no three numbers, or zero.
+            The point is not three numbers, or is zero.
 
         See Also
         --------
@@ -401,7 +401,7 @@ def partition_sphere(arrangement: Arrangement) -> SpherePartition:
     Parameters
     ----------
     arrangement : Arrangement
-        With normals [m, 3]: ``restrict(mlp, slice_basis([u, v, w]))``.
+        With normals [m, 3]: ``restrict(mlp, mlp.slice([u, v, w]))``.
 
     Returns
     -------
@@ -490,9 +490,9 @@ def count_faces(arrangement: Arrangement, *, check_all: bool = False) -> int:
     arrangement : Arrangement
         With normals [m, 3].
     check_all : bool
-        The formula holds when no three circles pass through one point. Finding such points takes longer than
-        counting: by default all circles are searched while they have up to 200 000 crossings (n = 316), and beyond
-        that as many, evenly spaced. True searches all.
+        The formula holds when no three circles pass through one point. Finding such points takes longer than counting:
+        by default all circles are searched while they have up to 200,000 crossings (each is on two: n = 316), and
+        beyond that as many, evenly spaced. True searches all.
 
     Returns
     -------
@@ -524,7 +524,7 @@ def count_faces(arrangement: Arrangement, *, check_all: bool = False) -> int:
 
 
 def n_regions(n_boundaries: int, sphere_dim: int) -> int:
-    """Number of regions into which hyperplanes cut the sphere S^k: 2 sum_{i <= k} C(m - 1, i), exactly.
+    """Number of regions into which hyperplanes cut the sphere S^k: 2 (C(m - 1, 0) + ... + C(m - 1, k)), exactly.
 
     It holds for m boundaries in general position of which every k or fewer meet inside the open ball: then small
     spheres cut one another as great ones would, and offsets do not matter. Otherwise it is the most that m boundaries

@@ -1,7 +1,7 @@
 """Figures of computed objects. Every function takes ``ax=None``, returns the figure and says in words what it shows.
 
 The words are the figure's alternative text: a notebook keeps them beside the picture, for readers who cannot see it
-and for tests, which can compare words but no pictures.
+and for tests, which can compare words but not pictures.
 """
 
 # ruff: noqa: E402  (the imports below come after it)

@@ -116,7 +116,7 @@ def plot_spread(
     references: Mapping[str, ArrayLike] | None = None,
     ax: Axes | None = None,
 ) -> Figure:
-    """How many curves run: the mean of each bundle, and a band that holds nine in ten of it.
+    """The course of many curves: the mean of each bundle, and a band that holds nine in ten of it.
 
     The band runs from the 5 % to the 95 % quantile at each x, both of them values that some curve has there.
 

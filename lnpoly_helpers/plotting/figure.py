@@ -183,7 +183,7 @@ def new_figure(width: float = 5.3, height: float = 3.6, **subplots: Any) -> tupl
     Parameters
     ----------
     width, height : float
-        Inches. In 5.3 of them words stay readable on a phone; panels that stand alone are shown one below the other.
+        Inches. At a width of 5.3 words stay readable on a phone; panels that stand alone are shown one below the other.
     **subplots
         For `matplotlib.figure.Figure.subplots`: ``nrows``, ``ncols``, ``subplot_kw`` ...
 

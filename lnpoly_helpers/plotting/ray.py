@@ -36,7 +36,7 @@ def plot_shrink(
     --------
     >>> plot_shrink([0.1, 10], [0.5, 1], crossings=[[1, 0.8]]).alt
     "Length of the normalised vector, in units of the sphere's radius, against the scale of the residual vector from
-    0.1 to 10: it rises from 0.50 to 1.00. 1 neurons flip on the way."
+    0.1 to 10: it rises from 0.50 to 1.00. 1 neuron flips on the way."
     """
     scales, radii = np.asarray(scales, dtype=float), np.asarray(radii, dtype=float)
     crossings = np.asarray([] if crossings is None else crossings, dtype=float)
@@ -54,7 +54,7 @@ def plot_shrink(
         ax,
         f"Length of the normalised vector, in units of the sphere's radius, against the scale of the residual vector "
         f"from {scales[0]:g} to {scales[-1]:g}: it rises from {radii[0]:.2f} to {radii[-1]:.2f}. "
-        f"{len(crossings)} neurons flip on the way.",
+        f"{len(crossings)} {'neuron flips' if len(crossings) == 1 else 'neurons flip'} on the way.",
     )
 
 
@@ -82,7 +82,7 @@ def plot_ray_patterns(scales: ArrayLike, patterns: ArrayLike, *, title: str = ""
     Examples
     --------
     >>> plot_ray_patterns([0.1, 1, 10], [[False, True], [True, True], [True, True]]).alt
-    '2 neurons against the scale of one residual vector from 0.1 to 10; 1 of them change between on and off.'
+    '2 neurons against the scale of one residual vector from 0.1 to 10; 1 of them changes between on and off.'
     """
     ax = axes_or_new(ax, height=3.4)
     scales, patterns = np.asarray(scales, dtype=float), np.asarray(patterns, dtype=bool)
@@ -98,6 +98,6 @@ def plot_ray_patterns(scales: ArrayLike, patterns: ArrayLike, *, title: str = ""
     return describe(
         ax,
         f"{patterns.shape[1]} neurons against the scale of one residual vector from {scales[0]:g} to {scales[-1]:g}; "
-        f"{int(changed.sum())} of them change between on and off.",
+        f"{changed.sum()} of them {'changes' if changed.sum() == 1 else 'change'} between on and off.",
         title,
     )

@@ -62,7 +62,7 @@ def plot_points_3d(
     points : array_like [n, 3]
     title : str
     n_marked : int
-        So many first points are drawn large and numbered.
+        How many of the first points are drawn large and numbered.
     role : "x" or "z"
         Whether they are residual vectors or what the norm makes of them: the colour.
     circle : float, optional
@@ -133,7 +133,7 @@ def plot_fibres(fibres: ArrayLike, images: ArrayLike, *, ax: Axes3D | None = Non
     --------
     >>> sheet = [[-1, -1, -1], [0, -2, -1], [2, 0, 1], [1, 1, 1]]
     >>> plot_fibres([sheet], [[1.2, -1.2, 0]]).alt
-    '1 half-planes in 3-D, each bounded by the line of the ones vector; each meets the circle in the one point that
+    '1 half-plane in 3-D, each bounded by the line of the ones vector; each meets the circle in the one point that
     all its vectors are sent to. Opposite half-planes have opposite points.'
     """
     fibres, images = np.asarray(fibres, dtype=float), np.asarray(images, dtype=float)
@@ -149,8 +149,9 @@ def plot_fibres(fibres: ArrayLike, images: ArrayLike, *, ax: Axes3D | None = Non
         ax.text(*(corners[1:3].mean(axis=0) * 1.08), s=_LETTERS[k], color=_X, weight="bold", ha="center", fontsize=12)
     return describe(
         ax,
-        f"{len(fibres)} half-planes in 3-D, each bounded by the line of the ones vector; each meets the circle in "
-        f"the one point that all its vectors are sent to. Opposite half-planes have opposite points.",
+        f"{len(fibres)} half-plane{'s' if len(fibres) > 1 else ''} in 3-D, each bounded by the line of the ones "
+        f"vector; each meets the circle in the one point that all its vectors are sent to. Opposite half-planes have "
+        f"opposite points.",
     )
 
 

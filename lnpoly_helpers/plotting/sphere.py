@@ -40,7 +40,7 @@ def plot_sphere(
     labels : bool
         Write each visible face's pattern into it, where it is large enough.
     pixels : int
-        How many the colours are computed for, in width and height. Lines are exact at any number.
+        Number of points in width and in height for which the colours are computed. Lines are exact at any number.
     title : str
     ax : Axes, optional
 

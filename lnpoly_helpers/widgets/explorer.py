@@ -134,8 +134,8 @@ def switch(name):
 class Explorer(anywidget.AnyWidget):
     """A picture to touch, its state and its numbers: what each ``explore_...`` returns.
 
-    Its state are plain attributes, named in `values`: a cell reads where the reader left them, and sets them. A value
-    that does not fit is refused with one error, and nothing changes.
+    Its state is kept in plain attributes, named in `values`: a cell reads where the reader left them, and sets them. A
+    value that does not fit is refused with one error, and nothing changes.
 
     Attributes
     ----------

@@ -151,3 +151,17 @@ def test_on_paper_panels_stand_side_by_side_and_cards_are_whole(browser, site):
         page.goto(f"{(site / 'index').as_uri()}.html")
         assert page.locator(".card").first.evaluate("one => getComputedStyle(one).breakInside") == "avoid"
         assert max(one.bounding_box()["height"] for one in page.locator(".card").all()) < 500
+
+
+@pytest.mark.parametrize("media", ["screen", "print"])
+def test_no_picture_is_stretched(browser, site, media):
+    with reading(browser, site, "index", WIDE if media == "screen" else {"width": 690, "height": 1000}) as page:
+        page.emulate_media(media=media)
+        for name in (NOTEBOOKS["slice"], "07_adding_a_direction"):  # panels of one height and of different widths
+            page.goto(f"{(site / name).as_uri()}.html")
+            page.evaluate(DRAWN)
+            drawn = """ones => ones.filter(one => one.getClientRects().length).map(
+                one => one.getBoundingClientRect().width / one.getBoundingClientRect().height
+                    / one.naturalWidth * one.naturalHeight)"""
+            ratios = page.locator("figure img").evaluate_all(drawn)
+            assert len(ratios) > 2 and ratios == pytest.approx([1] * len(ratios), abs=0.01)

@@ -211,6 +211,10 @@ def test_reference_shows_methods_and_where_each_entry_is_written(site):
     sources = [link["href"] for link in page.select(".source a")]
     assert sources and all(re.fullmatch(rf"{FILES}lnpoly_helpers/[\w/]+\.py#L\d+", link) for link in sources)
     assert page.select('.text code a[href="#FoldedMLP"]'), "names in the text lead to their entries"
+    assert not [name.text for name in page.select(".entry strong") if " : " in name.text], "two parameters in one"
+
+
+PUBLIC = {name for module in reference.PAGES for name in reference.public_names(importlib.import_module(module))}
 
 
 @pytest.mark.parametrize("module", ["lnpoly_helpers", "lnpoly_helpers.plotting", "lnpoly_helpers.widgets"])
@@ -221,6 +225,7 @@ def test_what_else_to_see_is_linked(site, module):
     for part in parts:
         said = part.find_next_sibling()
         assert said.a and not re.search(",[ ,]*,", said.text), said.text
+        assert not [code.text for code in said("code") if code.text in PUBLIC and not code.a]
     for code in page("pre"):
         code.decompose()
     assert ">>>" not in page.text, "an example has a heading of its own, else it is taken for what stands above it"
@@ -250,6 +255,7 @@ LONG = "A line that its author has wrapped since the next word would have made i
         ("A list:\n- one\n- two", "A list:\n- one\n- two"),
         (f"- {LONG}\n  on", f"- {LONG} on"),
         ("Parameters\n----------\nx : int\n    It.", "Parameters\n----------\nx : int\n    It."),
+        (f"x : {LONG}\ny, *more : int", f"x : {LONG}\ny, *more : int"),
         (">>> a = [\n... 1]\n>>> a\n[1]", ">>> a = [\n... 1]\n>>> a\n[1]"),
     ],
 )
