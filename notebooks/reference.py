@@ -87,7 +87,7 @@ def to_html(docstring):
 
 def read(name):
     """A module as pdoc reads it, with its public names alone."""
-    from pdoc import doc
+    from pdoc import doc, doc_ast
 
     module = importlib.import_module(name)
     members = {name: getattr(module, name) for name in public_names(module)}
@@ -96,6 +96,12 @@ def read(name):
         @functools.cached_property
         def _member_objects(self):
             return members
+
+        @functools.cached_property
+        def _var_docstrings(self):  # a value is explained where it is assigned, which is below this module
+            ours = [one for key, one in [*sys.modules.items()] if key.startswith(name)]
+            found = [doc_ast.walk_tree(one).var_docstrings for one in ours]
+            return {key: text for one in found for key, text in one.items() if key in members}
 
     return Public(module)
 

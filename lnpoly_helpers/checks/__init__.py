@@ -1,4 +1,4 @@
-"""What students call: has a function the properties that its task asks for and, if not, which is missing and why.
+"""What students call: whether a function has the properties that its task asks for; if not, which is missing, and why.
 
 Every check runs the student's function on inputs of its own and looks at properties of what comes back; none compares
 with a solution. NumPy alone: a solved notebook checks itself wherever this package is installed. The ``expect_``

@@ -61,7 +61,7 @@ def check_normalize(my_normalize: Callable) -> None:
 
 
 def expect_rows(f: Answer, batch: Float[np.ndarray, "... d"]) -> None:
-    """That an `Answer` to task 1 treats each row of a batch as it treats it alone.
+    """Check that an `Answer` to task 1 treats each row of a batch as it treats it alone.
 
     Parameters
     ----------
@@ -125,7 +125,7 @@ def check_shared_point(shared_point: Callable) -> None:
 
 
 def expect_shared(f: Answer, x: Float[np.ndarray, "d"], y: Float[np.ndarray, "d"]) -> None:
-    """That an `Answer` to task 2 gives a > 0 and c with y = a x + c.
+    """Check that an `Answer` to task 2 gives a > 0 and c with y = a x + c.
 
     Parameters
     ----------
@@ -161,7 +161,7 @@ def expect_shared(f: Answer, x: Float[np.ndarray, "d"], y: Float[np.ndarray, "d"
 
 
 def expect_apart(f: Answer, x: Float[np.ndarray, "d"], y: Float[np.ndarray, "d"], why: str) -> None:
-    """That an `Answer` to task 2 returns None.
+    """Check that an `Answer` to task 2 returns None.
 
     Parameters
     ----------
@@ -225,7 +225,7 @@ def expect_fold(
     W_in: Float[np.ndarray, "d m"],
     b_in: Float[np.ndarray, "m"],
 ) -> None:
-    """That an `Answer` to task 3 gives the layer's own pre-activations, and is centred.
+    """Check that an `Answer` to task 3 gives the layer's own pre-activations, and is centred.
 
     Parameters
     ----------

@@ -44,7 +44,7 @@ def check_region(region_map: Callable) -> None:
 
 
 def expect_region(f: Answer, layer: tuple[np.ndarray, ...], z: Float[np.ndarray, "d"]) -> None:
-    """That an `Answer` to task 4 gives the pattern and the affine map of the layer's region round z.
+    """Check that an `Answer` to task 4 gives the pattern and the affine map of the layer's region round z.
 
     Parameters
     ----------
@@ -131,7 +131,7 @@ def expect_crossings(
     b: Float[np.ndarray, "m"],
     tolerance: float = 1e-9,
 ) -> None:
-    """That an `Answer` to task 5 finds each crossing of each neuron once.
+    """Check that an `Answer` to task 5 finds each crossing of each neuron once.
 
     Parameters
     ----------
@@ -235,7 +235,7 @@ def check_faces(sphere_faces: Callable) -> None:
 
 
 def expect_faces(f: Answer, axes: Float[np.ndarray, "n 3"], heights: Any, wanted: int, why: str) -> None:
-    """That an `Answer` to task 6 finds this number of faces.
+    """Check that an `Answer` to task 6 finds this number of faces.
 
     Parameters
     ----------
@@ -260,10 +260,10 @@ def expect_faces(f: Answer, axes: Float[np.ndarray, "n 3"], heights: Any, wanted
     --------
     >>> expect_faces(Answer(np.vdot, "sphere_faces"), np.eye(3)[:1], [[1, 0, 0]], 2, "one circle")
     Traceback (most recent call last):
-    lnpoly_helpers.checks.CheckFailed: You count 1 faces where there are 2: one circle.
+    lnpoly_helpers.checks.CheckFailed: You count 1 face where there are 2: one circle.
     """
     found = f.array(axes, np.array(heights, dtype=float), shape=())
-    expect(found == wanted, f"You count {found:g} faces where there are {wanted}: {why}.")
+    expect(found == wanted, f"You count {found:g} {'face' if found == 1 else 'faces'} where there are {wanted}: {why}.")
 
 
 def check_rays(ray_flips: Callable, layers: Mapping[str, FoldedMLP], x: Mapping[str, Float[np.ndarray, "d"]]) -> None:
@@ -307,7 +307,7 @@ def expect_flips(
     x: Float[np.ndarray, "d"],
     eps: float | None,
 ) -> None:
-    """That an `Answer` to task 7 finds every flip, by the signs at the two ends of the ray and zeros between.
+    """Check that an `Answer` to task 7 finds every flip, by the signs at the two ends of the ray and zeros between.
 
     Parameters
     ----------

@@ -136,7 +136,8 @@ def check_pieces(pieces: Callable) -> None:
             expect(
                 not behind, "You count the pieces of the ray of -v. Which signs of b and v . w make a flip at a > 0?"
             )
-            expect(found == wanted, f"You count {found:g} pieces where a walk along the ray meets {wanted}.")
+            pieces = "piece" if found == 1 else "pieces"
+            expect(found == wanted, f"You count {found:g} {pieces} where a walk along the ray meets {wanted}.")
         v, flat = np.array([0.0, 1.0]), np.array([[1.0, 1.0, 0.0], [0.0, 0.0, 1.0]])
         found = f.array(flat, np.array([0.5, -0.5, -2.0]), v, shape=())
         expect(found == 2, "A neuron with v . w = 0 stays as it is along the whole ray: it makes no border.")

@@ -15,6 +15,7 @@ from .run import Model, is_bridge
 
 LIBRARIES = ("torch", "transformers", "transformer_lens", "safetensors", "huggingface_hub")
 EMBEDDED = ("nano-ln-relu", "nano-ln-gelu", "nano-rms-relu", "nano-none-relu")
+"""The models that come with the package, trained for it: `load_model` loads one, `model_card` says how it was made."""
 _BANNER = """\
 NOT GPT-2: it is not on this machine and the Hugging Face hub does not answer. What follows shows {}.
 For GPT-2, connect and run again, or set LNPOLY_MODEL to a folder that holds it."""

@@ -78,7 +78,7 @@ def _block(found, dtype):
 
 
 def _prove(block, found, dtype):
-    """That a block gives what the network gave, at each token: one bad value does not hide behind a large one."""
+    """Check that a block gives what the network gave, at each token: one bad value does not hide behind a large one."""
     import torch
 
     eps = torch.finfo(dtype).eps

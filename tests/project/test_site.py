@@ -196,6 +196,7 @@ def test_reference_has_every_public_name_with_its_first_line_and_no_other(site, 
         if callable(value):
             first = inspect.getdoc(value).splitlines()[0]
             assert plain(first) in plain(entry.select_one(".text").text), name
+        assert len(entry.select_one(".text").text.split()) > 3, f"{name} is not explained"
 
 
 def test_reference_shows_methods_and_where_each_entry_is_written(site):
