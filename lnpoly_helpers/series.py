@@ -9,6 +9,8 @@ from typing import Any
 
 import numpy as np
 
+from ._words import count
+
 _RELATIVE, _ABSOLUTE = 1e-6, 1e-9  # networks run in float64: machines differ in the 15th digit or so
 
 
@@ -404,8 +406,8 @@ def _saved(model, path, numbers):
     """What `save_results` says, once the names are known to be good."""
     if not path.exists():
         _write(path, numbers)
-        figures = "figure" if len(numbers) == 1 else "figures"
-        return f"{model}: {len(numbers)} {figures} written to {path.parent.name}/{path.name}, the first of this model"
+        written = f"{count(len(numbers), 'figure')} written to {path.parent.name}/{path.name}"
+        return f"{model}: {written}, the first of this model"
     try:
         reference = json.loads(path.read_text(encoding="utf-8"))
         reference = {key: np.asarray(value, dtype=np.float64) for key, value in reference.items()}

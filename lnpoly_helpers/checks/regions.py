@@ -7,6 +7,7 @@ import numpy as np
 
 from .._answers import Answer, expect, near
 from .._inputs import Float
+from .._words import count
 from ..layer import FoldedMLP
 from .points import sphere_points
 
@@ -263,7 +264,7 @@ def expect_faces(f: Answer, axes: Float[np.ndarray, "n 3"], heights: Any, wanted
     lnpoly_helpers.checks.CheckFailed: You count 1 face where there are 2: one circle.
     """
     found = f.array(axes, np.array(heights, dtype=float), shape=())
-    expect(found == wanted, f"You count {found:g} {'face' if found == 1 else 'faces'} where there are {wanted}: {why}.")
+    expect(found == wanted, f"You count {count(found, 'face')} where there are {wanted}: {why}.")
 
 
 def check_rays(ray_flips: Callable, layers: Mapping[str, FoldedMLP], x: Mapping[str, Float[np.ndarray, "d"]]) -> None:

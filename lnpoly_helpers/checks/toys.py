@@ -6,6 +6,7 @@ from collections.abc import Callable
 import numpy as np
 
 from .._answers import exercise, expect, near
+from .._words import count
 from .points import sphere_points
 
 
@@ -129,20 +130,22 @@ def check_pieces(pieces: Callable) -> None:
         for W, b, v in cases:
             found, wanted = f.array(W, b, v, shape=()), walked(W, b, v)
             borders = f"{wanted - 1} borders cut a ray into {wanted} pieces."
-            expect(found != wanted - 1, f"You count {found:g} pieces, the borders: {borders}")
+            expect(found != wanted - 1, f"You count {count(found, 'piece')}, the borders: {borders}")
             everything = found == len(b) + 1 != wanted
             expect(not everything, "You count every neuron: some have their border where a < 0, behind the origin.")
             behind = found == walked(W, b, -v) != wanted
             expect(
                 not behind, "You count the pieces of the ray of -v. Which signs of b and v . w make a flip at a > 0?"
             )
-            pieces = "piece" if found == 1 else "pieces"
-            expect(found == wanted, f"You count {found:g} {pieces} where a walk along the ray meets {wanted}.")
+            expect(found == wanted, f"You count {count(found, 'piece')} where a walk along the ray meets {wanted}.")
         v, flat = np.array([0.0, 1.0]), np.array([[1.0, 1.0, 0.0], [0.0, 0.0, 1.0]])
         found = f.array(flat, np.array([0.5, -0.5, -2.0]), v, shape=())
         expect(found == 2, "A neuron with v . w = 0 stays as it is along the whole ray: it makes no border.")
         found = f.array(W_in, np.zeros(4), cases[0][2], shape=())
-        expect(found == 1, f"Without biases you count {found:g} pieces: a border through the origin cuts no ray a > 0.")
+        expect(
+            found == 1,
+            f"Without biases you count {count(found, 'piece')}: a border through the origin cuts no ray a > 0.",
+        )
 
 
 def check_next_map(next_map: Callable) -> None:

@@ -20,6 +20,7 @@ import traceback
 import warnings
 from dataclasses import asdict, dataclass, field, replace
 
+from .._words import count
 from .exchange import RemoteFunction
 from .sandbox import Room, Stopped, StudentProcess
 from .tables import Refused, plain
@@ -150,7 +151,7 @@ def find_answers(content, cells):
         if len(answers[task]) > 1:
             notes.append(f"{task}: an answer in {len(answers[task])} cells, taken together")
     if own:
-        notes.append(f"not run: {own} code {'cell' if own == 1 else 'cells'} added or changed outside the answers")
+        notes.append(f"not run: {count(own, 'code cell')} added or changed outside the answers")
     return answers, notes
 
 

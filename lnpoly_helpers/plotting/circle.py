@@ -8,6 +8,7 @@ from matplotlib.collections import PathCollection, PolyCollection
 from matplotlib.figure import Figure
 from matplotlib.path import Path
 
+from .._words import count
 from .figure import axes_or_new, describe, entitle, hues, styled
 from .labels import moved_apart
 from .shapes import CircleLike
@@ -192,8 +193,8 @@ def plot_arc_window(
     turns = np.degrees([low, high])
     return describe(
         ax,
-        f"the circle from {turns[0]:.4g}° to {turns[1]:.4g}° unrolled: {len(blocks)} arc{'s' * (len(blocks) != 1)}, "
-        f"{n_inside} {'boundary' if n_inside == 1 else 'boundaries'} between them, "
+        f"the circle from {turns[0]:.4g}° to {turns[1]:.4g}° unrolled: {count(len(blocks), 'arc')}, "
+        f"{count(n_inside, 'boundary', 'boundaries')} between them, "
         f"{TONES if many else 'a colour for each pattern'}"
         f"{''.join(f'; {name} at {angle:.4g}°' for name, angle in named.items())}.",
         title,

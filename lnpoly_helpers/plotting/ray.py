@@ -5,6 +5,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import ArrayLike
 
+from .._words import count
 from .figure import axes_or_new, describe, entitle, styled
 from .scales import log_axes
 from .style import GREY, INK, ROLES
@@ -54,7 +55,7 @@ def plot_shrink(
         ax,
         f"Length of the normalised vector, in units of the sphere's radius, against the scale of the residual vector "
         f"from {scales[0]:g} to {scales[-1]:g}: it rises from {radii[0]:.2f} to {radii[-1]:.2f}. "
-        f"{len(crossings)} {'neuron flips' if len(crossings) == 1 else 'neurons flip'} on the way.",
+        f"{count(len(crossings), 'neuron flips', 'neurons flip')} on the way.",
     )
 
 

@@ -10,6 +10,7 @@ from mpl_toolkits.mplot3d.art3d import Poly3DCollection
 from numpy.typing import ArrayLike
 
 from .._inputs import one_of
+from .._words import count
 from .figure import axes_or_new, describe, styled
 from .style import GREY, INK, PALE, ROLES, SERIES, at_most
 
@@ -149,7 +150,7 @@ def plot_fibres(fibres: ArrayLike, images: ArrayLike, *, ax: Axes3D | None = Non
         ax.text(*(corners[1:3].mean(axis=0) * 1.08), s=_LETTERS[k], color=_X, weight="bold", ha="center", fontsize=12)
     return describe(
         ax,
-        f"{len(fibres)} half-plane{'s' if len(fibres) > 1 else ''} in 3-D, each bounded by the line of the ones "
+        f"{count(len(fibres), 'half-plane')} in 3-D, each bounded by the line of the ones "
         f"vector; each meets the circle in the one point that all its vectors are sent to. Opposite half-planes have "
         f"opposite points.",
     )

@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 
 from .._inputs import ArrayLike, Real, as_float64
+from .._words import count
 from ..changes import affine_map
 from ..geometry.arrangement import Arrangement
 from ..geometry.circle import partition_circle
@@ -12,7 +13,7 @@ from ..geometry.plane import partition_plane
 from ..layer import FoldedMLP
 from ..plotting import new_figure, plot_arcs, plot_plane
 from ..plotting.style import bits
-from .explorer import Explorer, State, count, integer, module, numbers, switch, vector
+from .explorer import Explorer, State, integer, module, numbers, switch, vector
 
 _W_OUT = np.array([[1, 0], [0, 1], [1, 1], [1, -1], [2, 1], [1, 2]], dtype=float)
 _X = (1.35, -0.55)

@@ -267,12 +267,3 @@ def vector(values, digits=2):
     '(1.00, 0.00)'
     """
     return "(" + ", ".join(f"{value:.{digits}f}" for value in as_float64(values, "values").round(digits) + 0.0) + ")"
-
-
-def count(n, thing):
-    """How many things, with their plural.
-
-    >>> count(1, "arc"), count(1200, "arc")
-    ('1 arc', '1,200 arcs')
-    """
-    return f"{n:,} {thing}{'s' * (n != 1)}"

@@ -5,11 +5,12 @@ from typing import Any
 import numpy as np
 
 from .._inputs import ArrayLike, Real, as_float64, require_folded
+from .._words import count
 from ..changes import split_change
 from ..layer import FoldedMLP
 from ..plotting import new_figure, plot_path
 from ..rotation import angle_between, crossings, rotate
-from .explorer import Explorer, State, coded, count, module, number
+from .explorer import Explorer, State, coded, module, number
 
 _NAMES = ("output moved", "tangent part", "rest")
 _STEP = 0.5  # degrees between the places of the path where the curves are computed

@@ -8,12 +8,13 @@ from typing import Any
 import numpy as np
 
 from .._inputs import ArrayLike, Real, as_float64, require_sphere
+from .._words import count
 from ..geometry.circle import partition_circle
 from ..layer import FoldedMLP, normalize
 from ..plotting import new_figure, plot_arc_window, plot_arcs
 from ..rotation import angle_between
 from ..slices import restrict, slice_basis
-from .explorer import Explorer, State, coded, count, integer, module, number
+from .explorer import Explorer, State, coded, integer, module, number
 
 _EXPORTED = 200_000  # characters of an output's metadata that may go to exact slices for a page without a kernel
 
@@ -179,7 +180,7 @@ class SliceExplorer(Explorer):
         lines = [
             f"{count(circle.n_arcs, 'arc')}, {count(circle.n_patterns, 'pattern')} on the whole circle",
             f"{first} and {second} are {np.degrees(apart):.1f}° apart, "
-            f"with {_boundaries((circle.angles < apart).sum())} between them",
+            f"with {count((circle.angles < apart).sum(), 'boundary', 'boundaries')} between them",
         ]
         if not len(circle.angles):
             return "\n".join([*lines, "No boundary meets this circle"])
@@ -196,7 +197,7 @@ class SliceExplorer(Explorer):
                 *lines,
                 f"The boundary nearest to {first} on this circle is {_short(np.degrees(nearest))}° away",
                 f"At {_place(where, width)}°: arc {arc + 1:,} of {circle.n_arcs:,}, and in {width:g}° around it "
-                f"{_boundaries(inside)}",
+                f"{count(inside, 'boundary', 'boundaries')}",
                 f"The nearest, neuron {neuron}, is {_short(abs(np.degrees(away[k])))}° "
                 f"{'ahead' if away[k] >= 0 else 'behind'}; crossed towards larger angles, the neuron switches {turns}",
             ]
@@ -263,10 +264,6 @@ def exported_layer(mlp: FoldedMLP, x: Real[np.ndarray, "n d"]) -> dict[str, Any]
     six = whole.reshape(-1).view(np.uint8).reshape(-1, 8)[:, :6]
     apart = angle_between(z[:, None], z[None])
     return {"n": len(z), "step": step, "apart": coded(apart), "values": base64.b64encode(six.tobytes()).decode()}
-
-
-def _boundaries(n):
-    return f"{n:,} boundar{'y' if n == 1 else 'ies'}"
 
 
 def _place(where, width):

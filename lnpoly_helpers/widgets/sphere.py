@@ -5,11 +5,12 @@ from typing import Any
 
 import numpy as np
 
+from .._words import count
 from ..geometry.arrangement import Arrangement
 from ..geometry.sphere import n_regions, partition_sphere
 from ..plotting import new_figure, plot_sphere
 from ..plotting.style import ROLES, bits
-from .explorer import Explorer, State, coded, count, integer, module, number
+from .explorer import Explorer, State, coded, integer, module, number
 
 _MOST, _SEEDS = 24, 21
 
