@@ -24,10 +24,10 @@ PUBLIC = {name: getattr(plotting, name) for name in plotting.__all__}
 
 
 def imports(source):
-    """What a module of the folder imports of this package outside the folder, but for its checks, and what is heavy."""
+    """What a module of the folder imports outside the folder, but for checks and words, and what is heavy."""
     found = []
     for node in ast.walk(ast.parse(source)):
-        if isinstance(node, ast.ImportFrom) and node.level > 1 and node.module != "_inputs":
+        if isinstance(node, ast.ImportFrom) and node.level > 1 and node.module not in ("_inputs", "_words"):
             found.append("." * node.level + (node.module or ""))
         names = [node.module] if isinstance(node, ast.ImportFrom) and not node.level else []
         names += [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
