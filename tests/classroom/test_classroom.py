@@ -239,7 +239,7 @@ PLANTED = {
         90, "graded", f"{NO_TEXT}: not answered"
     ),
     # processes that do not behave
-    "stops": (
+    "a-loop": (
         with_answer("shared_point", "while True:\n    print('x' * 10_000)",
                     in_function("crossings", SWALLOWED, in_function("fold", "while True:\n    pass"))),
         50, "stopped", f"fold_check: it was stopped after {CELL_SECONDS} s", "crossings_check: it was stopped",
@@ -294,7 +294,7 @@ LOST = {  # the points that went, for those that lose some
     "mistakes-2": {"shared_point": 4, "region": 4, "faces": 5},
     "mistakes-3": {"normalize": 8, "region": 12, "crossings": 16},
     "mistakes-4": {"normalize": 12, "region": 12},
-    "stops": {"fold": 14, "crossings": 16, "shared_point": 10},
+    "a-loop": {"fold": 14, "crossings": 16, "shared_point": 10},
     "dies": {"region": 12, "faces": 12},
     "deleted": {"faces": 12},
     "spy": {"normalize": 12},
@@ -313,7 +313,7 @@ def graded(tmp_path_factory):
         hand_in(folder / "inbox", student, what)
     (folder / "inbox" / ".DS_Store").write_text("")
     arguments = ["grade", folder / "inbox", "--out", folder / "scores.csv", "--cell-seconds", CELL_SECONDS]
-    arguments += ["--jobs", 2]
+    arguments += ["--jobs", 4]
     if importlib.util.find_spec("nbgrader"):
         arguments += ["--course", folder / "course"]
     done = classroom(*arguments, env=os.environ | {"TMPDIR": str(folder / "tmp")})
