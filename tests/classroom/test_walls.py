@@ -88,6 +88,8 @@ class Class:
         self.tmp = self.folder / ("long" * 40)  # longer than the name of a socket may be
         self.clone = ROOT if user == "nobody" else copied(self.folder / "clone")
         self.before = [] if user == "me" else as_nobody()
+        self.honest: list = []
+        self.odd: dict = {}
         self.inbox.mkdir()
         self.tmp.mkdir()
 
@@ -296,9 +298,12 @@ ODD = {
 def batch(request):
     """Everybody graded by one command, while a port and a piece of memory of this machine lie open."""
     room = Class(request.param)
-    for name in honest():
+    room.honest, room.odd = honest(), ODD
+    if request.param == "nobody" and not THOROUGH:  # no wall depends on a name or on a text
+        room.honest, room.odd = honest()[:4], {"million": ODD["million"]}
+    for name in room.honest:
         Path(os.fsdecode(os.path.join(os.fsencode(room.inbox), name + b".ipynb"))).write_text(json.dumps(solved()))
-    for name, nb in ODD.items():
+    for name, nb in room.odd.items():
         hand_in(room.inbox, f"{name}.ipynb", nb)
     os.mkfifo(room.inbox / "pipe.ipynb")
     (room.inbox / "loop").symlink_to("loop")
@@ -352,14 +357,13 @@ def test_batch_ends_and_says_which_walls_stand(batch):
 def test_every_submission_has_its_row_and_honest_ones_all_their_points(batch):
     room, _, _ = batch
     rows = room.rows()
-    others = {"pipe", "loop", "circle", "many", "latin", "wide", *ODD, *hostile({"FORGED": []})}
+    others = {"pipe", "loop", "circle", "many", "latin", "wide", *room.odd, *hostile({"FORGED": []})}
     right = {id: row["total"] for id, row in rows.items() if id not in others}
-    assert len(rows) == len(honest()) + len(others)
-    assert right == dict.fromkeys(right, "90") and len(right) == len(honest())
+    assert len(rows) == len(room.honest) + len(others)
+    assert right == dict.fromkeys(right, "90") and len(right) == len(room.honest)
     assert {rows[name]["status"] for name in ("pipe", "loop", "circle")} == {"unreadable"}
-    assert {name: rows[name]["total"] for name in (*ODD, "wide", "latin")} == dict.fromkeys(
-        (*ODD, "wide", "latin"), "90"
-    )
+    odd_ones = (*room.odd, "wide", "latin")
+    assert {name: rows[name]["total"] for name in odd_ones} == dict.fromkeys(odd_ones, "90")
     assert rows["many"]["total"] == "90" and "30 notebooks, looked at the newest 20" in rows["many"]["notes"]
 
 
@@ -402,7 +406,7 @@ def test_merge_reads_its_own_tables(batch, capsys):
     final = room.folder / "final.csv"
     assert main(["merge", str(room.out), str(room.folder / "marks.csv"), "--out", str(final)]) == 0, capsys.readouterr()
     totals = {row["id"]: row["total"] for row in read_table(final)}
-    right = len(honest()) + len(ODD) + len(["latin", "wide", "many", "explorer", "survivor"])
+    right = len(room.honest) + len(room.odd) + len(["latin", "wide", "many", "explorer", "survivor"])
     assert sum(total == "100" for total in totals.values()) == right and set(totals) == set(room.rows())
     for name in ("marks.csv", "final.csv"):
         (room.folder / name).unlink()
