@@ -2,6 +2,7 @@
 
 import threading
 import weakref
+from collections import OrderedDict
 from contextlib import contextmanager
 from copy import deepcopy
 from inspect import signature
@@ -121,8 +122,11 @@ def alone(model, *, by_default=True):
     is changed, and no weight is copied.
     """
     inner = getattr(model, "original_model", getattr(model, "_orig_mod", model))  # of a bridge, of torch.compile
-    ours = {id(tensor): tensor for owner in (model, inner) for tensor in (*owner.parameters(), *owner.buffers())}
-    for component, original in reversed(_components(inner)):  # the innermost first
+    modules, components = _modules_of(inner)
+    ours: dict[int, Any] = {id(tensor): tensor for tensor in tensors_of([*model.modules(), *modules])}
+    # most of a module is empty dicts of hooks: an object of any kind takes ten times as long to copy
+    ours |= {id(part): OrderedDict() for module in modules for part in vars(module).values() if _is_empty(part)}
+    for component, original in reversed(components):  # the innermost first
         ours[id(component)] = deepcopy(original, ours)
     network = deepcopy(inner, ours).eval()
     for config in _configs(network):
@@ -134,19 +138,31 @@ def alone(model, *, by_default=True):
     return network
 
 
-def _components(inner):
-    """The components that a bridge put into a network, each with the module that it stands for, outermost first."""
-    found, seen, todo = [], set(), [inner]
+def tensors_of(modules):
+    """The parameters and buffers of some modules, without those of the modules in them."""
+    kept = [part for module in modules for part in (*module._parameters.values(), *module._buffers.values())]
+    return [tensor for tensor in kept if tensor is not None]
+
+
+def _is_empty(part):
+    return type(part) is OrderedDict and not part
+
+
+def _modules_of(inner):
+    """A network's own modules, and the components that a bridge put in place of some, (component, module), outermost
+    first."""
+    modules, components, seen, todo = [inner], [], {id(inner)}, [inner]
     while todo:
         for child in todo.pop().children():
             original = getattr(child, "original_component", None)
             if original is not None:
-                found.append((child, original))
+                components.append((child, original))
                 child = original
             if id(child) not in seen:
                 seen.add(id(child))
+                modules.append(child)
                 todo.append(child)
-    return found
+    return modules, components
 
 
 def _configs(network) -> list[Any]:
@@ -257,7 +273,8 @@ def probe(network):
 
 def known(model):
     """A dict for what is found out about a model; a new one when its modules, weights or hooks are others."""
-    modules, tensors = list(model.modules()), [*model.parameters(), *model.buffers()]
+    modules = list(model.modules())
+    tensors = tensors_of(modules)
     hooks = sum(len(module._forward_hooks) + len(module._forward_pre_hooks) for module in modules)
     state = [id(module) for module in modules], [(t.data_ptr(), t._version) for t in tensors], hooks
     if model not in _KNOWN or _KNOWN[model][0] != state:
