@@ -209,20 +209,28 @@ class StudentProcess:
             raise ValueError
         return answer
 
+    def _all(self):
+        """All processes of the room, and those that built its walls."""
+        with contextlib.suppress(psutil.Error):
+            first = psutil.Process(self._process.pid)
+            return [first, *first.children(recursive=True)]
+        return []
+
     def _look_at_memory(self):
         """Raises `MemoryError` if all processes of the room together hold more than they may."""
         used = 0
-        with contextlib.suppress(psutil.Error):
-            first = psutil.Process(self._process.pid)
-            for process in [first, *first.children(recursive=True)]:
-                with contextlib.suppress(psutil.Error):  # it has just ended
-                    used += process.memory_info().rss
+        for process in self._all():
+            with contextlib.suppress(psutil.Error):  # it has just ended
+                used += process.memory_info().rss
         if used > self.room.gigabytes * 2**30:
             raise MemoryError(f"it was stopped: it took more than {self.room.gigabytes:g} GB of memory")
 
     def kill(self):
         """End the process, and with it everything in its room; the next `ask` begins with a fresh one."""
         if self._process is not None:
+            for process in self._all():  # bwrap has given root's rights away, and ends no bwrap that runs as nobody
+                with contextlib.suppress(psutil.Error):
+                    process.kill()
             self._process.kill()
             self._process.wait()
             self._socket.close()

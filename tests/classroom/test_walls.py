@@ -12,6 +12,7 @@ import socket
 import subprocess
 import sys
 import tempfile
+import time
 from functools import partial
 from pathlib import Path
 
@@ -389,7 +390,7 @@ def test_hidden_inputs_do_not_reach_the_notes(batch):
 
 def test_nothing_is_alive_and_nothing_was_touched(batch):
     room, _, before = batch
-    assert not [p.info["cmdline"] for p in psutil.process_iter(["cmdline"]) if SURVIVOR in (p.info["cmdline"] or [])]
+    assert not [p.info["cmdline"] for p in survivors()]
     assert {path: path.read_bytes() for path in before} == before
     assert list(room.tmp.iterdir()) == [] and not list(ROOT.glob("**/lnpoly-planted.txt"))
     assert sorted(path.name for path in room.folder.iterdir() if not path.name.startswith(".")) == sorted(
@@ -493,21 +494,40 @@ def test_memory_of_all_processes_of_a_room_together_has_a_limit():
     assert not process.running
 
 
+@pytest.mark.parametrize("busy", ["while True:\n    pass", "import time\ntime.sleep(1000)"])
+def test_nothing_of_a_room_that_is_stopped_goes_on(busy):
+    process = sandbox.StudentProcess(sandbox.Room(sandbox.walls([])))
+    process.ask({"run": ["import os, time\nfor n in range(5):\n    os.fork() or time.sleep(1000)"]}, 60)
+    there = psutil.Process(process._process.pid).children(recursive=True)
+    assert len(there) >= 7  # that one, the five, and what holds them
+    with pytest.raises(sandbox.Stopped, match="stopped after 2 s"):
+        process.ask({"run": [busy]}, 2)
+    assert psutil.wait_procs(there, timeout=20)[1] == []
+
+
+def survivors():
+    return [p for p in psutil.process_iter(["cmdline"]) if SURVIVOR in (p.info["cmdline"] or [])]
+
+
 def test_rooms_end_when_their_grader_is_killed():
-    code = "import time\nfrom lnpoly_helpers.classroom.sandbox import Room, StudentProcess, walls\n"
-    code += (
-        f'p = StudentProcess(Room(walls([])))\nrun = \'import subprocess; subprocess.Popen(["sleep", "{SURVIVOR}"])\'\n'
-    )
-    code = code.replace(f'"sleep", "{SURVIVOR}"', f'"sh", "-c", "sleep 1000", "{SURVIVOR}"')
-    code += "p.ask({'run': [run]}, 60)\nprint('there', flush=True)\ntime.sleep(1000)"
+    command = ["sh", "-c", "sleep 1000; :", SURVIVOR]  # not its last one, of which sh may make itself
+    run = f"import subprocess; process = subprocess.Popen({command})"
+    code = f"""
+import time
+from lnpoly_helpers.classroom.sandbox import Room, StudentProcess, walls
+print(StudentProcess(Room(walls([]))).ask({{"run": [{run!r}]}}, 60)["outputs"], flush=True)
+time.sleep(1000)
+"""
     env = os.environ | {"PYTHONPATH": str(ROOT)}
     grader = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, env=env)
-    assert grader.stdout.readline() == b"there\n"
-    there = [p for p in psutil.process_iter(["cmdline"]) if SURVIVOR in (p.info["cmdline"] or [])]
+    assert grader.stdout.readline() == b"[]\n"
+    until = time.monotonic() + 20
+    while not (there := survivors()) and time.monotonic() < until:
+        time.sleep(0.1)
     grader.kill()
     grader.wait()
-    gone, alive = psutil.wait_procs(there, timeout=20)
-    assert gone and not alive
+    assert there
+    assert psutil.wait_procs(there, timeout=20)[1] == []
 
 
 def test_forged_lines_change_no_row():
