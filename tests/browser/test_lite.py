@@ -15,6 +15,7 @@ import nbformat
 import pytest
 import scripts
 from explorers import MOVES, Explorer
+from playwright.sync_api import TimeoutError
 from shared import ROOT, SCREENSHOTS
 from test_jupyterlab import PROMPTS
 from test_pages import served
@@ -101,13 +102,19 @@ def run_all(browser, site, origin, name):
         page.goto((site / f"{name}.html").as_uri())
         link = page.get_by_role("link", name="Run it here").get_attribute("href")
         assert link.startswith(PUBLISHED)
-        page.goto(origin + link.removeprefix(PUBLISHED))
-        page.locator(".jp-CodeCell").first.wait_for()
-        start = time.perf_counter()
-        page.locator("[data-status=idle]").first.wait_for()  # sooner, a slow machine asks which kernel to take
-        page.get_by_role("menuitem", name="Run", exact=True).click()
-        page.get_by_role("menuitem", name="Run All Cells", exact=True).click()
-        page.locator(".jp-OutputArea-output img").first.wait_for()
+        for patience in (90, 180):  # once in a while JupyterLite's kernel does not begin
+            page.goto(origin + link.removeprefix(PUBLISHED))
+            page.locator(".jp-CodeCell").first.wait_for()
+            start = time.perf_counter()
+            page.locator("[data-status=idle]").first.wait_for()  # sooner, a slow machine asks which kernel to take
+            page.get_by_role("menuitem", name="Run", exact=True).click()
+            page.get_by_role("menuitem", name="Run All Cells", exact=True).click()
+            try:
+                page.locator(".jp-OutputArea-output img").first.wait_for(timeout=1000 * patience)
+                break
+            except TimeoutError:
+                if patience == 180:
+                    raise
         print(f"\n{name}: first picture {time.perf_counter() - start:.1f} s after the page", end="")
         done = [f"[{k}]:" for k in range(1, len(saved(name)) + 1)]
         page.wait_for_function(f"done => String({PROMPTS}) === String(done)", arg=done)
