@@ -123,8 +123,8 @@ def alone(model, *, by_default=True):
     """
     inner = getattr(model, "original_model", getattr(model, "_orig_mod", model))  # of a bridge, of torch.compile
     modules, components = _modules_of(inner)
-    ours: dict[int, Any] = {id(tensor): tensor for tensor in tensors_of([*model.modules(), *modules])}
-    # most of a module is empty dicts of hooks: an object of any kind takes ten times as long to copy
+    ours: dict[int, Any] = {id(tensor): tensor for tensor in _tensors_of([*model.modules(), *modules])}
+    # most of a module is empty dicts of hooks, which take deepcopy ten times as long as new ones
     ours |= {id(part): OrderedDict() for module in modules for part in vars(module).values() if _is_empty(part)}
     for component, original in reversed(components):  # the innermost first
         ours[id(component)] = deepcopy(original, ours)
@@ -138,7 +138,7 @@ def alone(model, *, by_default=True):
     return network
 
 
-def tensors_of(modules):
+def _tensors_of(modules):
     """The parameters and buffers of some modules, without those of the modules in them."""
     kept = [part for module in modules for part in (*module._parameters.values(), *module._buffers.values())]
     return [tensor for tensor in kept if tensor is not None]
@@ -274,7 +274,7 @@ def probe(network):
 def known(model):
     """A dict for what is found out about a model; a new one when its modules, weights or hooks are others."""
     modules = list(model.modules())
-    tensors = tensors_of(modules)
+    tensors = _tensors_of(modules)
     hooks = sum(len(module._forward_hooks) + len(module._forward_pre_hooks) for module in modules)
     state = [id(module) for module in modules], [(t.data_ptr(), t._version) for t in tensors], hooks
     if model not in _KNOWN or _KNOWN[model][0] != state:
